@@ -1,0 +1,112 @@
+#include "fs/base/report.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <utility>
+
+namespace daxfs {
+namespace {
+
+struct HandlerSlot {
+  FindingHandler handler = nullptr;
+  void* context = nullptr;
+};
+
+HandlerSlot g_handler;
+
+// Corruption is reported from native threads too; the list is bounded because bad media may be bad everywhere.
+constexpr size_t kCorruptionMessagesMax = 64;
+std::mutex g_corruption_mutex;
+std::vector<std::string> g_corruption_messages;
+
+FS_PRINTF(1, 0)
+std::string vformat(const char* format, va_list args) {
+  va_list copy;
+  va_copy(copy, args);
+  const int size = std::vsnprintf(nullptr, 0, format, copy);
+  va_end(copy);
+  std::string text(size > 0 ? static_cast<size_t>(size) : 0, '\0');
+  if (size > 0) { std::vsnprintf(text.data(), text.size() + 1, format, args); }
+  return text;
+}
+
+}  // namespace
+
+const char* verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kOk: return "OK";
+    case Verdict::kBug: return "BUG";
+    case Verdict::kWarn: return "WARNING";
+    case Verdict::kCorruptMedia: return "corrupt-media";
+    case Verdict::kWrongResult: return "wrong-result";
+    case Verdict::kNotDurable: return "not-durable";
+    case Verdict::kDeadlock: return "deadlock";
+    case Verdict::kLivelock: return "livelock";
+    case Verdict::kLeak: return "leak";
+    case Verdict::kLockMisuse: return "lock-misuse";
+    case Verdict::kSanitizer: return "sanitizer";
+    case Verdict::kHarness: return "harness-error";
+  }
+  return "?";
+}
+
+void set_finding_handler(FindingHandler handler, void* context, FindingHandler* previous_handler,
+                         void** previous_context) {
+  if (previous_handler != nullptr) { *previous_handler = g_handler.handler; }
+  if (previous_context != nullptr) { *previous_context = g_handler.context; }
+  g_handler = {handler, context};
+}
+
+std::vector<std::string> take_corruption_messages() {
+  const std::lock_guard lock(g_corruption_mutex);
+  return std::exchange(g_corruption_messages, {});
+}
+
+void report_finding(Finding&& finding) {
+  if (g_handler.handler != nullptr) {
+    g_handler.handler(g_handler.context, std::move(finding));
+    return;
+  }
+  std::fprintf(stderr, "%s [%s] %s\n  in %s (%s:%u)\n%s\n", verdict_name(finding.verdict),
+               finding.tag.c_str(), finding.title.c_str(), finding.function, finding.file,
+               finding.line, finding.detail.c_str());
+  std::abort();
+}
+
+namespace internal {
+
+void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  Finding finding{.verdict = verdict, .tag = tag, .title = vformat(format, args), .detail = {},
+                  .function = site.function_name(), .file = site.file_name(), .line = site.line()};
+  va_end(args);
+  daxfs::report_finding(std::move(finding));
+}
+
+void report_bug(const char* tag, Site site, const char* format, ...) {
+  {
+    va_list args;
+    va_start(args, format);
+    Finding finding{.verdict = Verdict::kBug, .tag = tag, .title = vformat(format, args), .detail = {},
+                    .function = site.function_name(), .file = site.file_name(), .line = site.line()};
+    va_end(args);
+    daxfs::report_finding(std::move(finding));
+  }
+  std::abort();
+}
+
+void report_corruption(const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  std::string text = vformat(format, args);
+  va_end(args);
+  const std::lock_guard lock(g_corruption_mutex);
+  if (g_corruption_messages.size() < kCorruptionMessagesMax) {
+    g_corruption_messages.push_back(std::move(text));
+  }
+}
+
+}  // namespace internal
+}  // namespace daxfs
