@@ -1,0 +1,182 @@
+// fs/ext4/inode.h - an inode in memory: attributes, sizes, locks, its page mapping.
+//
+// Kernel: struct inode and struct ext4_inode_info (include/linux/fs.h, fs/ext4/ext4.h).
+// Locking:
+//   i_rwsem      rank kInode (kInodeDir for a directory). Exclusive: writes, truncate, fallocate, entries of a directory.
+//   mapping().invalidate_lock   excludes page faults while blocks leave the file.
+//   i_data_sem   rank kDataSem. The extent tree: i_block(), the extent nodes.
+//   i_lock       spinlock, leaf. Times, link count, i_blocks, i_disksize: short copies only.
+//   i_size       atomic; written under i_rwsem exclusive, read anywhere (kernel: i_size_read).
+// Invariants:
+//   IN1  an inode in memory with links == 0 is on the orphan list or is being created or evicted.
+//   IN2  i_disksize <= i_size whenever i_rwsem is free.
+// Lifetime: InodeRef (inode_cache.h) counts users; the memory is freed under RCU.
+// Tested by: fs/ext4/inode_test.cc, fs/ext4/namei_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "fs/base/compiler.h"
+#include "fs/base/result.h"
+#include "fs/base/types.h"
+#include "fs/io/iomap.h"
+#include "fs/jbd2/handle.h"
+#include "fs/mm/address_space.h"
+#include "fs/rt/atomic.h"
+#include "fs/rt/rcu.h"
+#include "fs/rt/rwsem.h"
+#include "fs/rt/spinlock.h"
+#include "fs/rt/wait_queue.h"
+
+namespace daxfs::ext4 {
+
+class Volume;
+struct RawInode;
+
+// A point in time as ext4 stores it.
+struct TimeSpec {
+  int64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+  auto operator<=>(const TimeSpec&) const = default;
+};
+
+// S_IFMT values of i_mode, as in stat(2).
+inline constexpr uint16_t kModeTypeMask = 0170000;
+inline constexpr uint16_t kModeFifo = 0010000;
+inline constexpr uint16_t kModeCharDevice = 0020000;
+inline constexpr uint16_t kModeDirectory = 0040000;
+inline constexpr uint16_t kModeBlockDevice = 0060000;
+inline constexpr uint16_t kModeRegular = 0100000;
+inline constexpr uint16_t kModeSymlink = 0120000;
+inline constexpr uint16_t kModeSocket = 0140000;
+
+// i_flags (EXT4_*_FL of the disk format).
+inline constexpr uint32_t kFlagImmutable = 0x10;
+inline constexpr uint32_t kFlagAppend = 0x20;
+inline constexpr uint32_t kFlagIndex = 0x1000;       // htree directory
+inline constexpr uint32_t kFlagHugeFile = 0x40000;   // i_blocks counts filesystem blocks
+inline constexpr uint32_t kFlagExtents = 0x80000;
+inline constexpr uint32_t kFlagDax = 0x2000000;
+inline constexpr uint32_t kFlagInlineData = 0x10000000;
+
+// A copy of the attributes that stat(2) reports, taken under i_lock.
+struct InodeAttributes {
+  Ino ino;
+  uint32_t generation = 0;
+  uint16_t mode = 0;
+  uint32_t links = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t size = 0;     // bytes
+  uint64_t sectors = 0;  // 512-byte units, extent nodes included
+  TimeSpec atime, mtime, ctime, crtime;
+  uint32_t flags = 0;
+};
+
+class Inode final : public io::IomapHost {
+ public:
+  using RootBytes = std::array<std::byte, 60>;  // i_block: extent root, or the target of a fast symlink
+
+  Inode(Volume& volume, Ino ino, uint16_t mode);
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
+  ~Inode() override;
+
+  // --- identity: constant after the inode became visible.
+  Ino ino() const override { return ino_; }
+  uint32_t generation() const { return generation_; }
+  uint16_t type() const { return mode_ & kModeTypeMask; }
+  bool is_directory() const { return type() == kModeDirectory; }
+  bool is_regular() const { return type() == kModeRegular; }
+  bool is_symlink() const { return type() == kModeSymlink; }
+  bool is_dax() const override { return dax_; }
+  Volume& volume() { return volume_; }
+  const Volume& volume() const { return volume_; }
+  mm::AddressSpace& mapping() override { return mapping_; }
+  pmem::Device& device() override;
+  // Seed of every checksum inside this inode's blocks: crc32c(crc32c(fs seed, ino), generation).
+  uint32_t csum_seed() const { return csum_seed_; }
+
+  // --- sizes, bytes.
+  uint64_t i_size() const override { return i_size_.load(); }
+  // REQUIRES: i_rwsem exclusive.
+  void set_i_size(uint64_t size) { i_size_.store(size); }
+  uint64_t i_disksize() const;
+  void set_i_disksize(uint64_t size);
+  // i_blocks in 512-byte sectors.
+  uint64_t sectors() const;
+  void add_sectors(int64_t delta);
+
+  // --- attributes.
+  InodeAttributes attributes() const;
+  uint32_t links() const;
+  void set_links(uint32_t links);
+  uint32_t flags() const;
+  void set_flags(uint32_t flags);
+  void set_permissions(uint16_t bits);
+  // Sets the times named to `now`. RETURNS whether any of them changed.
+  bool update_times(TimeSpec now, bool mtime, bool ctime, bool atime = false);
+
+  // --- extent tree root. REQUIRES: i_data_sem (any mode to read, exclusive to write).
+  RootBytes& i_block() { return i_block_; }
+  const RootBytes& i_block() const { return i_block_; }
+
+  // Writes links, times, flags, sizes into the inode table through `handle`. Does not touch i_block.
+  [[nodiscard]] Status mark_dirty(jbd2::Handle& handle);
+  // Writes i_block, i_blocks and i_disksize as well. REQUIRES: i_data_sem exclusive, or nobody else sees the inode.
+  [[nodiscard]] Status mark_data_dirty(jbd2::Handle& handle);
+
+  // --- direct I/O in flight (kernel: inode_dio_begin/end/wait).
+  void dio_begin();
+  void dio_end();
+  // YIELDS. REQUIRES: i_rwsem exclusive, so that none begins.
+  void dio_wait();
+
+  rt::RwSem i_rwsem;
+  rt::RwSem i_data_sem;
+
+ private:
+  friend class InodeCache;
+  friend class InodeRef;
+
+  void load(const RawInode& raw);
+  void fill_attributes(RawInode* raw) const;
+
+  Volume& volume_;
+  const Ino ino_;
+  uint16_t mode_;
+  uint32_t generation_ = 0;
+  uint32_t csum_seed_ = 0;
+  uint32_t uid_ = 0;
+  uint32_t gid_ = 0;
+  bool dax_ = false;
+
+  rt::Atomic<uint64_t> i_size_{0};
+  mutable rt::SpinLock i_lock_;
+  uint64_t i_disksize_ FS_GUARDED_BY(i_lock_) = 0;
+  uint64_t sectors_ FS_GUARDED_BY(i_lock_) = 0;
+  uint32_t links_ FS_GUARDED_BY(i_lock_) = 0;
+  uint32_t flags_ FS_GUARDED_BY(i_lock_) = 0;
+  uint16_t permissions_ FS_GUARDED_BY(i_lock_) = 0;
+  TimeSpec atime_ FS_GUARDED_BY(i_lock_);
+  TimeSpec mtime_ FS_GUARDED_BY(i_lock_);
+  TimeSpec ctime_ FS_GUARDED_BY(i_lock_);
+  TimeSpec crtime_ FS_GUARDED_BY(i_lock_);
+
+  RootBytes i_block_{};
+  mm::AddressSpace mapping_;
+  rt::Atomic<uint32_t> dio_count_{0};
+  rt::WaitQueue dio_wait_queue_;
+
+  // Guarded by the cache's lock.
+  uint32_t references_ = 0;
+  enum class State : uint8_t { kLoading, kReady, kEvicting, kBad } state_ = State::kLoading;
+  Inode* next_in_cache_ = nullptr;
+};
+
+// The clock of the filesystem: virtual and deterministic in the fiber flavour.
+TimeSpec current_time();
+
+}  // namespace daxfs::ext4
