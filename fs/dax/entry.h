@@ -1,0 +1,69 @@
+// fs/dax/entry.h - the word that a DAX file keeps in its tree for each page (or 2 MiB) that a mapping ever touched.
+//
+//   bit 0   LOCKED  somebody works on the entry; others wait (entry_lock.h)
+//   bit 1   PMD     the entry stands for 2 MiB (order 9); otherwise for one page
+//   bit 2   ZERO    no block: the shared zero page is mapped over a hole or an unwritten extent
+//   bit 3   EMPTY   placeholder that carries only the lock; never mapped
+//   bits 4- pfn     frame of the block, for an entry that is neither ZERO nor EMPTY (a ZERO entry keeps the zero page's)
+//
+// Kernel: fs/dax.c (DAX_LOCKED, DAX_PMD, DAX_ZERO_PAGE, DAX_EMPTY, dax_to_pfn).
+// Tested by: fs/dax/entry_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/types.h"
+#include "fs/mm/address_space.h"
+
+namespace daxfs::dax {
+
+class Entry {
+ public:
+  constexpr Entry() = default;  // none(): no entry at all
+
+  static constexpr Entry empty(unsigned order) { return Entry(kEmpty | order_bit(order)); }
+  static constexpr Entry zero(Pfn zero_pfn, unsigned order) {
+    return Entry(kZero | order_bit(order) | zero_pfn.value() << kShift);
+  }
+  static constexpr Entry frame(Pfn pfn, unsigned order) { return Entry(order_bit(order) | pfn.value() << kShift); }
+
+  constexpr bool none() const { return none_; }
+  constexpr bool is_locked() const { return (bits_ & kLocked) != 0; }
+  constexpr bool is_pmd() const { return (bits_ & kPmd) != 0; }
+  constexpr bool is_pte() const { return !none_ && !is_pmd(); }
+  constexpr bool is_zero() const { return (bits_ & kZero) != 0; }
+  constexpr bool is_empty() const { return (bits_ & kEmpty) != 0; }
+  // Has frames of the medium behind it.
+  constexpr bool is_frame() const { return !none_ && (bits_ & (kZero | kEmpty)) == 0; }
+
+  constexpr Pfn pfn() const { return Pfn(bits_ >> kShift); }
+  constexpr unsigned order() const { return is_pmd() ? kPmdOrder : 0; }
+  constexpr uint64_t pages() const { return uint64_t{1} << order(); }
+  constexpr uint64_t bytes() const { return pages() * kPageSize; }
+  // Index of the first page an entry of this order has when it covers `index`.
+  constexpr PgOff base(PgOff index) const { return PgOff(round_down(index.value(), pages())); }
+
+  constexpr Entry locked() const { return Entry(bits_ | kLocked); }
+  constexpr Entry unlocked() const { return Entry(bits_ & ~kLocked); }
+
+  // Between the entry and the word a tree stores (a value of at most 63 bits). from_word takes any value.
+  constexpr uint64_t word() const { return bits_; }
+  static constexpr Entry from_word(uint64_t bits) { return Entry(bits); }
+
+  constexpr bool operator==(const Entry&) const = default;
+
+ private:
+  static constexpr uint64_t kLocked = 1;
+  static constexpr uint64_t kPmd = 2;
+  static constexpr uint64_t kZero = 4;
+  static constexpr uint64_t kEmpty = 8;
+  static constexpr unsigned kShift = 4;
+
+  static constexpr uint64_t order_bit(unsigned order) { return order == 0 ? 0 : kPmd; }
+  constexpr explicit Entry(uint64_t bits) : bits_(bits), none_(false) {}
+
+  uint64_t bits_ = 0;
+  bool none_ = true;
+};
+
+}  // namespace daxfs::dax

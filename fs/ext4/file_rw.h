@@ -1,0 +1,38 @@
+// fs/ext4/file_rw.h - read and write on regular files: DAX, direct, and uncached.
+//
+// Kernel: fs/ext4/file.c (ext4_file_read_iter, ext4_dax_write_iter, ext4_dio_write_iter, ext4_handle_inode_extension).
+// Locking: take i_rwsem themselves. DAX read: shared. DAX write: exclusive. Direct read: shared. Direct write: shared for
+//   an aligned overwrite inside EOF, otherwise exclusive.
+// Not covered: the page cache; on a file without the DAX flag a call without kRwDirect copies to the device under i_rwsem.
+// Tested by: fs/ext4/file_rw_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/result.h"
+#include "fs/io/user_buffer.h"
+
+namespace daxfs::ext4 {
+
+class Inode;
+
+// Largest file size (kernel: s_maxbytes): 2^32 - 1 blocks.
+inline constexpr uint64_t kMaxFileBytes = ((uint64_t{1} << 32) - 1) * 4096;
+
+enum RwFlags : unsigned {
+  kRwDirect = 1,    // O_DIRECT
+  kRwAppend = 2,    // O_APPEND: *pos is set to the size first
+  kRwSync = 4,      // O_SYNC
+  kRwDataSync = 8,  // O_DSYNC
+  kRwNoWait = 16,   // RWF_NOWAIT
+};
+
+// Reads at *pos and advances it. RETURNS: bytes read; 0 at or beyond EOF.
+// Errors: kFault, kIo, kCorrupted; kInval for a direct read of a file without DAX that is not aligned to sectors. YIELDS.
+Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
+
+// Writes at *pos (kRwAppend: at EOF) and advances it. RETURNS: bytes written, fewer than asked if the buffer faults or
+// space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault, kIo, kRoFs, kInval as for reads. YIELDS.
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
+
+}  // namespace daxfs::ext4
