@@ -114,7 +114,8 @@ class Device {
   void set_poison(uint64_t offset, uint64_t size);
   void clear_poison(uint64_t offset, uint64_t size);
   bool poisoned(uint64_t offset, uint64_t size) const {
-    return poison_.any() && poison_.any_in(offset / kSectorSize, div_round_up(offset + size, kSectorSize));
+    return size != 0 && poison_.any() &&
+           poison_.any_in(offset / kSectorSize, div_round_up(offset + size, kSectorSize));
   }
 
   // Bit b of word w is block 64 * w + b: changed since load_image, restore or reset_tracking.
