@@ -1,0 +1,71 @@
+// fs/mm/address_space.h - the cached and mapped pages of one inode, and every VMA that maps it.
+//
+// Lives in mm because VMAs and the reverse map need it; what the entries of `i_pages` mean is the
+// business of dax.
+//
+// Kernel: struct address_space.
+// Locking: i_pages has its own lock, which also guards the two counters. i_mmap_rwsem guards the
+// list of VMAs and, while
+//   a VMA is on it, that VMA's begin, end and pgoff: write to change, read to walk.
+//   invalidate_lock: faults hold it for read while they map blocks, truncate and punch hold it for
+//   write.
+// Invariants:
+//   MM4  a mapping dies with no VMA on its list.
+// Tested by: fs/mm/address_space_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/compiler.h"
+#include "fs/base/types.h"
+#include "fs/lib/xarray.h"
+#include "fs/mm/errseq.h"
+#include "fs/rt/rwsem.h"
+
+namespace daxfs::mm {
+
+class Memory;
+struct Vma;
+
+// The inode's face to mm and dax.
+class MappingHost {
+ public:
+  virtual ~MappingHost() = default;
+  virtual uint64_t i_size() const = 0;  // bytes
+  virtual Ino ino() const = 0;
+  virtual bool is_dax() const = 0;
+};
+
+class AddressSpace {
+ public:
+  AddressSpace(Memory& memory, MappingHost& host);
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+  ~AddressSpace();
+
+  MappingHost& host() const { return host_; }
+  Memory& memory() const { return memory_; }
+  bool dax() const { return host_.is_dax(); }
+
+  // Whether some VMA maps the file; a hint unless i_mmap_rwsem is held (kernel: mapping_mapped).
+  bool mapped() const { return __atomic_load_n(&first_vma_, __ATOMIC_RELAXED) != nullptr; }
+  // First VMA in the order in which they were mapped; go on by Vma::next_in_file.
+  Vma* first_vma() const FS_REQUIRES_SHARED(i_mmap_rwsem) { return first_vma_; }
+  void link_vma(Vma& vma) FS_REQUIRES(i_mmap_rwsem);
+  void unlink_vma(Vma& vma) FS_REQUIRES(i_mmap_rwsem);
+
+  lib::XArray i_pages;
+  uint64_t nrpages = 0;        // guarded by i_pages' lock
+  uint64_t nrexceptional = 0;  // guarded by i_pages' lock; in pages: a PMD entry counts 512
+  rt::RwSem invalidate_lock;
+  rt::RwSem i_mmap_rwsem;
+  ErrSeq wb_error;
+
+ private:
+  Memory& memory_;
+  MappingHost& host_;
+  Vma* first_vma_ = nullptr;
+  Vma* last_vma_ = nullptr;
+};
+
+}  // namespace daxfs::mm

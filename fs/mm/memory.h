@@ -1,0 +1,117 @@
+// fs/mm/memory.h - all physical frames of the simulated machine: those of the pmem device, and
+// DRAM.
+//
+// Frame numbers: pmem frame N is device block N; the zero page comes next; DRAM frames (private
+// copies, anonymous memory) follow. Bytes of pmem move through pmem::Device only, so that stores
+// are recorded; bytes of DRAM move plainly, and in both cases ThreadSanitizer does not judge them
+// (the simulated program may race).
+//
+// Kernel: mem_map / memmap_init_zone_device, alloc_page, ___wait_var_event on page->_refcount.
+// Locking: the DRAM free list and the table pool have a raw lock of their own.
+// Invariants:
+//   MM3  after a run nothing is held: every pmem frame idles at 1 with no mapping, every DRAM frame
+//   and table page is free.
+// Tested by: fs/mm/memory_test.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fs/base/result.h"
+#include "fs/base/types.h"
+#include "fs/mm/function_ref.h"
+#include "fs/mm/page.h"
+#include "fs/mm/raw_lock.h"
+#include "fs/pmem/device.h"
+#include "fs/rt/wait_queue.h"
+
+namespace daxfs::mm {
+
+struct TablePage;
+
+class Memory {
+ public:
+  Memory(pmem::Device& device, uint32_t dram_frames_max);
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  pmem::Device& device() { return device_; }
+  Pfn zero_pfn() const { return Pfn(pmem_frames_); }
+  bool is_pmem(Pfn pfn) const { return pfn.value() < pmem_frames_; }
+  uint64_t pmem_frames() const { return pmem_frames_; }
+
+  Page& page(Pfn pfn) { return pages_[pfn.value()]; }
+  const Page& page(Pfn pfn) const { return pages_[pfn.value()]; }
+  Pfn pfn(const Page& page) const { return Pfn(static_cast<uint64_t>(&page - pages_.get())); }
+
+  // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or anything if the
+  // caller overwrites them all. Errors: kNoMem.
+  Result<Pfn> alloc_dram(bool zeroed = true);
+  // The count's owner gives a frame back that nobody else ever saw. REQUIRES: count 1.
+  void free_dram(Pfn pfn);
+
+  // Bytes within one frame. Errors: kIo if poisoned, kInval past the frame. pmem: one scheduling
+  // point (the device's).
+  Status read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site = Site::current());
+  Status write(Pfn pfn, size_t offset, std::span<const std::byte> bytes,
+               Site site = Site::current());
+  // The same without a scheduling point and without looking at poison: for a user access, whose PTE
+  // check and effect are one step.
+  void user_read(Pfn pfn, size_t offset, std::span<std::byte> out);
+  void user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site);
+
+  // Sleeps until page_ref_count(page) == 1. The two callbacks run around every real sleep, on the
+  // waiting task, to drop and retake locks; if the frame is idle already neither runs: a caller
+  // that must look again because locks were dropped learns it from its own callback, and must look
+  // again even if it did not run (historical kBreakLayoutsLostRetry). YIELDS.
+  void wait_page_idle(Page& page, FunctionRef<void()> before_sleep, FunctionRef<void()> after_sleep,
+                      Site site = Site::current());
+  // Wakes them. put_page() calls it.
+  void wake_page_idle(Page& page, Site site = Site::current());
+
+  // Back to the state after construction, whatever an abandoned run left. No tasks may run. Costs
+  // about the pmem frames.
+  void reset();
+  // Appends one line per frame or table page that is still in use; true if there is none (MM3). No
+  // tasks may run.
+  bool audit_idle(std::vector<std::string>* report) const;
+
+  uint32_t dram_in_use() const { return dram_in_use_; }
+  uint32_t tables_in_use() const { return tables_in_use_; }
+
+  // Zeroed page-table pages from a pool. Never fails. For PageTable. free_table REQUIRES all
+  // entries zero.
+  TablePage* alloc_table();
+  void free_table(TablePage* table);
+
+ private:
+  struct Unmapper {
+    size_t bytes;
+    void operator()(std::byte* base) const;
+  };
+
+  std::byte* dram(Pfn pfn) const { return dram_.get() + (pfn.value() - pmem_frames_) * kPageSize; }
+
+  pmem::Device& device_;
+  const uint64_t pmem_frames_;
+  const uint32_t dram_frames_;  // including the zero page
+  std::unique_ptr<Page[]> pages_;
+  std::unique_ptr<std::byte, Unmapper> dram_;
+
+  mutable RawLock pool_lock_;
+  std::vector<uint32_t> dram_free_ FS_GUARDED_BY(pool_lock_);  // given back, last first
+  uint32_t dram_fresh_ FS_GUARDED_BY(pool_lock_) = 1;          // first DRAM frame never handed out
+  uint32_t dram_in_use_ = 0;
+  std::vector<std::unique_ptr<TablePage>> tables_ FS_GUARDED_BY(pool_lock_);
+  std::vector<TablePage*> tables_free_ FS_GUARDED_BY(pool_lock_);
+  uint32_t tables_in_use_ = 0;
+
+  rt::WaitQueue idle_queue_;  // keyed by frame
+};
+
+}  // namespace daxfs::mm

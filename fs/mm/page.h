@@ -1,0 +1,106 @@
+// fs/mm/page.h - struct page of a frame: reference count, the file page it belongs to, flags; and
+// the pin.
+//
+// A pmem frame's count idles at 1 while a file owns it or nobody does; a DRAM frame's count is 1
+// per owner and 0 while it is free. A count above idle is a pin: somebody (direct I/O) uses the
+// frame through its physical address.
+//
+// Kernel: struct page, page_ref_count, get_page, put_devmap_managed_page (6.1); FOLL_PIN.
+// Locking: refcount is atomic. mapping and index of a pmem frame are guarded by the lock on the DAX
+// entry that holds it. Invariants:
+//   MM1  a PagePin is released exactly once, by name.
+//   MM2  a pmem frame's count never falls below its idle 1, a DRAM frame's not below 0; nobody
+//   takes from count 0.
+// Not covered: compound pages; mapcount.
+// Tested by: fs/mm/page_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/site.h"
+#include "fs/base/types.h"
+
+namespace daxfs::mm {
+
+class AddressSpace;
+class Memory;
+
+struct Page {
+  enum Flag : uint32_t {
+    kPmem = 1U << 0,      // idles at count 1, never freed
+    kReserved = 1U << 1,  // the zero page: idles at count 1, never freed
+    kHwPoison = 1U << 2,
+  };
+
+  AddressSpace* mapping =
+      nullptr;               // pmem: whose entry holds the frame; null if none (and for DRAM)
+  PgOff index{0};            // page of that file
+  Memory* memory = nullptr;  // constant
+  int32_t refcount = 0;      // by the functions below only
+  uint32_t flags = 0;
+
+  bool is_pmem() const { return (flags & kPmem) != 0; }
+  bool is_zero_page() const { return (flags & kReserved) != 0; }
+};
+
+Pfn page_pfn(const Page& page);
+
+// Not a scheduling point.
+inline int page_ref_count(const Page& page) {
+  return __atomic_load_n(&page.refcount, __ATOMIC_SEQ_CST);
+}
+
+// One scheduling point, then the change. get_page REQUIRES that the caller's own count or lock
+// keeps the frame alive.
+void get_page(Page& page, Site site = Site::current());
+// A pmem frame that becomes idle wakes those that wait for it; a DRAM frame whose last count goes
+// is freed.
+void put_page(Page& page, Site site = Site::current());
+
+// Takes a count unless the frame is free. Not a scheduling point: fast GUP's window must not
+// contain one.
+bool try_get_page_unscheduled(Page& page);
+// Gives it back, likewise. REQUIRES: nobody could start to wait for the frame since it was taken
+// (inside a TlbWindow).
+void put_page_unscheduled(Page& page);
+
+// One pin of a frame, as get_user_pages hands it out. Move-only.
+class [[nodiscard]] PagePin {
+ public:
+  PagePin() = default;
+  // Adopts a count that was taken already, and remembers whom the frame belongs to now.
+  static PagePin adopt(Page& page) { return PagePin(page); }
+
+  PagePin(PagePin&& other) noexcept
+      : page_(other.page_), mapping_(other.mapping_), index_(other.index_) {
+    other.page_ = nullptr;
+  }
+  PagePin& operator=(PagePin&& other) noexcept;
+  ~PagePin() {
+    if (page_ != nullptr) {
+      report_unreleased();
+    }
+  }
+
+  bool empty() const { return page_ == nullptr; }
+  // REQUIRES: !empty().
+  Page& page() const { return *page_; }
+  Pfn pfn() const { return page_pfn(*page_); }
+
+  // Whether the frame still belongs to the (file, index) it belonged to when it was pinned. Oracle
+  // O15: must hold when a DMA through the pin completes. Not a scheduling point.
+  bool still_owned() const { return page_->mapping == mapping_ && page_->index == index_; }
+
+  // Drops the count. Afterwards empty. REQUIRES: !empty(). One scheduling point.
+  void release(Site site = Site::current());
+
+ private:
+  explicit PagePin(Page& page) : page_(&page), mapping_(page.mapping), index_(page.index) {}
+  void report_unreleased() const;
+
+  Page* page_ = nullptr;
+  AddressSpace* mapping_ = nullptr;
+  PgOff index_{0};
+};
+
+}  // namespace daxfs::mm
