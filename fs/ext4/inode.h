@@ -10,6 +10,7 @@
 // Invariants:
 //   IN1  an inode in memory with links == 0 is on the orphan list or is being created or evicted.
 //   IN2  i_disksize <= i_size whenever i_rwsem is free.
+//   IN3  i_blocks never falls below zero.
 // Lifetime: InodeRef (inode_cache.h) counts users; the memory is freed under RCU.
 // Tested by: fs/ext4/inode_test.cc, fs/ext4/namei_test.cc.
 #pragma once
@@ -141,8 +142,11 @@ class Inode final : public io::IomapHost {
   friend class InodeCache;
   friend class InodeRef;
 
+  void set_identity(uint32_t generation, uint32_t flags);
   void load(const RawInode& raw);
-  void fill_attributes(RawInode* raw) const;
+  void init_new(uint32_t generation, uint32_t flags);
+  void fill_attributes(RawInode& raw) const;
+  Status write_new(jbd2::Handle& handle);
 
   Volume& volume_;
   const Ino ino_;
@@ -151,6 +155,7 @@ class Inode final : public io::IomapHost {
   uint32_t csum_seed_ = 0;
   uint32_t uid_ = 0;
   uint32_t gid_ = 0;
+  uint64_t file_acl_ = 0;  // block of extended attributes, 0 for none
   bool dax_ = false;
 
   rt::Atomic<uint64_t> i_size_{0};
@@ -172,7 +177,10 @@ class Inode final : public io::IomapHost {
 
   // Guarded by the cache's lock.
   uint32_t references_ = 0;
-  enum class State : uint8_t { kLoading, kReady, kEvicting, kBad } state_ = State::kLoading;
+  bool evicting_ = false;
+  struct RcuLink : rt::RcuHead {
+    Inode* inode = nullptr;
+  } rcu_;
   Inode* next_in_cache_ = nullptr;
 };
 

@@ -1,10 +1,12 @@
 // fs/ext4/inode_cache.h - one in-memory inode per number, counted users, eviction.
 //
 // Kernel: iget_locked/iput/evict (fs/inode.c), ext4_iget, ext4_evict_inode (fs/ext4/inode.c).
-// Locking: the cache lock is a leaf spinlock; loading and evicting drop it and mark the inode's state, later comers wait.
+// Locking: the cache lock is a leaf spinlock; loading and evicting drop it; an inode on its way out is
+// marked so and later comers wait.
 // Invariants:
 //   IC1  at most one Inode object per number is visible at any time.
 //   IC2  at unmount no inode has users left.
+//   IC3  a reference is put once.
 // Tested by: fs/ext4/inode_test.cc.
 #pragma once
 
@@ -64,11 +66,12 @@ class InodeCache {
 
   // The inode, loaded from the table if it is not in memory. YIELDS.
   // Errors: kCorrupted (number out of range, checksum, deleted or unsupported inode), kIo.
-  Result<InodeRef> iget(Ino ino);
+  // `allow_unlinked`: also an inode without links, for the orphan list.
+  Result<InodeRef> iget(Ino ino, bool allow_unlinked = false);
 
-  // A fresh inode for a number that the allocator just handed out; not yet linked anywhere (links 0).
-  // The caller fills it and calls mark_data_dirty.
-  Result<InodeRef> create(jbd2::Handle& handle, Ino parent, uint16_t mode);
+  // A fresh inode with a number of its own, written to the table; no name yet (links 0), an empty extent tree.
+  // Errors: kNoSpc, kCorrupted, kIo. REQUIRES: `dir` locked exclusively. YIELDS.
+  Result<InodeRef> create(jbd2::Handle& handle, Inode& dir, uint16_t mode);
 
   // Evicts unused inodes whose pages may go (kernel: drop_caches). YIELDS.
   void shrink();
@@ -83,8 +86,16 @@ class InodeCache {
  private:
   friend class InodeRef;
 
+  enum class Lookup : uint8_t { kAbsent, kBusy, kFound };
+
+  // kFound takes a reference.
+  Lookup try_get(Ino ino, Inode** found, uint64_t* evictions);
   void put(Inode* inode);
   void evict(Inode* inode);
+  Status delete_on_media(Inode& inode);
+  // Sleeps until no object of this number is on its way out; with `absent`, until there is none at all.
+  void wait_eviction(Ino ino, bool absent);
+  Inode* take_unused();
   void remove_locked(Inode* inode) FS_REQUIRES(lock_);
   Inode* find_locked(Ino ino) FS_REQUIRES(lock_);
   void insert_locked(Inode* inode) FS_REQUIRES(lock_);
@@ -93,6 +104,7 @@ class InodeCache {
   rt::SpinLock lock_;
   rt::WaitQueue state_changed_;
   Inode* first_ = nullptr;  // sorted by number; a fuzzing run has a handful
+  uint64_t evictions_ FS_GUARDED_BY(lock_) = 0;  // tells a loader that what it read may be old
 };
 
 }  // namespace daxfs::ext4
