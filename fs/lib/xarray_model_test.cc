@@ -1,0 +1,1 @@
+// fs/lib/xarray_model_test.cc - being written.

@@ -1,0 +1,1 @@
+// fs/lib/xarray_test.cc - being written.
