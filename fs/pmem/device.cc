@@ -113,7 +113,7 @@ void Device::require_inside(uint64_t offset, uint64_t size, const char* what) co
 Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const {
   if (!contains(offset, out.size())) { return Errc::kInval; }
   if (out.empty()) { return ok_status(); }
-  rt::point(rt::PointKind::kPmemLoad, block_object(offset), site);
+  rt::point(rt::PointKind::kUserLoad, block_object(offset), site);  // whoever loads
   if (poisoned(offset, out.size())) { return Errc::kIo; }
   raw_copy(out.data(), base_ + offset, out.size());
   return ok_status();
@@ -132,6 +132,18 @@ Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, Sto
   if (read_only_) { return Errc::kRoFs; }
   if (bytes.empty()) { return ok_status(); }
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
+  place(offset, bytes, kind, site);
+  return ok_status();
+}
+
+Status Device::store_unscheduled(uint64_t offset, std::span<const std::byte> bytes, Site site) {
+  require_inside(offset, bytes.size(), "store");
+  if (read_only_) { return Errc::kRoFs; }
+  if (!bytes.empty()) { place(offset, bytes, StoreKind::kCached, site); }
+  return ok_status();
+}
+
+void Device::place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) {
   mark_changed(offset, bytes.size());
   std::byte* to = base_ + offset;
   if (kind == StoreKind::kNonTemporal && mapping_->durable()) {
@@ -140,7 +152,6 @@ Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, Sto
     raw_copy(to, bytes.data(), bytes.size());
   }
   if (recorder_ != nullptr) { recorder_->on_store(offset, {to, bytes.size()}, kind, site); }
-  return ok_status();
 }
 
 Status Device::zero(uint64_t offset, uint64_t size, Site site) {

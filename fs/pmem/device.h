@@ -92,6 +92,9 @@ class Device {
   // but cannot be read. Each call is one scheduling point; of size 0, nothing at all.
   Status store(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   Status store_nt(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
+  // A cached store that is part of its caller's scheduling point: a user store, whose page-table check and bytes are one
+  // step for the rest of the machine.
+  Status store_unscheduled(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   // Zeroes with non-temporal stores.
   Status zero(uint64_t offset, uint64_t size, Site site = Site::current());
   // A non-temporal store of whole sectors that clears their poison. REQUIRES: multiples of kSectorSize (PM3).
@@ -140,6 +143,7 @@ class Device {
   bool contains(uint64_t offset, uint64_t size) const { return size <= size_ && offset <= size_ - size; }
   void require_inside(uint64_t offset, uint64_t size, const char* what) const;
   Status store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);
+  void place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);
   void mark_changed(uint64_t offset, uint64_t size) {
     changed_.set_range(offset / kBlockSize, div_round_up(offset + size, kBlockSize));
   }
