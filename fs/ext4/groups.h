@@ -10,6 +10,7 @@
 // Tested by: fs/ext4/balloc_test.cc, fs/ext4/ialloc_test.cc, fs/ext4/super_test.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,6 +20,7 @@
 #include "fs/base/compiler.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/ext4/block_run.h"
 #include "fs/ext4/format.h"
 #include "fs/jbd2/handle.h"
 #include "fs/rt/spinlock.h"
@@ -27,13 +29,6 @@ namespace daxfs::ext4 {
 
 class Volume;
 
-// A run of blocks.
-struct BlockRun {
-  FsBlock first;
-  uint32_t count = 0;
-  FsBlock end() const { return first + count; }
-};
-
 struct Group {
   // Constant after mount.
   FsBlock block_bitmap;
@@ -41,14 +36,12 @@ struct Group {
   FsBlock inode_table;
   uint32_t block_count = 0;  // the last group may be short
 
-  rt::SpinLock lock;
+  rt::SpinLock lock{rt::Rank::kGroup, "group"};
   uint32_t blocks_free FS_GUARDED_BY(lock) = 0;
   uint32_t inodes_free FS_GUARDED_BY(lock) = 0;
   uint32_t dirs_used FS_GUARDED_BY(lock) = 0;
   uint32_t itable_unused FS_GUARDED_BY(lock) = 0;  // inodes at the table's end that were never used
   uint16_t flags FS_GUARDED_BY(lock) = 0;          // bg_flags
-  bool block_bitmap_bad FS_GUARDED_BY(lock) = false;  // kernel: EXT4_MB_GRP_BBITMAP_CORRUPT
-  bool inode_bitmap_bad FS_GUARDED_BY(lock) = false;
 };
 
 // Constants derived from the superblock; set at mount.
@@ -67,7 +60,9 @@ struct Geometry {
   uint32_t gdt_blocks = 0;
   uint32_t gdt_reserved_blocks = 0;
   uint32_t csum_seed = 0;
-  uint32_t groups_per_flex = 1;
+  uint32_t backup_groups[2] = {0, 0};  // sparse_super2 only
+  uint32_t first_group_blocks = 0;   // superblock, descriptors, room for more descriptors
+  std::array<uint8_t, 16> uuid{};
   uint32_t feature_compat = 0;
   uint32_t feature_incompat = 0;
   uint32_t feature_ro_compat = 0;
@@ -100,6 +95,8 @@ class Groups {
 
   // Reads and checks all descriptors. Errors: kCorrupted (with `message`), kIo, kNoMem.
   Status load(const Geometry& geometry, std::string* message);
+  // Gives back all buffers, before the cache dies.
+  void unload() { descriptors_.clear(); }
 
   uint32_t count() const { return count_; }
   Group& operator[](uint32_t index) { return groups_[index]; }
@@ -113,10 +110,11 @@ class Groups {
   Result<jbd2::BufferRef> inode_bitmap(uint32_t group);
 
   // Write access to the group's descriptor block (take it before the group lock). YIELDS.
-  Result<jbd2::BufferRef> get_descriptor_access(jbd2::Handle& handle, uint32_t group);
-  // Copies counters and flags of the group into its descriptor. REQUIRES: get_descriptor_access in this handle.
-  void store_descriptor_locked(uint32_t group, jbd2::Buffer& descriptors) FS_REQUIRES(groups_[group].lock);
-  Status dirty_descriptor(jbd2::Handle& handle, jbd2::Buffer& descriptors);
+  Status get_descriptor_access(jbd2::Handle& handle, uint32_t group);
+  // Copies counters and flags of `group` (this is [index]) into its descriptor. REQUIRES: get_descriptor_access.
+  void store_descriptor_locked(uint32_t index, Group& group) FS_REQUIRES(group.lock);
+  // After the group lock was dropped. The bitmap's checksum lives in the descriptor: dirty both.
+  Status dirty_descriptor(jbd2::Handle& handle, uint32_t group);
   Status dirty_block_bitmap(jbd2::Handle& handle, uint32_t group, jbd2::Buffer& bitmap);
   Status dirty_inode_bitmap(jbd2::Handle& handle, uint32_t group, jbd2::Buffer& bitmap);
 
@@ -134,17 +132,20 @@ class Groups {
     uint64_t end;
   };
 
-  Status load_group(uint32_t index, const GroupDescriptor& raw, std::string* message);
-  Status check_descriptor_csum(uint32_t index, const GroupDescriptor& raw, std::string* message);
+  Status load_group(uint32_t index, std::string* message);
   Status build_system_zone(std::string* message);
-  uint16_t descriptor_csum(uint32_t index, const std::byte* raw) const;
+  const GroupDescriptor* raw_descriptor(uint32_t index) const;
+  GroupDescriptor* raw_descriptor_for_change(uint32_t index);
+  uint32_t descriptors_per_block() const { return static_cast<uint32_t>(kBlockSize) / geometry_.desc_size; }
+  uint16_t descriptor_csum(uint32_t index) const;
 
   static Status verify_block_bitmap(void* context, uint64_t group, FsBlock block, jbd2::ConstBlockBytes bytes);
   static Status verify_inode_bitmap(void* context, uint64_t group, FsBlock block, jbd2::ConstBlockBytes bytes);
+  static Status build_block_bitmap(void* context, uint64_t group, FsBlock block, jbd2::BlockBytes bytes);
+  static Status build_inode_bitmap(void* context, uint64_t group, FsBlock block, jbd2::BlockBytes bytes);
   static void block_bitmap_csum(void* context, uint64_t group, FsBlock block, jbd2::BlockBytes bytes);
   static void inode_bitmap_csum(void* context, uint64_t group, FsBlock block, jbd2::BlockBytes bytes);
-  static void descriptor_block_csum(void* context, uint64_t argument, FsBlock block, jbd2::BlockBytes bytes);
-  Status build_block_bitmap(uint32_t group, jbd2::BlockBytes bytes);
+  static void descriptor_block_csum(void* context, uint64_t first_group, FsBlock block, jbd2::BlockBytes bytes);
 
   Volume& volume_;
   Geometry geometry_;

@@ -30,6 +30,7 @@
 #include "fs/pmem/device.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
+#include "fs/rt/spinlock.h"
 
 namespace daxfs::mm {
 class Memory;
@@ -94,12 +95,16 @@ class Volume {
   // Evicts inodes, writes counters and state. The volume may only be destroyed afterwards, whatever it returns. YIELDS.
   // PERSISTS.
   [[nodiscard]] Status unmount();
+  // The run that used this volume was abandoned in the middle (a finding): no assertion about its end holds. The volume
+  // may then be destroyed without unmount.
+  void abandon();
   // Makes counters on the medium exact. YIELDS. PERSISTS.
   Status sync_fs();
   StatFs statfs();
 
   pmem::Device& device() { return device_; }
   mm::Memory& memory() { return *memory_; }
+  bool has_memory() const { return memory_ != nullptr; }
   jbd2::BufferCache& buffers() { return buffers_; }
   jbd2::Journal& journal() { return journal_; }
   Groups& groups() { return groups_; }
@@ -116,7 +121,7 @@ class Volume {
   uint32_t next_generation();
 
   // Locks of layers above, one a volume.
-  rt::Mutex rename_mutex;  // kernel: s_vfs_rename_mutex; fs/ext4/namei.cc
+  rt::Mutex rename_mutex{rt::Rank::kRename, "rename"};  // kernel: s_vfs_rename_mutex; fs/ext4/namei.cc
 
   // --- for the allocators: claim before looking for bits, give back what was not used. Kernel: ext4_claim_free_clusters.
   Status claim_blocks(uint64_t count, bool use_reserved);
@@ -125,10 +130,12 @@ class Volume {
 
   // --- for orphan.h.
   struct OrphanList {
-    rt::Mutex lock;  // kernel: s_orphan_lock
+    rt::Mutex lock{rt::Rank::kOrphan, "orphan"};  // kernel: s_orphan_lock
     std::vector<Ino> inodes FS_GUARDED_BY(lock);  // in on-disk order, newest first
   };
   OrphanList& orphans() { return orphans_; }
+  // --- for inode_io.h. Kernel: i_raw_lock, there one an inode.
+  rt::SpinLock& raw_inode_lock() { return raw_inode_lock_; }
   // The superblock's bytes for a change under `handle`.
   Result<SuperBlock*> get_super_access(jbd2::Handle& handle);
   Status dirty_super(jbd2::Handle& handle);
@@ -138,8 +145,10 @@ class Volume {
   friend class MountSteps;
 
   Volume(pmem::Device& device, mm::Memory* memory, const MountOptions& options, const InodeLayer* layer);
+  template <typename Change>
+  Status change_super(Change change);
   Status mark_mounted();
-  Status write_super(bool unmounting);
+  Status write_counters(bool unmounting);
   static void super_csum(void* context, uint64_t argument, FsBlock block, jbd2::BlockBytes bytes);
 
   pmem::Device& device_;
@@ -152,12 +161,14 @@ class Volume {
   Groups groups_;
   jbd2::BufferRef super_buffer_;
   OrphanList orphans_;
+  rt::SpinLock raw_inode_lock_{rt::Rank::kGroup, "raw inode"};
   InodeCache* inodes_ = nullptr;
   uint16_t mount_state_ = 0;       // s_state to restore at unmount
   uint64_t blocks_kept_back_ = 0;  // kernel: s_resv_clusters
   rt::Atomic<uint64_t> blocks_free_{0};
   rt::Atomic<uint32_t> generation_{0};
   bool mounted_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::ext4

@@ -5,8 +5,8 @@
 //
 // Kernel: struct buffer_head and the block device's page cache (fs/buffer.c: sb_bread, sb_getblk, bforget).
 // Locking:
-//   cache lock    leaf spinlock: the index, reference counts, slabs.
-//   buffer lock   mutex, rank kBuffer (kernel: lock_buffer): reading in, verification, writer count, write-back.
+//   cache lock    raw lock, no scheduling point: the index, reference and writer counts, triggers.
+//   buffer lock   mutex, rank kBuffer (kernel: lock_buffer): reading in, verification, write-back.
 //   The bytes themselves are guarded by whatever lock of the disk format owns the structure in them (group lock,
 //   i_data_sem, directory rwsem); different structures of one block may be changed by different tasks at once.
 // Invariants:
@@ -26,12 +26,12 @@
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/site.h"
 #include "fs/base/types.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/mutex.h"
-#include "fs/rt/spinlock.h"
 
 namespace daxfs::jbd2 {
 
@@ -48,11 +48,22 @@ struct ChecksumTrigger {
   Function function = nullptr;
   void* context = nullptr;
   uint64_t argument = 0;
+  // Also changes another buffer that every handle with this one has write access to (a bitmap's checksum sits in the
+  // group descriptor): runs before the others.
+  bool early = false;
 };
 
 // Looks at a block once after it was read from the medium (kernel: buffer_verified). Returns kCorrupted for bad bytes.
 struct Verifier {
   using Function = Status (*)(void* context, uint64_t argument, FsBlock block, ConstBlockBytes bytes);
+  Function function = nullptr;
+  void* context = nullptr;
+  uint64_t argument = 0;
+};
+
+// Makes the bytes of a block that the medium does not hold yet (an uninitialised bitmap).
+struct Filler {
+  using Function = Status (*)(void* context, uint64_t argument, FsBlock block, BlockBytes bytes);
   Function function = nullptr;
   void* context = nullptr;
   uint64_t argument = 0;
@@ -76,26 +87,29 @@ class Buffer {
   friend class BufferCache;
   friend class BufferRef;
   friend class Handle;
-  friend class Journal;
   friend class WriteAccess;
 
-  Buffer() = default;
+  // Grows: what is known of the bytes. Written under lock_, read without it.
+  enum State : uint8_t { kEmpty, kRead, kVerified };
 
-  enum class State : uint8_t { kEmpty, kValid };
+  explicit Buffer(BufferCache* cache) : lock_(rt::Rank::kBuffer, "buffer"), cache_(cache) {}
+
+  State state() const { return __atomic_load_n(&state_, __ATOMIC_ACQUIRE); }
+  void set_state(State state) { __atomic_store_n(&state_, state, __ATOMIC_RELEASE); }
 
   alignas(64) std::array<std::byte, kBlockSize> bytes_;  // not zeroed: filled by the first read
   rt::Mutex lock_;
+  BufferCache* const cache_;
+  State state_ = kEmpty;
+  // Guarded by the cache lock:
   FsBlock block_;
-  Buffer* next_in_bucket_ = nullptr;  // cache lock
-  BufferCache* cache_ = nullptr;
-  uint32_t references_ = 0;  // cache lock
-  bool referenced_lately_ = false;  // cache lock; second chance of the shrinker
-  bool forgotten_ = false;          // cache lock
-  // Guarded by lock_:
-  State state_ = State::kEmpty;
-  bool verified_ = false;
-  bool dirty_ = false;      // differs from the device
-  uint32_t writers_ = 0;    // handles that have write access
+  Buffer* next_ = nullptr;         // in the bucket or the free list
+  uint32_t references_ = 0;
+  uint32_t writers_ = 0;           // handles that have write access
+  uint64_t last_writer_ = 0;       // number of the handle that got write access last
+  bool dirty_ = false;             // some handle said so since the last write-back
+  bool writing_ = false;           // write-back runs: no new writers
+  bool forgotten_ = false;         // not in the index any more
   ChecksumTrigger trigger_;
 };
 
@@ -138,6 +152,8 @@ class BufferCache {
   // The block's copy, read from the device on first use. YIELDS.
   // Errors: kIo (poison), kCorrupted (block beyond the device, or `verifier` refuses it).
   Result<BufferRef> get(FsBlock block, const Verifier& verifier = {}, Site site = Site::current());
+  // The same for a block whose bytes `filler` makes instead of a read; counts as verified. YIELDS. Errors: the filler's.
+  Result<BufferRef> get_filled(FsBlock block, const Filler& filler, Site site = Site::current());
   // The copy of a block that was just allocated: zeroed, not read, counts as verified. YIELDS.
   // Errors: kCorrupted (beyond the device).
   Result<BufferRef> get_new(FsBlock block, Site site = Site::current());
@@ -147,31 +163,33 @@ class BufferCache {
   void shrink();
 
   pmem::Device& device() { return device_; }
-  size_t cached() const { return cached_; }
+  // The run that used this cache was abandoned in the middle: references may be left.
+  void abandon() { abandoned_ = true; }
 
  private:
   friend class BufferRef;
   friend class Handle;
-  static constexpr size_t kBucketsMin = 64;
+  static constexpr size_t kBuckets = 64;
   static constexpr size_t kSlabBuffers = 16;
-  static constexpr size_t kCachedMax = 4096;  // 16 MiB, then unused clean copies are reused
+  static constexpr size_t kCachedMax = 4096;  // 16 MiB, then unused clean copies go
   struct Slab;
 
   Buffer* find_locked(FsBlock block) FS_REQUIRES(lock_);
-  Buffer* take_locked(FsBlock block) FS_REQUIRES(lock_);
   void unlink_locked(Buffer* buffer) FS_REQUIRES(lock_);
+  void release_locked(Buffer* buffer) FS_REQUIRES(lock_);
   void shrink_locked() FS_REQUIRES(lock_);
-  void grow_locked() FS_REQUIRES(lock_);
   Buffer* lookup(FsBlock block);
   void put(Buffer* buffer);
-  size_t bucket(FsBlock block) const { return block.value() & (buckets_.size() - 1); }
+  Status read_in(Buffer& buffer, const Verifier& verifier, Site site);
+  static size_t bucket(FsBlock block) { return block.value() % kBuckets; }
 
   pmem::Device& device_;
-  rt::SpinLock lock_;
-  std::vector<Buffer*> buckets_ FS_GUARDED_BY(lock_);
-  std::vector<std::unique_ptr<Slab>> slabs_ FS_GUARDED_BY(lock_);
+  RawLock lock_;
+  std::array<Buffer*, kBuckets> buckets_ FS_GUARDED_BY(lock_){};
+  std::vector<Slab*> slabs_ FS_GUARDED_BY(lock_);
   Buffer* free_ FS_GUARDED_BY(lock_) = nullptr;
-  size_t cached_ = 0;
+  size_t cached_ FS_GUARDED_BY(lock_) = 0;  // in the index
+  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::jbd2

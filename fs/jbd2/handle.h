@@ -75,8 +75,10 @@ class [[nodiscard]] Handle {
  private:
   friend Result<Handle> start(Journal& journal, unsigned credits, Site site);
   explicit Handle(HandleState* state) : state_(state) {}
-  Status finish(HandleState& state, Site site);
-  Status write_through(Buffer& buffer, bool* stored, Site site);
+  static bool owns(const HandleState& state, const Buffer& buffer);
+  static Status finish(HandleState& state, Site site);
+  static Status retire(Buffer& buffer, bool* stored, Site site);
+  static Status write_through(Buffer& buffer, bool* stored, Site site);
 
   HandleState* state_;
 };

@@ -1,7 +1,8 @@
 // fs/jbd2/journal.h - where handles come from. For now the journal is off: a stopped handle's blocks go to the device.
 //
 // Kernel: fs/jbd2/transaction.c (jbd2_journal_start), fs/ext4/ext4_jbd2.c (the no-journal mode).
-// Locking: the table of running handles has a leaf spinlock. A running handle holds rank kHandle.
+// Locking: each task touches its own slot of the table of running handles only; the pool of handle states has a raw lock.
+//   A running handle holds rank kHandle.
 // Invariants:
 //   JO1  a task has at most one running handle; a nested start returns that one.
 //   JO2  at the end of a journal no handle runs.
@@ -9,15 +10,17 @@
 // Tested by: fs/jbd2/jbd2_test.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/site.h"
 #include "fs/jbd2/buffer.h"
-#include "fs/rt/spinlock.h"
+#include "fs/rt/task.h"
 
 namespace daxfs::jbd2 {
 
@@ -35,19 +38,25 @@ class Journal {
   // After abort every start fails with kRoFs (kernel: journal abort, errors=remount-ro).
   void abort() { aborted_ = true; }
   bool aborted() const { return aborted_; }
+  // The run that used this journal was abandoned in the middle: handles may be left.
+  void abandon() { abandoned_ = true; }
 
  private:
   friend class Handle;
   friend Result<Handle> start(Journal& journal, unsigned credits, Site site);
 
-  HandleState* current_locked() FS_REQUIRES(lock_);
+  HandleState*& current();  // the slot of the current task
+  HandleState* take_state();
+  void give_state(HandleState* state);
 
   BufferCache& buffers_;
-  rt::SpinLock lock_;
-  std::vector<HandleState*> running_ FS_GUARDED_BY(lock_);
-  std::vector<std::unique_ptr<HandleState>> states_ FS_GUARDED_BY(lock_);  // owns all, running or spare
-  std::vector<HandleState*> spare_ FS_GUARDED_BY(lock_);
+  const rt::ObjectId object_;
+  std::array<HandleState*, rt::kMaxTasks + 1> running_{};  // by task id + 1
+  RawLock lock_;
+  std::vector<std::unique_ptr<HandleState>> spare_ FS_GUARDED_BY(lock_);
+  uint64_t handles_started_ FS_GUARDED_BY(lock_) = 0;
   bool aborted_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::jbd2
