@@ -1,0 +1,71 @@
+// fs/ext4/extent_host.h - what an extent tree needs from the world: its root bytes, node buffers, blocks to take and give.
+//
+// The tree's code knows neither inode nor volume, so that tests can run it on a model of both. The real one is in
+// extents.cc. Kernel: none (there the tree calls the buffer cache, the journal and mballoc by name).
+// Locking: every call happens with the tree locked (i_data_sem); those that change something, exclusively.
+// Tested by: fs/ext4/extent_tree_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/result.h"
+#include "fs/base/types.h"
+#include "fs/ext4/extent_node.h"
+#include "fs/jbd2/buffer.h"
+
+namespace daxfs::ext4 {
+
+// A run of fresh blocks.
+struct AllocatedRun {
+  FsBlock first;
+  uint32_t count = 0;
+};
+
+struct ExtentTreeLimits {
+  uint16_t root_entries = kExtentRootEntries;
+  uint16_t node_entries = kExtentNodeEntries;  // that a new node gets; smaller only in tests
+  FsBlock block_end;                           // one past the last block of the device
+};
+
+class ExtentHost {
+ public:
+  // A node held in memory.
+  struct NodePin {
+    ExtentNode node;         // read-only until will_change
+    FsBlock block;           // none for the root
+    jbd2::BufferRef buffer;  // empty for the root, and in tests
+  };
+
+  virtual ~ExtentHost() = default;
+
+  virtual const ExtentTreeLimits& limits() const = 0;
+  virtual ExtentNode root() = 0;
+  virtual void root_changed() = 0;
+
+  // Reads a node and checks its checksum, nothing else. REQUIRES: block_valid(block, 1). YIELDS.
+  // Errors: kIo, kCorrupted.
+  virtual Result<NodePin> read_node(FsBlock block) = 0;
+  // Before a change of a node's bytes. YIELDS.
+  virtual Status will_change(NodePin& pin) = 0;
+  // After a change: the checksum is the host's.
+  virtual Status changed(NodePin& pin) = 0;
+  // A zeroed node, ready to change; counted in i_blocks. YIELDS. Errors: kNoSpc.
+  virtual Result<NodePin> allocate_node(FsBlock goal) = 0;
+  // Its pins may stay until their owner drops them; nothing of them will be written. YIELDS.
+  virtual Status free_node(FsBlock block) = 0;
+
+  // Whether the blocks may belong to a file: inside the device and not filesystem metadata.
+  virtual bool block_valid(FsBlock first, uint32_t count) const = 0;
+
+  // Data blocks, counted in i_blocks. allocate_data may return fewer than wanted, never none.
+  virtual Result<AllocatedRun> allocate_data(FsBlock goal, uint32_t count, bool align_pmd) = 0;
+  virtual Status free_data(FsBlock first, uint32_t count) = 0;
+  // PERSISTS: zeros, over media errors too.
+  virtual Status zero_data(FsBlock first, uint32_t count) = 0;
+  // Where to look for a file's first block.
+  virtual FsBlock home_goal() const = 0;
+  // i_disksize rounded up to blocks.
+  virtual uint64_t eof_block() const = 0;
+};
+
+}  // namespace daxfs::ext4

@@ -1,0 +1,241 @@
+// fs/ext4/extents.cc - the extent code bound to inodes and volumes: locks, journal, buffers, i_blocks.
+#include "fs/ext4/extents.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "fs/base/report.h"
+#include "fs/ext4/balloc.h"
+#include "fs/ext4/super.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+constexpr int64_t kSectorsPerBlock = kBlockSize / kSectorSize;
+
+// Context is the volume, argument the inode's seed.
+Status verify_node_csum(void* context, uint64_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
+  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) { return ok_status(); }
+  const ExtentNode node(const_cast<std::byte*>(bytes.data()));  // only read
+  if (node.csum_ok(static_cast<uint32_t>(seed))) { return ok_status(); }
+  return FS_CORRUPT("extent node %llu: bad checksum", static_cast<unsigned long long>(block.value()));
+}
+
+void set_node_csum(void* context, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
+  ExtentNode node(bytes.data());
+  // A block that was formatted as a node keeps a sane header; one that media aliased may not.
+  if (static_cast<const Volume*>(context)->geometry().metadata_csum() && node.max() <= kExtentNodeEntries) {
+    node.set_csum(static_cast<uint32_t>(seed));
+  }
+}
+
+// One call's view of an inode's tree. REQUIRES: i_data_sem while it lives, exclusive if there is a handle.
+class InodeExtentHost final : public ExtentHost {
+ public:
+  InodeExtentHost(Inode& inode, jbd2::Handle* handle)
+      : inode_(inode), volume_(inode.volume()), handle_(handle) {
+    limits_.block_end = FsBlock(volume_.geometry().block_count);
+  }
+
+  const ExtentTreeLimits& limits() const override { return limits_; }
+  ExtentNode root() override { return ExtentNode(inode_.i_block().data()); }
+  void root_changed() override { inode_changed_ = true; }
+
+  Result<NodePin> read_node(FsBlock block) override {
+    const jbd2::Verifier verifier{&verify_node_csum, &volume_, inode_.csum_seed()};
+    FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer, volume_.buffers().get(block, verifier));
+    return pin(std::move(buffer), block);
+  }
+  Status will_change(NodePin& pin) override {
+    FS_ASSIGN_OR_RETURN(const jbd2::WriteAccess access, handle_->get_write_access(*pin.buffer));
+    pin.node = ExtentNode(access.bytes().data());
+    return ok_status();
+  }
+  Status changed(NodePin& pin) override {
+    return handle_->dirty_metadata(*pin.buffer, {&set_node_csum, &volume_, inode_.csum_seed()});
+  }
+
+  Result<NodePin> allocate_node(FsBlock goal) override {
+    const AllocationRequest request{
+        .goal = goal, .count_wanted = 1, .flags = kAllocMetadata | kAllocUseReserved};
+    FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
+    Result<NodePin> pinned = pin_new(run.first);
+    if (!pinned.ok()) {
+      free_blocks(volume_, *handle_, run.first, 1).ignore_error("the first error is the cause");
+      return pinned;
+    }
+    count(1);
+    return pinned;
+  }
+  Status free_node(FsBlock block) override {
+    handle_->forget(block);
+    FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, block, 1));
+    count(-1);
+    return ok_status();
+  }
+
+  bool block_valid(FsBlock first, uint32_t count) const override { return volume_.valid_data_blocks(first, count); }
+
+  Result<AllocatedRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
+    const AllocationRequest request{
+        .goal = goal, .count_wanted = wanted, .flags = align_pmd ? kAllocAlignPmd : 0};
+    FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
+    count(run.count);
+    return AllocatedRun{.first = run.first, .count = run.count};
+  }
+  Status free_data(FsBlock first, uint32_t blocks) override {
+    FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, first, blocks));
+    count(-int64_t{blocks});
+    return ok_status();
+  }
+  Status zero_data(FsBlock first, uint32_t blocks) override;
+
+  FsBlock home_goal() const override { return default_goal(volume_, inode_.ino()); }
+  uint64_t eof_block() const override { return div_round_up(inode_.i_disksize(), kBlockSize); }
+
+  // Writes the inode if its root or its block count changed, whatever became of the change itself.
+  Status finish(Status outcome) {
+    if (!inode_changed_) { return outcome; }
+    const Status written = inode_.mark_data_dirty(*handle_);
+    return outcome.ok() ? written : outcome;
+  }
+
+ private:
+  void count(int64_t blocks) {
+    inode_.add_sectors(blocks * kSectorsPerBlock);
+    inode_changed_ = true;
+  }
+  static NodePin pin(jbd2::BufferRef buffer, FsBlock block) {
+    NodePin pin;
+    pin.node = ExtentNode(const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
+    pin.block = block;
+    pin.buffer = std::move(buffer);
+    return pin;
+  }
+  Result<NodePin> pin_new(FsBlock block) {
+    FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer, volume_.buffers().get_new(block));
+    NodePin fresh = pin(std::move(buffer), block);
+    FS_RETURN_IF_ERROR(will_change(fresh));
+    return fresh;
+  }
+
+  Inode& inode_;
+  Volume& volume_;
+  jbd2::Handle* const handle_;
+  ExtentTreeLimits limits_;
+  bool inode_changed_ = false;
+};
+
+Status InodeExtentHost::zero_data(FsBlock first, uint32_t blocks) {
+  static constexpr std::array<std::byte, kBlockSize> kZeros{};
+  pmem::Device& device = volume_.device();
+  const uint64_t offset = first.value() * kBlockSize;
+  const uint64_t size = blocks * kBlockSize;
+  if (device.poisoned(offset, size)) {
+    for (uint64_t at = offset; at < offset + size; at += kBlockSize) {
+      FS_RETURN_IF_ERROR(device.store_clearing_poison(at, kZeros));
+    }
+  } else {
+    FS_RETURN_IF_ERROR(device.zero(offset, size));
+  }
+  device.fence();
+  return ok_status();
+}
+
+// Runs a change of the tree and writes what it did to the inode.
+template <typename F>
+Status change_tree(jbd2::Handle& handle, Inode& inode, F&& change) FS_REQUIRES(inode.i_data_sem) {
+  inode.i_data_sem.assert_held_write();
+  InodeExtentHost host(inode, &handle);
+  ExtentTree tree(host);
+  return host.finish(change(tree));
+}
+
+}  // namespace
+
+Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request, Site site) {
+  FS_BUG_ON(request.len == 0, "MB1", "mapping no blocks at %u", request.lblk.value());
+  if (request.lblk.value() >= kLogicalEnd) { return Errc::kFBig; }
+  MapRequest clipped = request;
+  clipped.len = static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
+  {
+    const rt::ReadLock lock(inode.i_data_sem, site);
+    InodeExtentHost host(inode, nullptr);
+    Result<MapResult> found = BlockMapper(host).look(clipped);
+    if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) { return found; }
+  }
+  FS_BUG_ON(handle == nullptr, "MB1", "changing the mapping of %u without a handle", request.lblk.value());
+  // Reloaded: what the lookup saw may be different by now, so map() looks again.
+  const rt::WriteLock lock(inode.i_data_sem, site);
+  InodeExtentHost host(inode, handle);
+  Result<MapResult> mapped = BlockMapper(host).map(clipped);
+  FS_RETURN_IF_ERROR(host.finish(mapped.status()));
+  return mapped;
+}
+
+Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first, uint32_t len) {
+  const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + len, kLogicalEnd);
+  for (uint64_t at = first.value(); at < end;) {
+    const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
+                             .len = static_cast<uint32_t>(end - at),
+                             .flags = MapRequest::kConvert};
+    FS_ASSIGN_OR_RETURN(const MapResult mapped, map_blocks(&handle, inode, request));
+    at += mapped.len;
+  }
+  return ok_status();
+}
+
+Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
+  for (uint64_t at = first.value(); at < end.value();) {
+    const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
+                             .len = static_cast<uint32_t>(end.value() - at),
+                             .flags = MapRequest::kConvertUnwritten};
+    FS_ASSIGN_OR_RETURN(const MapResult mapped, map_blocks(&handle, inode, request));
+    at += mapped.len;
+  }
+  return ok_status();
+}
+
+Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
+  const rt::WriteLock lock(inode.i_data_sem);
+  return remove_range_locked(handle, inode, first, end);
+}
+
+Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
+  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.remove_range(first, end); });
+}
+
+Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
+  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.shift_left(start, blocks); });
+}
+
+Status shift_right_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
+  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.shift_right(start, blocks); });
+}
+
+Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from) {
+  const rt::ReadLock lock(inode.i_data_sem);
+  return next_extent_locked(inode, from);
+}
+
+Result<std::optional<ExtentRun>> next_extent_locked(Inode& inode, LogicalBlock from) {
+  InodeExtentHost host(inode, nullptr);
+  return ExtentTree(host).next_extent(from);
+}
+
+Result<uint64_t> extent_node_count(Inode& inode) {
+  const rt::ReadLock lock(inode.i_data_sem);
+  InodeExtentHost host(inode, nullptr);
+  return ExtentTree(host).check();
+}
+
+Status check_extent_tree(Inode& inode) { return extent_node_count(inode).status(); }
+
+void format_extent_root(Inode::RootBytes& root) {
+  root.fill(std::byte{0});
+  ExtentNode(root.data()).format(0, kExtentRootEntries);
+}
+
+}  // namespace daxfs::ext4
