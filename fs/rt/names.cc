@@ -1,7 +1,7 @@
 // fs/rt/names.cc - words for enumerators, and stable hashes of sites.
-#include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "fs/rt/engine.h"
 #include "fs/rt/lock_rank.h"
@@ -15,7 +15,8 @@ struct SiteHashEntry {
   const void* site = nullptr;
   uint32_t hash = 0;
 };
-thread_local std::array<SiteHashEntry, 1024> t_site_hashes;
+constexpr size_t kSiteHashEntries = 1024;
+thread_local SiteHashEntry t_site_hashes[kSiteHashEntries];
 
 uint32_t compute_site_hash(Site site) {
   const char* file = site.file_name();
@@ -33,8 +34,11 @@ uint32_t compute_site_hash(Site site) {
 FS_NO_TSAN uint32_t site_hash(Site site) {
   static_assert(sizeof(Site) == sizeof(const void*));
   const void* key = std::bit_cast<const void*>(site);
-  SiteHashEntry& entry = t_site_hashes[(reinterpret_cast<uintptr_t>(key) >> 4) % t_site_hashes.size()];
-  if (entry.site != key) { entry = {key, compute_site_hash(site)}; }
+  SiteHashEntry& entry = t_site_hashes[(reinterpret_cast<uintptr_t>(key) >> 4) % kSiteHashEntries];
+  if (entry.site != key) {
+    entry.hash = compute_site_hash(site);
+    entry.site = key;
+  }
   return entry.hash;
 }
 

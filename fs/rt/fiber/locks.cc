@@ -1,0 +1,110 @@
+// fs/rt/fiber/locks.cc - contended halves of the locks: queueing and hand-over.
+#include "fs/rt/fiber/engine_state.h"
+#include "fs/rt/mutex.h"
+#include "fs/rt/rwsem.h"
+#include "fs/rt/spinlock.h"
+
+namespace daxfs::rt {
+
+using internal::g_current;
+using internal::LockMode;
+using internal::LockWaiter;
+
+namespace {
+
+FS_NO_TSAN internal::Task* task_of(const LockWaiter* waiter) { return static_cast<internal::Task*>(waiter->task); }
+
+}  // namespace
+
+Mutex::Mutex(Rank rank, const char* name) : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {}
+
+FS_NO_TSAN void Mutex::lock_slow(unsigned subclass, Site site) {
+  if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
+  LockWaiter waiter;
+  waiter.task = g_current;
+  queue_.push(&waiter);
+  internal::block_on_lock(this, object_, name_, site);
+  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kExclusive);
+  internal::announce_acquire(this);
+}
+
+FS_NO_TSAN void Mutex::unlock_slow(Site /*site*/) {
+  LockWaiter* waiter = queue_.pop();
+  owner_ = waiter->task;
+  internal::make_runnable(task_of(waiter));
+}
+
+SpinLock::SpinLock(Rank rank, const char* name)
+    : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {}
+
+FS_NO_TSAN void SpinLock::lock_slow(unsigned subclass, Site site) {
+  if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
+  LockWaiter waiter;
+  waiter.task = g_current;
+  queue_.push(&waiter);
+  internal::block_on_lock(this, object_, name_, site);
+  ++g_current->no_sleep;
+  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kSpin);
+  internal::announce_acquire(this);
+}
+
+FS_NO_TSAN void SpinLock::unlock_slow(Site /*site*/) {
+  LockWaiter* waiter = queue_.pop();
+  owner_ = waiter->task;
+  internal::make_runnable(task_of(waiter));
+}
+
+RwSem::RwSem(Rank rank, const char* name)
+    : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {}
+
+FS_NO_TSAN void RwSem::down_read_slow(unsigned subclass, Site site) {
+  LockWaiter waiter;
+  waiter.task = g_current;
+  waiter.exclusive = false;
+  queue_.push(&waiter);
+  internal::block_on_lock(this, object_, name_, site);
+  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kShared);
+  internal::announce_acquire(this);
+}
+
+FS_NO_TSAN void RwSem::down_write_slow(unsigned subclass, Site site) {
+  LockWaiter waiter;
+  waiter.task = g_current;
+  queue_.push(&waiter);
+  internal::block_on_lock(this, object_, name_, site);
+  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kExclusive);
+  internal::announce_acquire(this);
+}
+
+FS_NO_TSAN void RwSem::grant_queued() {
+  while (!queue_.empty()) {
+    if (queue_.head->exclusive) {
+      if (readers_ == 0) {
+        LockWaiter* waiter = queue_.pop();
+        writer_ = waiter->task;
+        internal::make_runnable(task_of(waiter));
+      }
+      return;
+    }
+    LockWaiter* waiter = queue_.pop();
+    ++readers_;
+    internal::make_runnable(task_of(waiter));
+  }
+}
+
+FS_NO_TSAN void RwSem::downgrade_write(Site site) {
+  if (writer_ != g_current) {
+    internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
+    return;
+  }
+  for (unsigned i = 0; i < g_current->held_count; ++i) {
+    if (g_current->held[i].lock == this) { g_current->held[i].mode = LockMode::kShared; }
+  }
+  internal::announce_release(this);
+  writer_ = nullptr;
+  readers_ = 1;
+  grant_queued();
+  point(PointKind::kUnlock, object_, site);
+}
+
+}  // namespace daxfs::rt
