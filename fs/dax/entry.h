@@ -1,10 +1,12 @@
-// fs/dax/entry.h - the word that a DAX file keeps in its tree for each page (or 2 MiB) that a mapping ever touched.
+// fs/dax/entry.h - the word that a DAX file keeps in its tree for each page (or 2 MiB) that a
+// mapping ever touched.
 //
 //   bit 0   LOCKED  somebody works on the entry; others wait (entry_lock.h)
 //   bit 1   PMD     the entry stands for 2 MiB (order 9); otherwise for one page
 //   bit 2   ZERO    no block: the shared zero page is mapped over a hole or an unwritten extent
 //   bit 3   EMPTY   placeholder that carries only the lock; never mapped
-//   bits 4- pfn     frame of the block, for an entry that is neither ZERO nor EMPTY (a ZERO entry keeps the zero page's)
+//   bits 4- pfn     frame of the block, for an entry that is neither ZERO nor EMPTY (a ZERO entry
+//   keeps the zero page's)
 //
 // Kernel: fs/dax.c (DAX_LOCKED, DAX_PMD, DAX_ZERO_PAGE, DAX_EMPTY, dax_to_pfn).
 // Tested by: fs/dax/entry_test.cc.
@@ -13,9 +15,15 @@
 #include <cstdint>
 
 #include "fs/base/types.h"
-#include "fs/mm/address_space.h"
+#include "fs/lib/xarray.h"
 
 namespace daxfs::dax {
+
+// Marks of an entry in the tree (kernel: PAGECACHE_TAG_DIRTY, _TOWRITE; WRITEBACK is not used by
+// DAX).
+inline constexpr lib::XaMark kMarkDirty = lib::XaMark::k0;
+inline constexpr lib::XaMark kMarkWriteback = lib::XaMark::k1;
+inline constexpr lib::XaMark kMarkToWrite = lib::XaMark::k2;
 
 class Entry {
  public:
@@ -25,7 +33,9 @@ class Entry {
   static constexpr Entry zero(Pfn zero_pfn, unsigned order) {
     return Entry(kZero | order_bit(order) | zero_pfn.value() << kShift);
   }
-  static constexpr Entry frame(Pfn pfn, unsigned order) { return Entry(order_bit(order) | pfn.value() << kShift); }
+  static constexpr Entry frame(Pfn pfn, unsigned order) {
+    return Entry(order_bit(order) | pfn.value() << kShift);
+  }
 
   constexpr bool none() const { return none_; }
   constexpr bool is_locked() const { return (bits_ & kLocked) != 0; }
@@ -46,9 +56,13 @@ class Entry {
   constexpr Entry locked() const { return Entry(bits_ | kLocked); }
   constexpr Entry unlocked() const { return Entry(bits_ & ~kLocked); }
 
-  // Between the entry and the word a tree stores (a value of at most 63 bits). from_word takes any value.
-  constexpr uint64_t word() const { return bits_; }
-  static constexpr Entry from_word(uint64_t bits) { return Entry(bits); }
+  // Between the entry and what a tree stores. from_tree REQUIRES null or a value.
+  constexpr lib::XEntry to_tree() const {
+    return none_ ? lib::XEntry::null() : lib::XEntry::from_value(bits_);
+  }
+  static constexpr Entry from_tree(lib::XEntry stored) {
+    return stored.is_null() ? Entry() : Entry(stored.value());
+  }
 
   constexpr bool operator==(const Entry&) const = default;
 

@@ -1,8 +1,12 @@
 // fs/dax/fault.h - page faults of DAX mappings.
 //
-// Kernel: fs/dax.c (dax_iomap_pte_fault, dax_fault_iter, dax_load_hole, dax_insert_entry, dax_finish_sync_fault).
-// Locking: caller holds mmap_lock shared, the file's invalidate lock shared and, for a write, a journal handle; the
-//   handle is outside the entry lock. Takes the entry lock, under it iomap_begin, then the tree lock and page table lock.
+// Kernel: fs/dax.c (dax_iomap_pte_fault, dax_fault_iter, dax_load_hole, dax_insert_entry,
+// dax_finish_sync_fault). Locking: caller holds mmap_lock shared, the file's invalidate lock shared
+// and, for a write, a journal handle; the
+//   handle is outside the entry lock. Takes the entry lock, under it iomap_begin, then the tree
+//   lock and page table lock.
+// Invariants:
+//   DF1  iomap_begin for a write fault yields a written block.
 // Not covered: 2 MiB faults (a later issue); every fault installs one page.
 // Tested by: fs/dax/fault_test.cc.
 #pragma once
@@ -16,15 +20,17 @@ namespace daxfs::dax {
 struct FaultOutcome {
   mm::FaultResult result = mm::FaultResult::kDone;
   Status error;             // why it is kSigbus: kNoSpc lets the caller retry after freeing space
-  bool needs_sync = false;  // MAP_SYNC over metadata that is not durable: nothing is mapped yet; fsync, then finish_sync_fault
+  bool needs_sync = false;  // MAP_SYNC over metadata that is not durable: nothing is mapped yet;
+                            // fsync, then finish_sync_fault
   Pfn pfn;                  // what to map then
 };
 
-// Installs the page of a read, write or copy-on-write fault. Beyond the page that holds EOF: kSigbus. YIELDS.
+// Installs the page of a read, write or copy-on-write fault. Beyond the page that holds EOF:
+// kSigbus. YIELDS.
 FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& ops);
 
-// Second half of a MAP_SYNC write fault: maps `pfn` writable if the entry did not change since; else the fault is retried
-// by the access itself. The caller has made the metadata durable. YIELDS.
+// Second half of a MAP_SYNC write fault: maps `pfn` writable if the entry did not change since;
+// else the fault is retried by the access itself. The caller has made the metadata durable. YIELDS.
 mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping, Pfn pfn);
 
 }  // namespace daxfs::dax

@@ -1,7 +1,10 @@
-// fs/dax/invalidate.h - takes entries out of the tree: truncate, write over cached holes, drop_caches, eviction.
+// fs/dax/invalidate.h - takes entries out of the tree: truncate, write over cached holes,
+// drop_caches, eviction.
 //
-// Kernel: fs/dax.c (__dax_invalidate_entry, dax_delete_mapping_entry, dax_invalidate_mapping_entry_sync),
-//   mm/truncate.c (truncate_inode_pages_range, truncate_pagecache_range, invalidate_inode_pages2_range).
+// Kernel: fs/dax.c (__dax_invalidate_entry, dax_delete_mapping_entry,
+// dax_invalidate_mapping_entry_sync),
+//   mm/truncate.c (truncate_inode_pages_range, truncate_pagecache_range,
+//   invalidate_inode_pages2_range).
 // Invariants:
 //   O1  a page whose entry goes away has nobody's pin on it.
 //   O2  an evicted inode's tree is empty and both its counts are zero.
@@ -15,7 +18,8 @@
 
 namespace daxfs::dax {
 
-// Deletes the entry at `index` whatever its state; waits for its lock. RETURNS: whether there was one. YIELDS.
+// Deletes the entry at `index` whatever its state; waits for its lock. RETURNS: whether there was
+// one. YIELDS.
 bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index);
 
 // Deletes the entry at `index` if it is clean. RETURNS: false if it is dirty (it stays). YIELDS.
@@ -24,16 +28,20 @@ bool invalidate_mapping_entry_sync(mm::AddressSpace& mapping, PgOff index);
 // Deletes all entries of pages [first, last], both included. The caller has unmapped them. YIELDS.
 void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
-// Unmaps whole pages in [start, end) (bytes), private copies included, and deletes their entries. YIELDS.
+// Unmaps whole pages in [start, end) (bytes), private copies included, and deletes their entries.
+// YIELDS.
 void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_t end);
-// As above to the end of the file, starting at the page after the one that holds byte new_size - 1. YIELDS.
+// As above to the end of the file, starting at the page after the one that holds byte new_size - 1.
+// YIELDS.
 void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size);
 
-// Deletes clean entries of pages [first, last], both included, unmapping them first. RETURNS: false if a dirty entry
-// stayed. YIELDS.
+// Deletes clean entries of pages [first, last], both included, and then unmaps the range: after,
+// because only a page without entry is sure to be looked up anew. Private copies stay. RETURNS:
+// false if a dirty entry stayed. YIELDS.
 bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
-// Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the inode. YIELDS.
+// Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the
+// inode. YIELDS.
 void truncate_inode_pages_final(mm::AddressSpace& mapping);
 
 }  // namespace daxfs::dax

@@ -1,6 +1,7 @@
 // fs/ext4/file_map.h - looking at a file's blocks: SEEK_DATA, SEEK_HOLE, fiemap.
 //
-// Kernel: fs/ext4/file.c (ext4_llseek), fs/iomap/seek.c (iomap_seek_hole, iomap_seek_data), fs/iomap/fiemap.c,
+// Kernel: fs/ext4/file.c (ext4_llseek), fs/iomap/seek.c (iomap_seek_hole, iomap_seek_data),
+// fs/iomap/fiemap.c,
 //   mm/filemap.c (mapping_seek_hole_data: why a DAX page that was ever faulted in counts as data).
 // Locking: seeks take i_rwsem shared; fiemap takes it shared too.
 // Tested by: fs/ext4/file_map_test.cc.
@@ -15,7 +16,8 @@ namespace daxfs::ext4 {
 
 class Inode;
 
-// The next offset >= `offset` that holds data (a hole). Errors: kNxio if offset >= size, or no data follows. YIELDS.
+// The next offset >= `offset` that holds data (a hole). Errors: kNxio if offset >= size, or no data
+// follows. YIELDS.
 Result<uint64_t> seek_data(Inode& inode, uint64_t offset);
 Result<uint64_t> seek_hole(Inode& inode, uint64_t offset);
 

@@ -1,10 +1,11 @@
 // fs/ext4/file_rw.h - read and write on regular files: DAX, direct, and uncached.
 //
-// Kernel: fs/ext4/file.c (ext4_file_read_iter, ext4_dax_write_iter, ext4_dio_write_iter, ext4_handle_inode_extension).
-// Locking: take i_rwsem themselves. DAX read: shared. DAX write: exclusive. Direct read: shared. Direct write: shared for
+// Kernel: fs/ext4/file.c (ext4_file_read_iter, ext4_dax_write_iter, ext4_dio_write_iter,
+// ext4_handle_inode_extension). Locking: take i_rwsem themselves. DAX read: shared. DAX write:
+// exclusive. Direct read: shared. Direct write: shared for
 //   an aligned overwrite inside EOF, otherwise exclusive.
-// Not covered: the page cache; on a file without the DAX flag a call without kRwDirect copies to the device under i_rwsem.
-// Tested by: fs/ext4/file_rw_test.cc.
+// Not covered: the page cache; on a file without the DAX flag a call without kRwDirect copies to
+// the device under i_rwsem. Tested by: fs/ext4/file_rw_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +29,13 @@ enum RwFlags : unsigned {
 };
 
 // Reads at *pos and advances it. RETURNS: bytes read; 0 at or beyond EOF.
-// Errors: kFault, kIo, kCorrupted; kInval for a direct read of a file without DAX that is not aligned to sectors. YIELDS.
+// Errors: kFault, kIo, kCorrupted; kInval for a direct read of a file without DAX that is not
+// aligned to sectors. YIELDS.
 Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
 
-// Writes at *pos (kRwAppend: at EOF) and advances it. RETURNS: bytes written, fewer than asked if the buffer faults or
-// space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault, kIo, kRoFs, kInval as for reads. YIELDS.
+// Writes at *pos (kRwAppend: at EOF) and advances it. RETURNS: bytes written, fewer than asked if
+// the buffer faults or space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault,
+// kIo, kRoFs, kInval as for reads. YIELDS.
 Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
 
 }  // namespace daxfs::ext4

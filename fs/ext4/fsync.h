@@ -12,8 +12,8 @@ namespace daxfs::ext4 {
 
 class Inode;
 
-// PERSISTS bytes [start, end] (end included, ~0: the whole rest) and the metadata that leads to them; with !datasync all
-// of the inode's metadata. YIELDS.
+// PERSISTS bytes [start, end] (end included, ~0: the whole rest) and the metadata that leads to
+// them; with !datasync all of the inode's metadata. YIELDS.
 Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool datasync);
 
 }  // namespace daxfs::ext4

@@ -1,10 +1,13 @@
-// fs/io/iomap.h - the interface a disk format implements so that dax and io can find the blocks of a file.
+// fs/io/iomap.h - the interface a disk format implements so that dax and io can find the blocks of
+// a file.
 //
-// An iomap says where the bytes [offset, offset + length) of a file live. The caller walks a range by asking
-// `iomap_begin` for the piece at its position, works on that piece and reports with `iomap_end` how much it did.
+// An iomap says where the bytes [offset, offset + length) of a file live. The caller walks a range
+// by asking `iomap_begin` for the piece at its position, works on that piece and reports with
+// `iomap_end` how much it did.
 //
 // Kernel: include/linux/iomap.h (struct iomap, struct iomap_ops); fs/iomap/iter.c.
-// Locking: whoever calls iomap_begin with kWrite holds the inode rwsem (system calls) or the invalidate lock shared
+// Locking: whoever calls iomap_begin with kWrite holds the inode rwsem (system calls) or the
+// invalidate lock shared
 //   (faults); iomap_begin itself may start a journal handle and take i_data_sem.
 // Invariants:
 //   IO1  an iomap handed out covers the position that was asked for and is not empty.
@@ -67,16 +70,19 @@ class IomapOps {
  public:
   // Finds (with kIomapWrite: allocates) the piece at `pos`, at most `length` bytes are of interest.
   // Errors: kNoSpc, kIo, kCorrupted, kAgain with kIomapNoWait. YIELDS.
-  virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, Iomap* iomap) = 0;
-  // Called once for each successful iomap_begin. `written` bytes of [pos, pos + length) were used. YIELDS.
-  virtual Status iomap_end(IomapHost& host, uint64_t pos, uint64_t length, uint64_t written, unsigned flags,
-                           const Iomap& iomap) = 0;
+  virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
+                             Iomap* iomap) = 0;
+  // Called once for each successful iomap_begin. `written` bytes of [pos, pos + length) were used.
+  // YIELDS.
+  virtual Status iomap_end(IomapHost& host, uint64_t pos, uint64_t length, uint64_t written,
+                           unsigned flags, const Iomap& iomap) = 0;
 
  protected:
   ~IomapOps() = default;
 };
 
 // Calls iomap_begin and asserts IO1 on what it returned.
-Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, Iomap* iomap);
+Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
+                     Iomap* iomap);
 
 }  // namespace daxfs::io

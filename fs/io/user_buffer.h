@@ -1,12 +1,12 @@
 // fs/io/user_buffer.h - IovBuffer: where the bytes of a read or write come from or go to.
 //
-// Either memory of a simulated process (copies take page faults and may stop short) or a plain span of the library's
-// caller. A buffer knows how much of it was consumed; copies advance it.
+// Either memory of a simulated process (copies take page faults and may stop short) or a plain span
+// of the library's caller. A buffer knows how much of it was consumed; copies advance it.
 //
 // Kernel: struct iov_iter (include/linux/uio.h, lib/iov_iter.c), with a single segment.
-// Locking: copies from and to user memory take mmap_lock and may fault: no spinlock, no entry lock, no handle held.
-// Not covered: several segments (readv/writev are loops in vfs).
-// Tested by: fs/io/io_test.cc.
+// Locking: copies from and to user memory take mmap_lock and may fault: no spinlock, no entry lock,
+// no handle held. Not covered: several segments (readv/writev are loops in vfs). Tested by:
+// fs/io/io_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -36,13 +36,13 @@ class IovBuffer {
   }
 
   bool is_user() const { return mm_ != nullptr; }
-  mm::Mm& mm() const { return *mm_; }                          // REQUIRES: is_user()
-  VirtAddr address() const { return address_ + done_; }        // of the next byte; REQUIRES: is_user()
+  mm::Mm& mm() const { return *mm_; }                    // REQUIRES: is_user()
+  VirtAddr address() const { return address_ + done_; }  // of the next byte; REQUIRES: is_user()
   uint64_t remaining() const { return size_ - done_; }
   uint64_t consumed() const { return done_; }
 
-  // Copies out.size() bytes (at most remaining()) from the buffer and advances. RETURNS: bytes copied; fewer if the
-  // user memory faults. YIELDS.
+  // Copies out.size() bytes (at most remaining()) from the buffer and advances. RETURNS: bytes
+  // copied; fewer if the user memory faults. YIELDS.
   size_t copy_in(std::span<std::byte> out);
   // Copies into the buffer and advances; as copy_in. YIELDS.
   size_t copy_out(std::span<const std::byte> in);
@@ -54,7 +54,9 @@ class IovBuffer {
   void revert(uint64_t size) { done_ -= size; }
   // Forgets what lies more than `size` bytes ahead.
   void truncate(uint64_t size) {
-    if (size < remaining()) { size_ = done_ + size; }
+    if (size < remaining()) {
+      size_ = done_ + size;
+    }
   }
 
   // The bytes themselves; for buffers that are not user memory.

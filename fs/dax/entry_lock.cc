@@ -1,0 +1,157 @@
+// fs/dax/entry_lock.cc - waiting for, taking and giving back the lock bit of an entry.
+#include "fs/dax/entry_lock.h"
+
+#include "fs/base/historical.h"
+#include "fs/base/report.h"
+#include "fs/dax/entry_owner.h"
+#include "fs/mm/rmap.h"
+#include "fs/rt/wait_queue.h"
+
+namespace daxfs::dax {
+
+namespace {
+
+uint64_t wait_key(PgOff index, Entry entry) {
+  return entry.base(index).value() + 1;
+}  // 0 would match every waiter
+
+Entry entry_from_tree(lib::XEntry stored) {
+  FS_BUG_ON(!stored.is_null() && !stored.is_value(), "DE2",
+            "the tree of a DAX file holds a word that is no DAX entry");
+  return Entry::from_tree(stored);
+}
+
+}  // namespace
+
+rt::ObjectId entry_rank_object(mm::AddressSpace& mapping, PgOff index) {
+  return rt::object_id(rt::ObjectClass::kLock, mapping.host().ino().value(), index.value() + 1);
+}
+
+void wake_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode) {
+  rt::WaitQueue& queue = mapping.entry_waiters;
+  if (!queue.has_waiters()) {
+    return;
+  }
+  queue.wake(mode == WakeMode::kAll ? 0 : 1, wait_key(index, entry), &mapping);
+}
+
+FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, unsigned order) {
+  const PgOff index(xas.index());
+  for (;;) {
+    const Entry entry = entry_from_tree(xas.find_conflict());
+    if (entry.none()) {
+      return {};
+    }
+    if (entry.order() < order) {
+      return {.entry = Entry(), .conflict = true};
+    }
+    if (!entry.is_locked()) {
+      return {.entry = entry};
+    }
+
+    rt::Waiter waiter(wait_key(index, entry), &mapping);
+    mapping.entry_waiters.prepare_to_wait(waiter, /*exclusive=*/true);
+    mapping.i_pages.lock().unlock();
+    xas.reset();
+    rt::schedule();
+    mapping.entry_waiters.finish_wait(waiter);
+    mapping.i_pages.lock().lock();
+    // Reloaded: the loop looks at the tree anew.
+  }
+}
+
+void put_unlocked_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode) {
+  // A wake-up that this task consumed while it waited belongs to the next waiter, now that it does
+  // not take the lock.
+  if (!entry.none()) {
+    wake_entry(mapping, index, entry, mode);
+  }
+}
+
+Entry lock_entry(mm::AddressSpace& /*mapping*/, lib::XaCursor& xas, Entry entry) {
+  return entry_from_tree(xas.store(entry.locked().to_tree()));
+}
+
+EntryGuard::EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict,
+                       Site site)
+    : mapping_(mapping), index_(index) {
+  rt::rank_acquire(rt::Rank::kDaxEntry, entry_rank_object(mapping, index), site);
+  *conflict = !acquire(order);
+  open_ = !*conflict;
+  if (*conflict) {
+    rt::rank_release(rt::Rank::kDaxEntry, entry_rank_object(mapping_, index_));
+  }
+}
+
+bool EntryGuard::acquire(unsigned order) {
+  rt::SpinGuard tree(mapping_.i_pages.lock());
+  lib::XaCursor xas(mapping_.i_pages, index_.value(), order);
+  if (historical(Bug::kFaultWithoutEntryLock)) {
+    entry_ = entry_from_tree(xas.load()).unlocked();
+    return true;
+  }
+  const FoundEntry found = get_unlocked_entry(mapping_, xas, order);
+  if (found.conflict) {
+    return false;
+  }
+  entry_ = found.entry;
+  if (order == 0 && entry_.is_pmd() && (entry_.is_zero() || entry_.is_empty())) {
+    remove_pmd_locked(xas, entry_);
+    entry_ = Entry();
+  }
+  if (entry_.none()) {
+    entry_ = Entry::empty(order);
+    mapping_.nrexceptional += entry_.pages();
+  }
+  lock_entry(mapping_, xas, entry_);
+  locked_ = true;
+  return true;
+}
+
+// Makes room for single pages where a 2 MiB zero page was mapped. The entry is locked while the
+// tree lock is dropped for the unmapping, which sleeps.
+void EntryGuard::remove_pmd_locked(lib::XaCursor& xas, Entry entry) {
+  lock_entry(mapping_, xas, entry);
+  if (entry.is_zero()) {
+    mapping_.i_pages.lock().unlock();
+    mm::unmap_mapping_range(mapping_, entry.base(index_), entry.pages(), /*even_cows=*/false);
+    mapping_.i_pages.lock().lock();
+  }
+  // Reloaded: nobody but the lock's owner changes a locked entry.
+  disassociate_entry(mapping_, entry, /*truncating=*/false);
+  xas.reset();
+  xas.store(lib::XEntry::null());
+  wake_entry(mapping_, index_, entry, WakeMode::kAll);
+  mapping_.nrexceptional -= entry.pages();
+  xas.set(index_.value());
+}
+
+EntryGuard::~EntryGuard() {
+  FS_BUG_ON(open_, "DE3", "the lock on the entry of page %llu of inode %u was never given back",
+            static_cast<unsigned long long>(index_.value()), mapping_.host().ino().value());
+}
+
+Entry EntryGuard::store(lib::XaCursor& xas, Entry entry) {
+  mapping_.i_pages.lock().assert_held();
+  entry_ = entry;
+  return entry_from_tree(xas.store((locked_ ? entry.locked() : entry).to_tree()));
+}
+
+void EntryGuard::unlock(Site site) {
+  open_ = false;
+  if (locked_) {
+    locked_ = false;
+    FS_BUG_ON(entry_.is_locked(), "O4",
+              "unlock would store a locked entry at page %llu of inode %u",
+              static_cast<unsigned long long>(index_.value()), mapping_.host().ino().value());
+    rt::SpinGuard tree(mapping_.i_pages.lock(), site);
+    lib::XaCursor xas(mapping_.i_pages, index_.value(), entry_.order());
+    const Entry old = entry_from_tree(xas.store(entry_.to_tree()));
+    FS_BUG_ON(!old.is_locked(), "O4", "unlock of page %llu of inode %u finds the entry unlocked",
+              static_cast<unsigned long long>(index_.value()), mapping_.host().ino().value());
+    wake_entry(mapping_, index_, entry_, WakeMode::kNext);
+  }
+  rt::rank_release(rt::Rank::kDaxEntry, entry_rank_object(mapping_, index_), site);
+}
+
+}  // namespace daxfs::dax

@@ -1,0 +1,56 @@
+// fs/dax/entry_owner.cc - page->mapping and page->index of DAX frames.
+#include "fs/dax/entry_owner.h"
+
+#include "fs/base/report.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/page.h"
+
+namespace daxfs::dax {
+
+namespace {
+
+template <typename F>
+void for_each_frame(mm::AddressSpace& mapping, Entry entry, F visit) {
+  if (!entry.is_frame()) {
+    return;
+  }
+  mm::Memory& memory = mapping.memory();
+  for (uint64_t i = 0; i < entry.pages(); ++i) {
+    visit(memory.page(entry.pfn() + i), i);
+  }
+}
+
+}  // namespace
+
+void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
+  for_each_frame(mapping, entry, [&](mm::Page& page, uint64_t i) {
+    const PgOff own = index + i;
+    FS_WARN_ON(page.mapping != nullptr && (page.mapping != &mapping || page.index != own), "O15",
+               "frame %llu becomes page %llu of inode %u while it is page %llu of inode %u",
+               static_cast<unsigned long long>(entry.pfn().value() + i),
+               static_cast<unsigned long long>(own.value()), mapping.host().ino().value(),
+               static_cast<unsigned long long>(page.index.value()),
+               page.mapping->host().ino().value());
+    page.mapping = &mapping;
+    page.index = own;
+  });
+}
+
+void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating) {
+  for_each_frame(mapping, entry, [&](mm::Page& page, uint64_t i) {
+    FS_WARN_ON(truncating && mm::page_ref_count(page) > 1, "O1",
+               "reference count of frame %llu, page %llu of inode %u, is %d; expected 1: its block "
+               "is freed under a pin",
+               static_cast<unsigned long long>(entry.pfn().value() + i),
+               static_cast<unsigned long long>(page.index.value()), mapping.host().ino().value(),
+               mm::page_ref_count(page));
+    FS_WARN_ON(page.mapping != nullptr && page.mapping != &mapping, "O15",
+               "frame %llu leaves inode %u but belongs to inode %u",
+               static_cast<unsigned long long>(entry.pfn().value() + i),
+               mapping.host().ino().value(), page.mapping->host().ino().value());
+    page.mapping = nullptr;
+    page.index = PgOff(0);
+  });
+}
+
+}  // namespace daxfs::dax

@@ -1,0 +1,159 @@
+// fs/dax/invalidate.cc - deleting entries, one by one and by range.
+#include "fs/dax/invalidate.h"
+
+#include <algorithm>
+#include <array>
+
+#include "fs/base/report.h"
+#include "fs/dax/entry.h"
+#include "fs/dax/entry_lock.h"
+#include "fs/dax/entry_owner.h"
+#include "fs/mm/rmap.h"
+
+namespace daxfs::dax {
+
+namespace {
+
+constexpr uint64_t kLastIndex = ~uint64_t{0};
+
+// Where entries begin, gathered under the tree lock and worked on without it (kernel: a pagevec's
+// indices).
+struct IndexBatch {
+  static constexpr size_t kMax = 15;
+  std::array<uint64_t, kMax> index;
+  size_t count = 0;
+
+  bool empty() const { return count == 0; }
+  uint64_t back() const { return index[count - 1]; }
+};
+
+// Entries that begin in [first, last], or cover `first`.
+void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch) {
+  batch->count = 0;
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, first);
+  while (batch->count < IndexBatch::kMax) {
+    const lib::XEntry stored = xas.find(last);
+    if (stored.is_null()) {
+      return;
+    }
+    batch->index[batch->count++] = xas.first_index();
+  }
+}
+
+// Kernel: __dax_invalidate_entry.
+bool remove_entry(mm::AddressSpace& mapping, PgOff index, bool truncating) {
+  const EntryRank rank(mapping, index);
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, index.value());
+  const Entry entry = get_unlocked_entry(mapping, xas).entry;
+  if (entry.none()) {
+    return false;
+  }
+  bool removed = false;
+  if (truncating || (!xas.get_mark(kMarkDirty) && !xas.get_mark(kMarkToWrite))) {
+    disassociate_entry(mapping, entry, truncating);
+    xas.store(lib::XEntry::null());
+    mapping.nrexceptional -= entry.pages();
+    removed = true;
+  }
+  put_unlocked_entry(mapping, index, entry, WakeMode::kAll);
+  return removed;
+}
+
+PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
+
+}  // namespace
+
+bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
+  return remove_entry(mapping, index, /*truncating=*/true);
+}
+
+bool invalidate_mapping_entry_sync(mm::AddressSpace& mapping, PgOff index) {
+  return remove_entry(mapping, index, /*truncating=*/false);
+}
+
+// Goes round until a whole pass finds nothing: entries may have been made behind the cursor
+// meanwhile.
+void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) {
+  if (mapping.i_pages.empty() || first > last) {
+    return;
+  }
+  IndexBatch batch;
+  for (uint64_t at = first.value();;) {
+    gather(mapping, at, last.value(), &batch);
+    if (batch.empty()) {
+      if (at == first.value()) {
+        return;
+      }
+      at = first.value();
+      continue;
+    }
+    for (size_t i = 0; i < batch.count; ++i) {
+      delete_mapping_entry(mapping, PgOff(batch.index[i]));
+    }
+    if (batch.back() >= last.value()) {
+      at = first.value();
+    } else {
+      at = batch.back() + 1;
+    }
+  }
+}
+
+void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_t end) {
+  const PgOff first = page_after(start);
+  const PgOff past(end / kPageSize);
+  if (first >= past) {
+    return;
+  }
+  // Private copies of the hole survive, as the kernel's unmap of a punched range leaves them.
+  mm::unmap_mapping_range(mapping, first, past - first, /*even_cows=*/false);
+  truncate_mapping_range(mapping, first, past - 1);
+}
+
+// Unmapped twice: a private copy may have been made from a page between the first pass and its
+// entry's end.
+void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size) {
+  const PgOff first = page_after(new_size);
+  mm::unmap_mapping_range(mapping, first, 0, /*even_cows=*/true);
+  truncate_mapping_range(mapping, first, PgOff(kLastIndex));
+  mm::unmap_mapping_range(mapping, first, 0, /*even_cows=*/true);
+}
+
+bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff last) {
+  if (mapping.i_pages.empty()) {
+    return true;
+  }
+  bool all_clean = true;
+  IndexBatch batch;
+  for (uint64_t at = first.value();;) {
+    gather(mapping, at, last.value(), &batch);
+    if (batch.empty()) {
+      break;
+    }
+    for (size_t i = 0; i < batch.count; ++i) {
+      // An entry that went away by itself is as good as invalidated; what stays is dirty.
+      if (!invalidate_mapping_entry_sync(mapping, PgOff(batch.index[i]))) {
+        all_clean = false;
+      }
+    }
+    if (batch.back() >= last.value()) {
+      break;
+    }
+    at = batch.back() + 1;
+  }
+  mm::unmap_mapping_range(mapping, first, last - first + 1, /*even_cows=*/false);
+  return all_clean;
+}
+
+void truncate_inode_pages_final(mm::AddressSpace& mapping) {
+  truncate_mapping_range(mapping, PgOff(0), PgOff(kLastIndex));
+  FS_BUG_ON(!mapping.i_pages.empty(), "O2", "inode %u is evicted with entries in its tree",
+            mapping.host().ino().value());
+  FS_BUG_ON(mapping.nrexceptional != 0, "O2", "inode %u is evicted with nrexceptional %llu",
+            mapping.host().ino().value(), static_cast<unsigned long long>(mapping.nrexceptional));
+  FS_BUG_ON(mapping.nrpages != 0, "O2", "inode %u is evicted with nrpages %llu",
+            mapping.host().ino().value(), static_cast<unsigned long long>(mapping.nrpages));
+}
+
+}  // namespace daxfs::dax

@@ -1,0 +1,105 @@
+// fs/dax/writeback.cc - flushing of pages that were stored to through mappings.
+#include "fs/dax/writeback.h"
+
+#include "fs/base/report.h"
+#include "fs/dax/entry.h"
+#include "fs/dax/entry_lock.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/rmap.h"
+
+namespace daxfs::dax {
+
+namespace {
+
+// DIRTY entries of the range are what this call writes; those that become dirty later are the next
+// call's, so that a task that keeps storing cannot keep an fsync busy for ever. Kernel:
+// tag_pages_for_writeback.
+void tag_for_writeback(mm::AddressSpace& mapping, uint64_t first, uint64_t last) {
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, first);
+  while (!xas.find_marked(last, kMarkDirty).is_null()) {
+    xas.set_mark(kMarkToWrite);
+  }
+}
+
+// Writes the entry that the cursor is at. The tree lock is dropped on the way; the caller moves its
+// cursor itself. *flushed becomes true if cache lines were flushed. Kernel: dax_writeback_one.
+Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry, bool* flushed)
+    FS_REQUIRES(mapping.i_pages.lock()) {
+  const PgOff index(xas.index());
+  if (entry.is_locked()) {
+    const Entry seen = entry;
+    xas.reset();
+    entry = get_unlocked_entry(mapping, xas).entry;
+    // Reloaded: the page may be gone, at another place, or written by another task meanwhile.
+    const bool same = !entry.none() && entry.pfn() == seen.pfn();
+    if (!same || !xas.get_mark(kMarkToWrite)) {
+      put_unlocked_entry(mapping, index, entry);
+      return ok_status();
+    }
+  }
+  if (FS_WARN_ON(!entry.is_frame(), "O7", "page %llu of inode %u is dirty but has no block",
+                 static_cast<unsigned long long>(index.value()), mapping.host().ino().value())) {
+    return Errc::kIo;
+  }
+  lock_entry(mapping, xas, entry);
+  // A second fsync of the same page must not return before the flush below: it meets the lock and
+  // waits.
+  xas.clear_mark(kMarkToWrite);
+  mapping.i_pages.lock().unlock();
+
+  const PgOff base = entry.base(index);
+  mm::wrprotect_mapping_range(mapping, base, entry.pages());
+  mapping.memory().device().flush(entry.pfn().value() * kPageSize, entry.bytes());
+  *flushed = true;
+
+  // Nothing can have become dirty since the flush: every PTE is read-only and a fault waits for the
+  // entry.
+  mapping.i_pages.lock().lock();
+  xas.reset();
+  const Entry old = Entry::from_tree(xas.store(entry.to_tree()));
+  FS_BUG_ON(!old.is_locked(), "O4", "writeback finds page %llu of inode %u unlocked",
+            static_cast<unsigned long long>(index.value()), mapping.host().ino().value());
+  xas.clear_mark(kMarkDirty);
+  wake_entry(mapping, index, entry, WakeMode::kNext);
+  return ok_status();
+}
+
+}  // namespace
+
+// Kernel: dax_writeback_mapping_range.
+Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last, bool sync) {
+  if (!sync || mapping.i_pages.empty()) {
+    return ok_status();
+  }
+  tag_for_writeback(mapping, first.value(), last.value());
+  Status result;
+  bool flushed = false;
+  {
+    const EntryRank rank(mapping, first);
+    rt::SpinGuard tree(mapping.i_pages.lock());
+    lib::XaCursor xas(mapping.i_pages, first.value());
+    for (;;) {
+      const Entry entry = Entry::from_tree(xas.find_marked(last.value(), kMarkToWrite));
+      if (entry.none()) {
+        break;
+      }
+      const uint64_t next = xas.index() + entry.pages();
+      result = writeback_one(mapping, xas, entry, &flushed);
+      if (!result.ok()) {
+        mapping.wb_error.record(result.error());
+        break;
+      }
+      if (next > last.value() || next == 0) {
+        break;
+      }
+      xas.set(next);
+    }
+  }
+  if (flushed) {
+    mapping.memory().device().fence();
+  }
+  return result;
+}
+
+}  // namespace daxfs::dax
