@@ -211,6 +211,17 @@ void InodeCache::evict(Inode* inode) {
   rt::call_rcu(&inode->rcu_, [](rt::RcuHead* head) { delete static_cast<Inode::RcuLink*>(head)->inode; });
 }
 
+std::vector<InodeRef> InodeCache::all() {
+  std::vector<InodeRef> references;
+  const rt::SpinGuard guard(lock_);
+  for (Inode* inode = first_; inode != nullptr; inode = inode->next_in_cache_) {
+    if (inode->evicting_) { continue; }
+    ++inode->references_;
+    references.push_back(InodeRef::adopt(inode));
+  }
+  return references;
+}
+
 Inode* InodeCache::take_unused() {
   const rt::SpinGuard guard(lock_);
   for (Inode* inode = first_; inode != nullptr; inode = inode->next_in_cache_) {

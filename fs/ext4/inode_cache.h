@@ -11,6 +11,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "fs/base/result.h"
 #include "fs/base/types.h"

@@ -1,0 +1,52 @@
+#include "fs/vfs/file.h"
+
+#include "fs/ext4/fault.h"
+#include "fs/ext4/file_rw.h"
+#include "fs/vfs/abi.h"
+
+namespace daxfs::vfs {
+
+File* File::create(ext4::InodeRef inode, uint32_t flags) { return new File(std::move(inode), flags); }
+
+// The position lock is outside every ranked lock and never nests with another of its kind.
+File::File(ext4::InodeRef inode, uint32_t flags)
+    : pos_lock(rt::Rank::kNone, "f_pos_lock"), inode_(std::move(inode)), flags_(flags), references_(1) {}
+
+bool File::readable() const {
+  const uint32_t mode = flags_ & kOpenAccessMode;
+  return (flags_ & kOpenPath) == 0 && (mode == 0 || mode == kOpenReadWrite);
+}
+
+bool File::writable() const {
+  const uint32_t mode = flags_ & kOpenAccessMode;
+  return (flags_ & kOpenPath) == 0 && (mode == kOpenWriteOnly || mode == kOpenReadWrite);
+}
+
+unsigned File::rw_flags() const {
+  unsigned flags = 0;
+  if ((flags_ & kOpenDirect) != 0) { flags |= ext4::kRwDirect; }
+  if ((flags_ & kOpenAppend) != 0) { flags |= ext4::kRwAppend; }
+  if ((flags_ & kOpenSync) == kOpenSync) {
+    flags |= ext4::kRwSync;
+  } else if ((flags_ & kOpenDataSync) != 0) {
+    flags |= ext4::kRwDataSync;
+  }
+  return flags;
+}
+
+mm::FaultResult File::fault(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *inode_); }
+
+mm::FaultResult File::pfn_mkwrite(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *inode_); }
+
+void File::put() {
+  if (!references_.dec_and_test()) { return; }
+  delete this;  // its InodeRef may evict
+}
+
+Status File::mmap_check(unsigned prot, bool shared, bool sync) {
+  if (!readable()) { return Errc::kAccess; }
+  if (shared && (prot & mm::kProtWrite) != 0 && !writable()) { return Errc::kAccess; }
+  return ext4::mmap_check(*inode_, sync);
+}
+
+}  // namespace daxfs::vfs

@@ -1,0 +1,90 @@
+#include "fs/vfs/filesystem.h"
+
+#include <utility>
+
+#include "fs/ext4/fsync.h"
+#include "fs/ext4/inode_cache.h"
+
+namespace daxfs::vfs {
+namespace {
+
+bool apply_option(std::string_view option, ext4::MountOptions* options) {
+  if (option.empty() || option == "defaults" || option == "rw") {
+  } else if (option == "ro") {
+    options->read_only = true;
+  } else if (option == "dax" || option == "dax=always") {
+    options->dax = ext4::DaxMode::kAlways;
+  } else if (option == "dax=inode") {
+    options->dax = ext4::DaxMode::kInode;
+  } else if (option == "dax=never") {
+    options->dax = ext4::DaxMode::kNever;
+  } else if (option == "poison_freed") {
+    options->poison_freed = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::string* message) {
+  ext4::MountOptions options;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const std::string_view option = text.substr(0, comma);
+    if (!apply_option(option, &options)) {
+      if (message != nullptr) {
+        *message = "unknown mount option '" + std::string(option) +
+                   "'; expected dax=always, dax=inode, dax=never, ro, rw or poison_freed";
+      }
+      return Errc::kInval;
+    }
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return options;
+}
+
+Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, mm::Memory& memory,
+                                                      const ext4::MountOptions& options, std::string* message) {
+  std::unique_ptr<Filesystem> fs(new Filesystem(nullptr, memory));
+  FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, memory, options, message));
+  return fs;
+}
+
+Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std::string_view options, std::string* message,
+                                                      uint32_t dram_frames_max) {
+  FS_ASSIGN_OR_RETURN(const ext4::MountOptions parsed, parse_mount_options(options, message));
+  auto memory = std::make_unique<mm::Memory>(device, dram_frames_max);
+  mm::Memory& frames = *memory;
+  std::unique_ptr<Filesystem> fs(new Filesystem(std::move(memory), frames));
+  FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, frames, parsed, message));
+  return fs;
+}
+
+Filesystem::~Filesystem() = default;
+
+Status Filesystem::unmount() {
+  const Status status = volume_->unmount();
+  volume_.reset();
+  return status;
+}
+
+Status Filesystem::sync() {
+  if (volume_->read_only()) { return ok_status(); }
+  Status first;
+  for (ext4::InodeRef& inode : volume_->inodes().all()) {
+    if (!inode->is_regular()) { continue; }
+    const Status status = ext4::sync_file(*inode, 0, UINT64_MAX, /*datasync=*/false);
+    if (first.ok()) { first = status; }
+  }
+  const Status status = volume_->sync_fs();
+  return first.ok() ? status : first;
+}
+
+void Filesystem::drop_caches() {
+  volume_->inodes().shrink();
+  volume_->buffers().shrink();
+}
+
+}  // namespace daxfs::vfs

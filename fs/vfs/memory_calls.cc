@@ -1,0 +1,147 @@
+// fs/vfs/memory_calls.cc - mmap and what follows from it.
+#include "fs/ext4/fallocate.h"
+#include "fs/ext4/fsync.h"
+#include "fs/vfs/abi.h"
+#include "fs/vfs/process.h"
+
+namespace daxfs::vfs {
+namespace {
+
+unsigned map_flags(uint32_t flags) {
+  unsigned translated = 0;
+  switch (flags & kMmapType) {
+    case kMmapShared: translated = mm::kMapShared; break;
+    case kMmapPrivate: translated = mm::kMapPrivate; break;
+    case kMmapSharedValidate: translated = mm::kMapSharedValidate; break;
+    default: break;  // no type: mm answers EINVAL
+  }
+  if ((flags & kMmapFixed) != 0) { translated |= mm::kMapFixed; }
+  if ((flags & kMmapFixedNoReplace) != 0) { translated |= mm::kMapFixedNoReplace; }
+  if ((flags & kMmapSync) != 0) { translated |= mm::kMapSync; }
+  if ((flags & kMmapPopulate) != 0) { translated |= mm::kMapPopulate; }
+  return translated;
+}
+
+bool page_aligned(VirtAddr addr) { return addr.value() % kPageSize == 0; }
+
+// Keeps a reference that Mm::next_file_range handed out.
+class RangeFile {
+ public:
+  explicit RangeFile(mm::VmFile* file) : file_(file) {}
+  RangeFile(const RangeFile&) = delete;
+  RangeFile& operator=(const RangeFile&) = delete;
+  ~RangeFile() {
+    if (file_ != nullptr) { file_->put(); }
+  }
+
+ private:
+  mm::VmFile* file_;
+};
+
+ext4::Inode& mapped_inode(mm::VmFile& file) { return static_cast<File&>(file).inode(); }
+
+}  // namespace
+
+Result<VirtAddr> Process::mmap(VirtAddr addr, uint64_t length, uint32_t prot, uint32_t flags, int fd, uint64_t offset) {
+  if (offset % kPageSize != 0) { return Errc::kInval; }
+  mm::MmapArgs args{.addr = addr, .length = length, .prot = prot, .flags = map_flags(flags), .file = nullptr, .offset = offset};
+  if ((flags & kMmapAnonymous) != 0) { return mm_->mmap(args); }
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  args.file = &*file;
+  return mm_->mmap(args);
+}
+
+Status Process::munmap(VirtAddr addr, uint64_t length) { return mm_->munmap(addr, length); }
+
+Result<VirtAddr> Process::mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint32_t flags,
+                                 VirtAddr new_addr) {
+  if ((flags & ~(kRemapMayMove | kRemapFixed)) != 0) { return Errc::kInval; }
+  unsigned translated = 0;
+  if ((flags & kRemapMayMove) != 0) { translated |= mm::kMremapMayMove; }
+  if ((flags & kRemapFixed) != 0) { translated |= mm::kMremapFixed; }
+  return mm_->mremap(addr, old_length, new_length, translated, new_addr);
+}
+
+Status Process::mprotect(VirtAddr addr, uint64_t length, uint32_t prot) { return mm_->mprotect(addr, length, prot); }
+
+Status Process::check_mapped(VirtAddr begin, VirtAddr end) {
+  VirtAddr covered = begin;
+  mm_->for_each_vma(begin, end, [&](mm::Vma& vma) {
+    if (vma.begin <= covered && covered < vma.end) { covered = vma.end; }
+  });
+  return covered >= end ? ok_status() : Status(Errc::kNoMem);
+}
+
+Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice) {
+  switch (advice) {
+    case kAdviseNormal: case kAdviseRandom: case kAdviseSequential: case kAdviseWillNeed: case kAdviseDontNeed:
+    case kAdviseFree: case kAdviseRemove: case kAdviseHugePage: case kAdviseNoHugePage: case kAdviseCold:
+    case kAdvisePageOut: case kAdvisePopulateRead: case kAdvisePopulateWrite:
+      break;
+    default:
+      return Errc::kInval;
+  }
+  if (!page_aligned(addr)) { return Errc::kInval; }
+  const uint64_t rounded = round_up(length, kPageSize);
+  if (length != 0 && rounded == 0) { return Errc::kInval; }
+  if (addr.value() + rounded < addr.value()) { return Errc::kInval; }
+  if (rounded == 0) { return ok_status(); }
+  return madvise_range(addr, rounded, advice);
+}
+
+Status Process::madvise_range(VirtAddr addr, uint64_t length, uint32_t advice) {
+  switch (advice) {
+    case kAdviseDontNeed: return mm_->madvise_dontneed(addr, length);
+    case kAdviseRemove: return madvise_remove(addr, length);
+    case kAdvisePopulateRead: return mm_->populate(addr, length, /*write=*/false);
+    case kAdvisePopulateWrite: return mm_->populate(addr, length, /*write=*/true);
+    case kAdviseFree: {
+      bool file_mapped = false;
+      mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) { file_mapped |= vma.file != nullptr; });
+      return file_mapped ? Status(Errc::kInval) : check_mapped(addr, addr + length);
+    }
+    default: return check_mapped(addr, addr + length);  // hints
+  }
+}
+
+Status Process::madvise_remove(VirtAddr addr, uint64_t length) {
+  VirtAddr at = addr;
+  const VirtAddr end = addr + length;
+  Status unmapped;
+  mm::FileRange range;
+  while (at < end && mm_->next_file_range(at, end, &range)) {
+    const RangeFile reference(range.file);
+    if (range.begin > at) { unmapped = Errc::kNoMem; }
+    if (range.file == nullptr) { return Errc::kInval; }
+    if (!range.shared || !range.writable) { return Errc::kAccess; }
+    FS_RETURN_IF_ERROR(ext4::fallocate(mapped_inode(*range.file), ext4::kFallocPunchHole | ext4::kFallocKeepSize,
+                                       range.pgoff.value() * kPageSize, range.end - range.begin));
+    at = range.end;
+  }
+  return at < end ? Status(Errc::kNoMem) : unmapped;
+}
+
+Status Process::msync(VirtAddr addr, uint64_t length, uint32_t flags) {
+  if ((flags & ~(kMsyncAsync | kMsyncInvalidate | kMsyncSync)) != 0) { return Errc::kInval; }
+  if (!page_aligned(addr)) { return Errc::kInval; }
+  if ((flags & kMsyncAsync) != 0 && (flags & kMsyncSync) != 0) { return Errc::kInval; }
+  const VirtAddr end = addr + round_up(length, kPageSize);
+  if (end < addr) { return Errc::kNoMem; }
+  VirtAddr at = addr;
+  Status unmapped;
+  mm::FileRange range;
+  while (at < end) {
+    if (!mm_->next_file_range(at, end, &range)) { return Errc::kNoMem; }
+    const RangeFile reference(range.file);
+    if (range.begin > at) { unmapped = Errc::kNoMem; }
+    at = range.end;
+    if ((flags & kMsyncSync) == 0 || range.file == nullptr || !range.shared) { continue; }
+    const uint64_t start = range.pgoff.value() * kPageSize;
+    FS_RETURN_IF_ERROR(ext4::sync_file(mapped_inode(*range.file), start, start + (range.end - range.begin) - 1,
+                                       /*datasync=*/true));
+  }
+  return unmapped;
+}
+
+}  // namespace daxfs::vfs

@@ -1,0 +1,96 @@
+// fs/vfs/space_calls.cc - truncate, fallocate, sync, fiemap, inode flags.
+#include "fs/ext4/fallocate.h"
+#include "fs/ext4/fsync.h"
+#include "fs/ext4/namei_internal.h"
+#include "fs/ext4/truncate.h"
+#include "fs/vfs/abi.h"
+#include "fs/vfs/path.h"
+#include "fs/vfs/process.h"
+
+namespace daxfs::vfs {
+namespace {
+
+Status set_size(ext4::Inode& inode, int64_t length) {
+  const rt::WriteLock lock(inode.i_rwsem);
+  return ext4::setattr_size(inode, static_cast<uint64_t>(length));
+}
+
+}  // namespace
+
+Status Process::ftruncate(int fd, int64_t length) {
+  if (length < 0) { return Errc::kInval; }
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  if (!file->inode().is_regular() || !file->writable()) { return Errc::kInval; }
+  return set_size(file->inode(), length);
+}
+
+Status Process::truncate(std::string_view path, int64_t length) {
+  if (length < 0) { return Errc::kInval; }
+  FS_ASSIGN_OR_RETURN(const ext4::InodeRef inode, walk(fs_.volume(), path));
+  if (inode->is_directory()) { return Errc::kIsDir; }
+  if (!inode->is_regular()) { return Errc::kInval; }
+  if (fs_.volume().read_only()) { return Errc::kRoFs; }
+  return set_size(*inode, length);
+}
+
+Status Process::fallocate(int fd, uint32_t mode, int64_t offset, int64_t length) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  FS_RETURN_IF_ERROR(ext4::fallocate_check_arguments(mode, offset, length));
+  if (!file->writable()) { return Errc::kBadf; }
+  if (!file->inode().is_regular()) { return file->inode().is_directory() ? Errc::kIsDir : Errc::kNoDev; }
+  return ext4::fallocate(file->inode(), mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length));
+}
+
+Status Process::sync_fd(int fd, bool datasync) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  // Directories have no data of their own: their blocks are metadata, written when their handle stopped.
+  if (!file->inode().is_regular()) { return ok_status(); }
+  return ext4::sync_file(file->inode(), 0, UINT64_MAX, datasync);
+}
+
+Status Process::fsync(int fd) { return sync_fd(fd, false); }
+Status Process::fdatasync(int fd) { return sync_fd(fd, true); }
+
+Status Process::sync() {
+  fs_.sync().ignore_error("sync(2) cannot fail; each descriptor's next fsync reports");
+  return ok_status();
+}
+
+Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, uint64_t length) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  if (length == 0) { return Errc::kInval; }
+  struct Collector final : ext4::FiemapVisitor {
+    std::vector<ext4::FiemapExtent> extents;
+    bool visit(const ext4::FiemapExtent& extent) override {
+      extents.push_back(extent);
+      return true;
+    }
+  } collector;
+  FS_RETURN_IF_ERROR(ext4::fiemap(file->inode(), start, length, collector));
+  return std::move(collector.extents);
+}
+
+Status Process::setxflags(int fd, uint32_t xflags) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  if ((xflags & ~(kXflagImmutable | kXflagAppend | kXflagDax)) != 0) { return Errc::kOpNotSupp; }
+  ext4::Volume& volume = fs_.volume();
+  if (volume.read_only()) { return Errc::kRoFs; }
+  ext4::Inode& inode = file->inode();
+  const rt::WriteLock lock(inode.i_rwsem);
+  uint32_t flags = inode.flags() & ~(ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagDax);
+  if ((xflags & kXflagImmutable) != 0) { flags |= ext4::kFlagImmutable; }
+  if ((xflags & kXflagAppend) != 0) { flags |= ext4::kFlagAppend; }
+  // Whether the inode in memory uses DAX changes only when it is loaded anew.
+  if ((xflags & kXflagDax) != 0) { flags |= ext4::kFlagDax; }
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), ext4::internal::kCredits));
+  inode.set_flags(flags);
+  inode.update_times(ext4::current_time(), /*mtime=*/false, /*ctime=*/true);
+  return handle.stop(inode.mark_dirty(handle));
+}
+
+}  // namespace daxfs::vfs
