@@ -90,7 +90,7 @@ inline constexpr size_t kOperandsMax = 6;
   X(kTouch, "touch", kNone, 5, "store one byte in each page of a range", kSplitAddr, kLength, kFill)                   \
   X(kDropCaches, "drop_caches", kNone, 2, "forget clean pages and unused inodes")                                      \
   X(kDup, "dup", kFd, 1, "duplicate a descriptor", kFd)                                                                \
-  X(kSetXflags, "setxflags", kNone, 0, "set the inode flags (FS_IOC_FSSETXATTR)", kFd, kXattrFlags)
+  X(kSetXflags, "setxflags", kNone, 1, "set the inode flags (FS_IOC_FSSETXATTR)", kFd, kXattrFlags)
 
 enum class OpCode : uint8_t {
 #define DAXFUZZ_X(name, ...) name,
@@ -146,6 +146,10 @@ struct FlagTable {
 
 // Null for kinds that are not flags or enums.
 const FlagTable* flag_table(OperandKind kind);
+
+// Rows of `table` that together make `value`, as bits; `*rest` gets the bits that no row explains. The values of the
+// rows and the rest, or-ed, are `value` again. For an enum: the bit of its row and rest 0, or no bit and rest `value`.
+uint32_t flag_rows(const FlagTable& table, uint32_t value, uint32_t* rest);
 
 // Linux x86-64 numbers.
 inline constexpr uint32_t kOAccMode = 03, kORdOnly = 0, kOWrOnly = 01, kORdWr = 02, kOCreat = 0100, kOExcl = 0200,

@@ -89,9 +89,9 @@ struct Op {
   int64_t offset = 0;
   int64_t length = 0;        // bits of a size_t: -1 is the largest
   int64_t length2 = 0;
-  Memory addr;
-  Memory buffer;
-  Memory at;                 // kNone: let the kernel choose
+  Memory addr = {};
+  Memory buffer = {};
+  Memory at = {};            // kNone: let the kernel choose
   bool operator==(const Op&) const = default;
 
   const OpInfo& info() const { return op_info(code); }

@@ -1,0 +1,171 @@
+// fuzz/prog/generate.cc - random programs: a set-up that makes operations hit, then tasks that collide.
+#include "fuzz/prog/generate.h"
+
+#include <algorithm>
+
+#include "fs/base/types.h"
+#include "fuzz/prog/edit.h"
+#include "fuzz/prog/names.h"
+#include "fuzz/prog/operands.h"
+#include "fuzz/prog/world.h"
+
+namespace daxfuzz::prog {
+namespace {
+
+constexpr int64_t kPage = daxfs::kPageSize;
+constexpr uint8_t kF0 = 0;                        // rows of the name pool
+constexpr uint8_t kG0 = 1;
+constexpr uint8_t kD0 = kPoolDir0;
+constexpr uint8_t kD0F0 = kPoolDir0 + kPoolDirs;  // "d0/f0"
+
+Memory anonymous(uint8_t fill, Pattern pattern) {
+  return Memory{.kind = MemoryKind::kAnonymous, .fill = fill, .pattern = pattern};
+}
+
+class Generator {
+ public:
+  Generator(Random& random, const Options& options) : random_(random), options_(options) {}
+
+  Program run() {
+    program_ = Program::minimal();
+    program_.image = random_.pick(options_.images);
+    program_.mount = random_.pick(options_.mounts);
+    choose_swarm();
+    set_up();
+    tasks();
+    const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
+    for (uint32_t i = 0; i < preemptions; i++) {
+      program_.schedule.push_back(random_preemption(program_, random_, options_));
+    }
+    if (!options_.self_copies) { avoid_self_copies(program_); }
+    return std::move(program_);
+  }
+
+ private:
+  void choose_swarm() {
+    swarm_ = options_;
+    if (!options_.swarm || random_.chance(1, 4)) { return; }
+    uint32_t total = 0;
+    for (uint16_t& weight : swarm_.weights) {
+      if (random_.chance(1, 2)) { weight = 0; }
+      total += weight;
+    }
+    if (total < 8) { swarm_.weights = options_.weights; }
+  }
+
+  void add_init(uint8_t process, const Op& op) {
+    if (insert_op(program_, Place{true, process, static_cast<uint8_t>(program_.processes[process].init.size())}, op)) {
+      world_.apply(process, op);
+    }
+  }
+
+  void open(uint8_t process, uint8_t slot, uint8_t path, uint32_t flags) {
+    add_init(process, Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
+  }
+
+  void fill(uint8_t process, uint8_t fd, uint8_t byte, int64_t length) {
+    switch (random_.below(4)) {
+      case 0: return add_init(process, Op{.code = OpCode::kFallocate, .fd = fd, .length = length});
+      case 1: return add_init(process, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length});
+      default:
+        return add_init(process, Op{.code = OpCode::kPwrite, .fd = fd, .length = length,
+                                    .buffer = anonymous(byte, Pattern::kSequence)});
+    }
+  }
+
+  void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length, uint32_t flags) {
+    add_init(process, Op{.code = OpCode::kMmap, .result = slot, .fd = fd, .prot = kProtRead | kProtWrite,
+                         .flags = flags, .offset = offset, .length = length});
+  }
+
+  // Descriptor 0 and mapping 0 are the contended file; descriptor 1 is a file for I/O from and to that mapping.
+  void set_up() {
+    const bool by_inode = program_.mount.starts_with("dax=inode");
+    uint8_t file = kF0;
+    if (by_inode) {  // files of a directory with the flag inherit it; others stay without DAX
+      file = kD0F0;
+      add_init(0, Op{.code = OpCode::kMkdir, .path = kD0, .mode = 0755});
+      open(0, 0, kD0, kORdOnly | kODirectory);
+      add_init(0, Op{.code = OpCode::kSetXflags, .fd = 0, .flags = kXflagDax});
+    }
+    if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
+    static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
+    const int64_t length =
+        random_.chance(1, 16) ? static_cast<int64_t>(daxfs::kPmdSize) : random_.pick(kPages) * kPage;
+    open(0, 0, file, kORdWr | kOCreat);
+    fill(0, 0, 0x41, length);
+    map(0, 0, 0, 0, length, random_.chance(1, 8) ? kMapPrivate : kMapShared);
+    if (random_.chance(1, 2)) {
+      add_init(0, Op{.code = OpCode::kTouch, .length = std::min<int64_t>(length, 16 * kPage),
+                     .addr = Memory{.kind = MemoryKind::kMapping},
+                     .buffer = anonymous(0x54, Pattern::kFill)});
+    }
+    if (random_.chance(3, 4)) {
+      open(0, 1, kG0, kORdWr | kOCreat | (random_.chance(3, 4) ? kODirect : 0));
+      fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage));
+    }
+    if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
+      open(0, 2, file, kORdWr | (random_.chance(1, 2) ? kODirect : 0));
+      map(0, 1, 2, length > kPage && random_.chance(1, 2) ? kPage : 0, length, kMapShared);
+    }
+    if (options_.processes_max > 1 && random_.chance(1, 6) && add_process(program_)) {
+      open(1, 0, file, kORdWr);
+      map(1, 0, 0, 0, length, kMapShared);
+    }
+  }
+
+  void tasks() {
+    const uint32_t count = static_cast<uint32_t>(random_.between(
+        std::clamp<int64_t>(options_.tasks_min, 1, kTasksMax),
+        std::clamp<int64_t>(options_.tasks_max, std::max<int64_t>(options_.tasks_min, 1), kTasksMax)));
+    while (program_.tasks.size() < count) { add_task(program_, 0); }
+    for (Task& task : program_.tasks) {
+      task.process = static_cast<uint8_t>(random_.below(program_.processes.size()));
+      const uint32_t ops = 1 + random_.below(std::max<uint8_t>(options_.ops_per_task_max, 1));
+      for (uint32_t i = 0; i < ops && program_.op_count() < kOpsMax; i++) {
+        const Op op = random_op(random_, swarm_, world_, task.process);
+        world_.apply(task.process, op);
+        task.ops.push_back(op);
+      }
+    }
+  }
+
+  Random& random_;
+  const Options& options_;
+  Options swarm_;
+  Program program_;
+  World world_;
+};
+
+}  // namespace
+
+std::array<uint16_t, kOpCount> Options::table_weights() {
+  std::array<uint16_t, kOpCount> weights{};
+  for (const OpInfo& row : op_table()) { weights[static_cast<size_t>(row.code)] = row.weight; }
+  return weights;
+}
+
+const Options& default_options() {
+  static const Options options;
+  return options;
+}
+
+Op random_op(Random& random, const Options& options, const World& world, uint8_t process) {
+  uint32_t total = 0;
+  for (uint16_t weight : options.weights) { total += weight; }
+  Op op;
+  uint32_t at = random.below(total);
+  for (size_t i = 0; i < kOpCount; i++) {
+    if (at < options.weights[i]) {
+      op.code = static_cast<OpCode>(i);
+      break;
+    }
+    at -= options.weights[i];
+  }
+  OperandMaker(world, process, random, options).randomise_all(op);
+  return op;
+}
+
+Program generate(Random& random, const Options& options) { return Generator(random, options).run(); }
+
+}  // namespace daxfuzz::prog

@@ -1,0 +1,139 @@
+// fuzz/prog/generate_test.cc - generated programs are valid, reproducible, and worth running.
+#include "fuzz/prog/generate.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "fuzz/prog/text.h"
+#include "fuzz/prog/world.h"
+
+namespace daxfuzz::prog {
+namespace {
+
+TEST(Generate, SameSeedGivesSameTextAndSameNextNumber) {
+  for (uint64_t seed = 0; seed < 200; seed++) {
+    Random a(seed);
+    Random b(seed);
+    EXPECT_EQ(print(generate(a)), print(generate(b)));
+    EXPECT_EQ(a.next(), b.next());
+  }
+}
+
+TEST(Generate, ProgramsAreValidAndWithinTheOptions) {
+  Random random(1);
+  Options options;
+  options.tasks_min = 3;
+  options.tasks_max = 3;
+  options.processes_max = 1;
+  options.preemptions_max = 2;
+  options.system_tasks = 0;
+  for (int i = 0; i < 5000; i++) {
+    const Program program = generate(random, options);
+    ASSERT_EQ(validate(program), "") << print(program);
+    ASSERT_EQ(program.tasks.size(), 3u);
+    ASSERT_EQ(program.processes.size(), 1u);
+    ASSERT_LE(program.schedule.size(), 2u);
+    for (const Preemption& p : program.schedule) { ASSERT_FALSE(is_system_task(p.task) || is_system_task(p.next)); }
+  }
+}
+
+TEST(Generate, EveryOperationAppearsAndSwarmLeavesSomeOut) {
+  Random random(2);
+  std::array<int, kOpCount> seen{};
+  int without_store = 0;
+  for (int i = 0; i < 3000; i++) {
+    bool store = false;
+    for (const Task& task : generate(random).tasks) {
+      for (const Op& op : task.ops) {
+        seen[static_cast<size_t>(op.code)]++;
+        store |= op.code == OpCode::kStore;
+      }
+    }
+    without_store += store ? 0 : 1;
+  }
+  for (const OpInfo& row : op_table()) { EXPECT_GT(seen[static_cast<size_t>(row.code)], 10) << row.name; }
+  EXPECT_GT(without_store, 600);
+}
+
+// The shapes of the historical bugs must be common: I/O on another file from or to a mapping, beside an operation that
+// frees the mapping's blocks in another task.
+TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
+  Random random(3);
+  int hits = 0;
+  for (int i = 0; i < 2000; i++) {
+    const Program program = generate(random);
+    int io_task = -1;
+    int punch_task = -1;
+    for (size_t t = 0; t < program.tasks.size(); t++) {
+      for (const Op& op : program.tasks[t].ops) {
+        if (op.buffer.kind == MemoryKind::kMapping && op.fd == 1) { io_task = static_cast<int>(t); }
+        const bool frees = (op.code == OpCode::kFallocate && (op.flags & kFallocPunch) != 0) || op.code == OpCode::kFtruncate;
+        if (frees && op.fd == 0) { punch_task = static_cast<int>(t); }
+      }
+    }
+    hits += io_task >= 0 && punch_task >= 0 && io_task != punch_task ? 1 : 0;
+  }
+  EXPECT_GT(hits, 40);
+}
+
+Program parsed(std::string_view text) {
+  Program program;
+  std::string error;
+  EXPECT_TRUE(parse(text, "", &program, &error)) << error;
+  return program;
+}
+
+// An overlapping copy has no defined result: the kernel's own bytes depend on its memcpy.
+TEST(World, CopiesOntoThemselvesAreRecognised) {
+  const Program program = parsed(R"(daxfuzz program 1
+process P0
+process P1
+init
+  f0 = open "f0" rdwr|creat
+  m0 = mmap f0 0 8K read|write shared
+  f1 = open "/f0" rdwr
+  f2 = open "g0" rdwr|creat
+  f4 = open "f1" rdwr|creat
+task T0
+  pread f0 m0+0 4K 0
+  pread f0 m0+0 4K 4K
+  pread f1 m0+4K 4K 6K
+  pread f2 m0+0 4K 0
+  read f0 m0+0 4K
+  f3 = dup f0
+  pwrite f3 m0+0 1 0
+  pwrite f4 m0+0 1 0
+task T1 in P1
+  pread f0 m0+0 4K 0
+task T2
+  link "f0" "f1"
+)");
+  World world(program);
+  const std::vector<Op>& ops = program.tasks[0].ops;
+  EXPECT_TRUE(world.may_copy_onto_itself(0, ops[0]));
+  EXPECT_FALSE(world.may_copy_onto_itself(0, ops[1])) << "other pages of the same file";
+  EXPECT_TRUE(world.may_copy_onto_itself(0, ops[2])) << "another spelling of the name";
+  EXPECT_FALSE(world.may_copy_onto_itself(0, ops[3])) << "another file";
+  EXPECT_TRUE(world.may_copy_onto_itself(0, ops[4])) << "position unknown";
+  EXPECT_TRUE(world.may_copy_onto_itself(0, ops[6])) << "a duplicate";
+  EXPECT_TRUE(world.may_copy_onto_itself(0, ops[7])) << "a link made it the same file";
+  EXPECT_FALSE(world.may_copy_onto_itself(1, program.tasks[1].ops[0])) << "slots belong to the process";
+}
+
+TEST(World, RepairKeepsTheOperationAndReplacesItsBuffer) {
+  Program program = parsed(R"(daxfuzz program 1
+task T0
+  f1 = dup f0
+  pwrite f1 m0+0 4K 0
+task T1
+  f0 = open "f0" rdwr|creat
+  m0 = mmap f0 0 8K read|write shared
+)");
+  EXPECT_TRUE(avoid_self_copies(program));
+  EXPECT_EQ(print_op(program, program.tasks[0].ops[1]), "pwrite f1 0x5a 4K 0");
+  EXPECT_FALSE(avoid_self_copies(program));
+}
+
+}  // namespace
+}  // namespace daxfuzz::prog
