@@ -186,7 +186,13 @@ void XaState<kShift>::store_slots(XEntry entry, XEntry first, int* count, int* v
     *count += (next.is_null() ? 1 : 0) - (erase ? 1 : 0);
     *values += (value ? 1 : 0) - (replaced.is_value() ? 1 : 0);
     if (!erase) {
-      if (at == last) { break; }
+      if (at == last) {
+        // Inside a larger entry its other slots are siblings of this one already, but now of another kind of entry.
+        for (; at < kMask && node->slot(at + 1).is_sibling(); ++at) {
+          *values += (value ? 1 : 0) - (replaced.is_value() ? 1 : 0);
+        }
+        break;
+      }
       entry = XEntry::sibling(offset_);
     } else if (at == kMask) {
       break;
@@ -311,6 +317,11 @@ void XaState<kShift>::split(XEntry entry, unsigned from_order, Site site) {
   const int values_after = entry.is_value() && node->shift == shift_ ? static_cast<int>(slots) : 0;
   fill_split(node, whole.offset_, slots, entry, marks_at(node, whole.offset_));
   node->nr_values = static_cast<uint8_t>(node->nr_values - values_before + values_after);
+  if (node->parent() == nullptr && node->shift > shift_) {  // its only slot may be a child now (XA5)
+    set_node(node, 0);
+    shrink();
+    reset();
+  }
 }
 
 }  // namespace daxfs::lib

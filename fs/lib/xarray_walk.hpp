@@ -189,7 +189,10 @@ XEntry XaState<kShift>::find(uint64_t last, Site site) {
     move_index(++offset_);
   }
   if (place_ != Place::kNode) { return set_bounds(); }
-  reset();  // beyond `last`: a later call with a larger one looks at this slot first
+  // Beyond `last`. A later call with a larger one goes on behind the entry that was returned, all of it.
+  while (offset_ < kFanout && node_->slot(offset_).is_sibling()) { move_index(++offset_); }
+  if (index_ == 0) { return set_bounds(); }
+  reset();
   return XEntry::null();
 }
 
@@ -261,7 +264,10 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
       advance = true;
       continue;
     }
-    if (!entry.is_node()) { return entry; }
+    if (!entry.is_node()) {
+      move_index(offset_);
+      return entry;
+    }
     Node* child = Node::of(entry);
     set_node(child, child->offset_of(index_));
     advance = false;
