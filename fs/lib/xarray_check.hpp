@@ -43,22 +43,23 @@ std::string BasicXArray<kShift>::check_node(const Node* node, const std::string&
   if (std::string wrong = check_siblings(node, path); !wrong.empty()) { return wrong; }
   for (unsigned at = 0; at < Node::kFanout; ++at) {
     const XEntry entry = node->slot(at);
-    const std::string here = path + std::to_string(at);
+    // Paths are built where something is wrong only: tests check after every step.
+    const auto here = [&] { return path + std::to_string(at); };
     const XEntry canonical = entry.is_sibling() ? node->slot(entry.sibling_offset()) : entry;
     count += entry ? 1 : 0;
     values += canonical.is_value() ? 1 : 0;
-    if (entry.is_retry()) { return "XA4: " + here + " holds a retry entry"; }
+    if (entry.is_retry()) { return "XA4: " + here() + " holds a retry entry"; }
     const Node* child = entry.is_node() ? Node::of(entry) : nullptr;
     for (XaMark mark : kXaMarks) {
       const bool is_marked = node->marked(mark, at);
-      if (is_marked && (!entry || entry.is_sibling())) { return "XA2: " + here + " is marked and holds no entry"; }
-      if (child != nullptr && is_marked != (child->marks(mark) != 0)) { return "XA2: " + here + " and its child differ"; }
+      if (is_marked && (!entry || entry.is_sibling())) { return "XA2: " + here() + " is marked and holds no entry"; }
+      if (child != nullptr && is_marked != (child->marks(mark) != 0)) { return "XA2: " + here() + " and its child differ"; }
     }
     if (child == nullptr) { continue; }
-    if (node->shift == 0) { return "XA4: leaf slot " + here + " holds a node"; }
-    if (child->parent() != node || child->offset != at) { return "XA4: " + here + " and its child do not name each other"; }
-    if (child->shift + kShift != node->shift) { return "XA4: " + here + " skips a level"; }
-    if (std::string wrong = check_node(child, here + "/"); !wrong.empty()) { return wrong; }
+    if (node->shift == 0) { return "XA4: leaf slot " + here() + " holds a node"; }
+    if (child->parent() != node || child->offset != at) { return "XA4: " + here() + " and its child do not name each other"; }
+    if (child->shift + kShift != node->shift) { return "XA4: " + here() + " skips a level"; }
+    if (std::string wrong = check_node(child, here() + "/"); !wrong.empty()) { return wrong; }
   }
   if (Node::kFanout < 64) {
     for (XaMark mark : kXaMarks) {
@@ -78,17 +79,17 @@ std::string BasicXArray<kShift>::check_node(const Node* node, const std::string&
 template <unsigned kShift>
 std::string BasicXArray<kShift>::check_siblings(const Node* node, const std::string& path) const {
   for (unsigned at = 0; at < Node::kFanout;) {
-    const std::string here = path + std::to_string(at);
-    if (node->slot(at).is_sibling()) { return "XA3: " + here + " is a sibling without a canonical slot before it"; }
+    const auto here = [&] { return path + std::to_string(at); };
+    if (node->slot(at).is_sibling()) { return "XA3: " + here() + " is a sibling without a canonical slot before it"; }
     unsigned end = at + 1;
     while (end < Node::kFanout && node->slot(end).is_sibling()) {
-      if (node->slot(end).sibling_offset() != at) { return "XA3: " + path + std::to_string(end) + " names a slot other than " + here; }
+      if (node->slot(end).sibling_offset() != at) { return "XA3: " + path + std::to_string(end) + " names a slot other than " + here(); }
       ++end;
     }
     const unsigned slots = end - at;
     if (slots > 1) {
-      if (!node->slot(at) || node->slot(at).is_node()) { return "XA3: " + here + " has siblings and holds no entry"; }
-      if ((slots & (slots - 1)) != 0 || at % slots != 0) { return "XA3: " + here + " covers no aligned power of two of slots"; }
+      if (!node->slot(at) || node->slot(at).is_node()) { return "XA3: " + here() + " has siblings and holds no entry"; }
+      if ((slots & (slots - 1)) != 0 || at % slots != 0) { return "XA3: " + here() + " covers no aligned power of two of slots"; }
     }
     at = end;
   }
