@@ -10,17 +10,19 @@
 //   invalidate_lock: faults hold it for read while they map blocks, truncate and punch hold it for
 //   write.
 // Invariants:
-//   MM4  a mapping dies with no VMA on its list.
+//   MM4  an inode that is evicted has no VMA on its list.
 // Tested by: fs/mm/address_space_test.cc.
 #pragma once
 
 #include <cstdint>
 
 #include "fs/base/compiler.h"
+#include "fs/base/site.h"
 #include "fs/base/types.h"
 #include "fs/lib/xarray.h"
 #include "fs/mm/errseq.h"
 #include "fs/rt/rwsem.h"
+#include "fs/rt/wait_queue.h"
 
 namespace daxfs::mm {
 
@@ -41,7 +43,6 @@ class AddressSpace {
   AddressSpace(Memory& memory, MappingHost& host);
   AddressSpace(const AddressSpace&) = delete;
   AddressSpace& operator=(const AddressSpace&) = delete;
-  ~AddressSpace();
 
   MappingHost& host() const { return host_; }
   Memory& memory() const { return memory_; }
@@ -53,6 +54,8 @@ class AddressSpace {
   Vma* first_vma() const FS_REQUIRES_SHARED(i_mmap_rwsem) { return first_vma_; }
   void link_vma(Vma& vma) FS_REQUIRES(i_mmap_rwsem);
   void unlink_vma(Vma& vma) FS_REQUIRES(i_mmap_rwsem);
+  // Inode eviction calls it (MM4); the destructor does not, as it also runs after an abandoned run.
+  void assert_unmapped(Site site = Site::current()) const;
 
   lib::XArray i_pages;
   uint64_t nrpages = 0;        // guarded by i_pages' lock
@@ -60,6 +63,10 @@ class AddressSpace {
   rt::RwSem invalidate_lock;
   rt::RwSem i_mmap_rwsem;
   ErrSeq wb_error;
+  // Tasks that wait for a locked DAX entry, keyed by the entry's first index. Kernel: a hashed
+  // table in fs/dax.c; here it lives and dies with the mapping, so that an abandoned run leaves no
+  // waiters behind.
+  rt::WaitQueue entry_waiters{"DAX entry"};
 
  private:
   Memory& memory_;

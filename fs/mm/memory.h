@@ -21,11 +21,11 @@
 #include <string>
 #include <vector>
 
+#include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/mm/function_ref.h"
 #include "fs/mm/page.h"
-#include "fs/mm/raw_lock.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/wait_queue.h"
 
@@ -54,6 +54,11 @@ class Memory {
   Result<Pfn> alloc_dram(bool zeroed = true);
   // The count's owner gives a frame back that nobody else ever saw. REQUIRES: count 1.
   void free_dram(Pfn pfn);
+  // The last count is gone. For put_page().
+  void recycle_dram(Pfn pfn);
+
+  // The bytes of a DRAM frame that the caller owns alone (a fresh copy).
+  std::span<std::byte> dram_bytes(Pfn pfn) { return {dram(pfn), kPageSize}; }
 
   // Bytes within one frame. Errors: kIo if poisoned, kInval past the frame. pmem: one scheduling
   // point (the device's).
@@ -63,7 +68,8 @@ class Memory {
   // The same without a scheduling point and without looking at poison: for a user access, whose PTE
   // check and effect are one step.
   void user_read(Pfn pfn, size_t offset, std::span<std::byte> out);
-  void user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site);
+  // Errors: kRoFs of the device.
+  Status user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site);
 
   // Sleeps until page_ref_count(page) == 1. The two callbacks run around every real sleep, on the
   // waiting task, to drop and retake locks; if the frame is idle already neither runs: a caller
@@ -80,12 +86,15 @@ class Memory {
   // Appends one line per frame or table page that is still in use; true if there is none (MM3). No
   // tasks may run.
   bool audit_idle(std::vector<std::string>* report) const;
+  // The same as an assertion: the first line becomes a finding.
+  void check_idle() const;
 
   uint32_t dram_in_use() const { return dram_in_use_; }
   uint32_t tables_in_use() const { return tables_in_use_; }
 
   // Zeroed page-table pages from a pool. Never fails. For PageTable. free_table REQUIRES all
   // entries zero.
+  uint64_t generation() const { return generation_; }  // counts resets
   TablePage* alloc_table();
   void free_table(TablePage* table);
 
@@ -103,6 +112,8 @@ class Memory {
   std::unique_ptr<Page[]> pages_;
   std::unique_ptr<std::byte, Unmapper> dram_;
 
+  void make_idle(Page& page);
+
   mutable RawLock pool_lock_;
   std::vector<uint32_t> dram_free_ FS_GUARDED_BY(pool_lock_);  // given back, last first
   uint32_t dram_fresh_ FS_GUARDED_BY(pool_lock_) = 1;          // first DRAM frame never handed out
@@ -110,6 +121,7 @@ class Memory {
   std::vector<std::unique_ptr<TablePage>> tables_ FS_GUARDED_BY(pool_lock_);
   std::vector<TablePage*> tables_free_ FS_GUARDED_BY(pool_lock_);
   uint32_t tables_in_use_ = 0;
+  uint64_t generation_ = 0;
 
   rt::WaitQueue idle_queue_;  // keyed by frame
 };

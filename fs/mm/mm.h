@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/mm/function_ref.h"
@@ -33,6 +34,10 @@
 namespace daxfs::mm {
 
 class Memory;
+
+// Mappings are placed downwards from here, as Linux does below the stack; so all of them share one
+// entry of the page table's root. Nothing grows in place across it.
+inline constexpr VirtAddr kMmapTop{kPgdSize};
 
 enum MapFlags : unsigned {
   kMapShared = 1U << 0,
@@ -98,20 +103,24 @@ class Mm {
   //   mmap: kInval (length 0, unaligned fixed address, no or two types), kNoMem (too large),
   //   kOverflow (offset + length), kExist (fixed-noreplace), kOpNotSupp (flags under
   //   shared-validate), or what file->mmap_check says.
-  Result<VirtAddr> mmap(const MmapArgs& args) FS_EXCLUDES(mmap_lock);
+  Result<VirtAddr> mmap(const MmapArgs& args, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   munmap: kInval.
-  Status munmap(VirtAddr addr, uint64_t length) FS_EXCLUDES(mmap_lock);
+  Status munmap(VirtAddr addr, uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   mremap: kInval, kFault (no VMA, or more than one), kNoMem.
   Result<VirtAddr> mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, unsigned flags,
-                          VirtAddr new_addr = VirtAddr(0)) FS_EXCLUDES(mmap_lock);
+                          VirtAddr new_addr = VirtAddr(0), Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
   //   mprotect: kInval, kNoMem (gap; what comes before is changed), kAccess (write to a read-only
   //   file).
-  Status mprotect(VirtAddr addr, uint64_t length, unsigned prot) FS_EXCLUDES(mmap_lock);
+  Status mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
   //   madvise(DONTNEED): kInval, kNoMem (gap; the rest is done).
-  Status madvise_dontneed(VirtAddr addr, uint64_t length) FS_EXCLUDES(mmap_lock);
-  //   madvise(POPULATE_READ, POPULATE_WRITE): kInval, kNoMem (gap), kFault (SIGBUS, permission),
-  //   kHwPoison.
-  Status populate(VirtAddr addr, uint64_t length, bool write) FS_EXCLUDES(mmap_lock);
+  Status madvise_dontneed(VirtAddr addr, uint64_t length, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
+  //   madvise(POPULATE_READ, POPULATE_WRITE): kInval (also: not permitted), kNoMem (gap, memory),
+  //   kFault (SIGBUS), kHwPoison.
+  Status populate(VirtAddr addr, uint64_t length, bool write, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
 
   // What the program does with its memory, page by page: each page's check and bytes are one step.
   // Faults as often as needed. A store makes the PTE dirty. YIELD.
@@ -138,26 +147,29 @@ class Mm {
   Vma* find_vma(VirtAddr address) FS_REQUIRES_SHARED(mmap_lock);
   // VMAs that overlap [begin, end), in order. Takes mmap_lock for read around the whole walk; no
   // file may be put inside.
-  void for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit)
-      FS_EXCLUDES(mmap_lock);
+  void for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit,
+                    Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   // The first mapped part of [begin, end), or false. For callers that must drop the lock between
   // parts (msync). YIELDS.
-  bool next_file_range(VirtAddr begin, VirtAddr end, FileRange* range) FS_EXCLUDES(mmap_lock);
+  bool next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
 
   // Anonymous memory of at least `length` bytes for system-call buffers; the same until a larger
   // one is asked for. YIELDS.
-  Result<VirtAddr> user_buffer(uint64_t length) FS_EXCLUDES(mmap_lock);
+  Result<VirtAddr> user_buffer(uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
 
   // Unmaps everything and puts every file. Afterwards as new. YIELDS.
-  void exit_mmap() FS_EXCLUDES(mmap_lock);
+  void exit_mmap(Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   // As new, whatever an abandoned run left; does not touch files, mappings or frames (Memory::reset
   // does). No tasks may run.
-  void reset();
+  void reset() FS_NO_THREAD_SAFETY_ANALYSIS;  // no task runs
 
   // For auditors at rest: no points, no locks.
   void for_each_pte(FunctionRef<void(const Vma&, VirtAddr, Pte)> visit) const;
   // Appends one line per violation of MM6, MM7, MM8; true if there is none.
   bool audit(std::vector<std::string>* report) const;
+  // The same as an assertion: each kind of violation becomes a finding.
+  void check() const;
 
   struct Counters {
     uint64_t file_pages = 0;  // present PTEs of pmem frames
@@ -174,13 +186,69 @@ class Mm {
   void account(Pte pte, int change) FS_REQUIRES(page_table.ptl);
 
  private:
-  friend class VmaEditor;
+  // VMAs that were unmapped under mmap_lock, chained by next_in_file; their files are put after it.
+  struct Removed {
+    Vma* first = nullptr;
+    Vma* last = nullptr;
+  };
+
+  // mm.cc
+  size_t vma_index(VirtAddr address) const;  // of the first VMA that ends after `address`
+  Vma* next_vma(const Vma& vma) const;
+  Vma* new_vma();
+  void recycle_vma(Vma* vma);
+  void finish_removed(const Removed& removed, Site site) FS_EXCLUDES(mmap_lock);
+
+  // vma_edit.cc: all REQUIRE mmap_lock for write, and take the file's i_mmap_rwsem themselves.
+  void insert_vma(Vma& vma, Site site) FS_REQUIRES(mmap_lock);
+  void resize_vma(Vma& vma, VirtAddr begin, VirtAddr end, Site site) FS_REQUIRES(mmap_lock);
+  void split_vma(Vma& vma, VirtAddr at, Site site) FS_REQUIRES(mmap_lock);
+  void remove_vma(Vma& vma, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  bool merge_with_next(Vma& vma, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  void merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
+  void unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
+
+  // mmap.cc
+  bool range_is_free(VirtAddr begin, uint64_t length) const;
+  Result<VirtAddr> find_free(uint64_t length) const;
+  Result<VirtAddr> find_free_for_file(uint64_t length, const VmFile* file, PgOff pgoff) const;
+  Result<VirtAddr> choose_address(const MmapArgs& args, uint64_t length) const;
+  Result<VirtAddr> mmap_locked(const MmapArgs& args, uint64_t length, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
+
+  // mremap.cc
+  struct MremapArgs;
+  Result<VirtAddr> mremap_locked(const MremapArgs& args, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
+  Result<Vma*> vma_to_resize(VirtAddr addr, uint64_t old_length, uint64_t new_length)
+      FS_REQUIRES(mmap_lock);
+  VirtAddr move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr,
+                    uint64_t new_length, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  void move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site)
+      FS_REQUIRES(mmap_lock);
+
+  // mprotect.cc
+  Status mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
+  void change_protection(Vma& vma, Site site) FS_REQUIRES(mmap_lock);
+
+  // fault.cc
+  FaultResult anonymous_fault(Vma& vma, VirtAddr page, bool write, Site site);
+  FaultResult file_fault(Vma& vma, VirtAddr page, bool write, Site site);
+  FaultResult write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site);
+  FaultResult copy_on_write(VirtAddr page, Pte pte, Site site);
+
+  // access.cc
+  Signal access_page(VirtAddr address, std::byte* out, const std::byte* in, size_t size, Site site);
 
   Memory& memory_;
   const uint64_t id_;
   std::vector<Vma*> vmas_;  // sorted by address; guarded by mmap_lock
-  std::vector<std::unique_ptr<Vma>> vma_pool_;
-  std::vector<Vma*> vma_free_;
+  RawLock pool_lock_;
+  std::vector<std::unique_ptr<Vma>> vma_pool_ FS_GUARDED_BY(pool_lock_);
+  std::vector<Vma*> vma_free_ FS_GUARDED_BY(pool_lock_);
   VirtAddr user_buffer_{0};
   uint64_t user_buffer_length_ = 0;
   Counters counters_ FS_GUARDED_BY(page_table.ptl);

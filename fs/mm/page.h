@@ -60,9 +60,6 @@ void put_page(Page& page, Site site = Site::current());
 // Takes a count unless the frame is free. Not a scheduling point: fast GUP's window must not
 // contain one.
 bool try_get_page_unscheduled(Page& page);
-// Gives it back, likewise. REQUIRES: nobody could start to wait for the frame since it was taken
-// (inside a TlbWindow).
-void put_page_unscheduled(Page& page);
 
 // One pin of a frame, as get_user_pages hands it out. Move-only.
 class [[nodiscard]] PagePin {

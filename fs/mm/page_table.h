@@ -64,9 +64,12 @@ class PageTable {
   // no longer `expected`, apart from these two bits. Not a point: part of the access.
   bool mark_accessed(VirtAddr address, Pte expected, bool write);
 
-  // Visits every entry of [begin, end) that is not none, in address order, with loads that are no
-  // points. The visitor may change the entry (under ptl). Skips absent tables in one step.
-  void for_each(VirtAddr begin, VirtAddr end, FunctionRef<void(VirtAddr, Pte)> visit) const;
+  // Visits the entries of [begin, end) that are not none, in address order, with loads that are no
+  // points, until a visitor says false; returns the address to go on from, or end. The visitor may
+  // change the entry (under ptl). Skips absent tables in one step.
+  VirtAddr for_each(VirtAddr begin, VirtAddr end, FunctionRef<bool(VirtAddr, Pte)> visit) const;
+  // The first address of [begin, end) that has a table, or end. Lockless.
+  VirtAddr next_table(VirtAddr begin, VirtAddr end) const;
 
   uint32_t table_pages() const { return table_pages_; }
   // Gives every table back (MM5). No walkers may be left.
@@ -77,15 +80,17 @@ class PageTable {
   rt::SpinLock ptl;
 
  private:
-  uint64_t* slot(VirtAddr address) const;
-  TablePage* pte_table(VirtAddr address) const;
   TablePage* pmd_table(VirtAddr address) const;
-  void release_tables(bool scrub);
+  TablePage* pte_table(VirtAddr address) const;
+  uint64_t* slot(VirtAddr address) const;
+  void exchange(VirtAddr address, uint64_t word) FS_REQUIRES(ptl);
+  rt::ObjectId object(VirtAddr address) const;
 
   Memory& memory_;
   const uint64_t mm_id_;
   std::array<TablePage*, kPgdEntries> pgd_{};
   uint32_t table_pages_ = 0;
+  uint64_t memory_generation_ = 0;  // tables of an earlier one were taken back by Memory::reset
 };
 
 }  // namespace daxfs::mm

@@ -14,8 +14,6 @@
 
 #include <cstdint>
 
-#include "fs/mm/raw_lock.h"
-
 namespace daxfs::mm {
 
 class TlbGate {
@@ -23,7 +21,7 @@ class TlbGate {
   void enter() {
     for (;;) {
       while (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) != 0) {
-        RawLock::pause();
+        pause();
       }
       __atomic_fetch_add(&walkers_, 1, __ATOMIC_SEQ_CST);
       if (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) == 0) {
@@ -38,7 +36,7 @@ class TlbGate {
   void shootdown() {
     __atomic_fetch_add(&shootdowns_, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&walkers_, __ATOMIC_SEQ_CST) != 0) {
-      RawLock::pause();
+      pause();
     }
     __atomic_fetch_sub(&shootdowns_, 1, __ATOMIC_SEQ_CST);
   }
@@ -46,6 +44,12 @@ class TlbGate {
   void reset() { walkers_ = shootdowns_ = 0; }
 
  private:
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+
   uint32_t walkers_ = 0;
   uint32_t shootdowns_ = 0;
 };

@@ -1,0 +1,232 @@
+// fs/mm/memory.cc - frames, their bytes, and the pools of DRAM and table pages.
+#include "fs/mm/memory.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include <sys/mman.h>
+
+#include "fs/base/report.h"
+#include "fs/mm/page_table.h"
+#include "fs/pmem/raw_copy.h"
+
+namespace daxfs::mm {
+namespace {
+
+// Untouched frames cost nothing, however large the limit.
+std::byte* map_dram(size_t bytes) {
+  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) {
+    std::abort();
+  }
+  return static_cast<std::byte*>(base);
+}
+
+std::string describe(const Page& page, uint64_t pfn, const char* problem) {
+  char line[160];
+  std::snprintf(line, sizeof line, "%s frame %" PRIu64 ": %s (reference count %d)",
+                page.is_pmem() ? "pmem" : "DRAM", pfn, problem, page_ref_count(page));
+  return line;
+}
+
+}  // namespace
+
+void Memory::Unmapper::operator()(std::byte* base) const { ::munmap(base, bytes); }
+
+Memory::Memory(pmem::Device& device, uint32_t dram_frames_max)
+    : device_(device),
+      pmem_frames_(device.block_count()),
+      dram_frames_(dram_frames_max + 1),
+      pages_(std::make_unique<Page[]>(pmem_frames_ + dram_frames_)),
+      dram_(map_dram(dram_frames_ * kPageSize), Unmapper{dram_frames_ * kPageSize}) {
+  for (uint64_t n = 0; n < pmem_frames_ + dram_frames_; ++n) {
+    pages_[n].memory = this;
+  }
+  reset();
+}
+
+Memory::~Memory() = default;
+
+void Memory::make_idle(Page& page) {
+  page.mapping = nullptr;
+  page.index = PgOff(0);
+  page.refcount = 1;
+  page.flags = Page::kPmem;
+}
+
+void Memory::reset() {
+  RawGuard guard(pool_lock_);
+  ++generation_;
+  for (uint64_t n = 0; n < pmem_frames_; ++n) {
+    make_idle(pages_[n]);
+  }
+  for (uint64_t n = 0; n < dram_fresh_; ++n) {
+    make_idle(pages_[pmem_frames_ + n]);
+    pages_[pmem_frames_ + n].refcount = 0;
+    pages_[pmem_frames_ + n].flags = 0;
+  }
+  Page& zero = page(zero_pfn());
+  zero.refcount = 1;
+  zero.flags = Page::kReserved;
+  dram_free_.clear();
+  dram_fresh_ = 1;
+  dram_in_use_ = 0;
+
+  tables_free_.clear();
+  for (const auto& table : tables_) {
+    // An abandoned run leaves tables in use; a run that ended gave them back empty.
+    if (table->used != 0) {
+      std::memset(table.get(), 0, sizeof(TablePage));
+    }
+    tables_free_.push_back(table.get());
+  }
+  tables_in_use_ = 0;
+
+  std::destroy_at(&idle_queue_);
+  std::construct_at(&idle_queue_, "page idle");
+}
+
+Result<Pfn> Memory::alloc_dram(bool zeroed) {
+  uint32_t frame = 0;
+  {
+    RawGuard guard(pool_lock_);
+    if (!dram_free_.empty()) {
+      frame = dram_free_.back();
+      dram_free_.pop_back();
+    } else if (dram_fresh_ < dram_frames_) {
+      frame = dram_fresh_++;
+    } else {
+      return Errc::kNoMem;
+    }
+    ++dram_in_use_;
+  }
+  const Pfn pfn(pmem_frames_ + frame);
+  if (zeroed) {
+    pmem::raw_zero(dram(pfn), kPageSize);
+  }
+  __atomic_store_n(&page(pfn).refcount, 1, __ATOMIC_SEQ_CST);
+  return pfn;
+}
+
+void Memory::free_dram(Pfn pfn) {
+  const int32_t now = __atomic_sub_fetch(&page(pfn).refcount, 1, __ATOMIC_SEQ_CST);
+  FS_BUG_ON(now != 0, "MM2", "frame %" PRIu64 " freed at reference count %d", pfn.value(), now + 1);
+  recycle_dram(pfn);
+}
+
+void Memory::recycle_dram(Pfn pfn) {
+  RawGuard guard(pool_lock_);
+  dram_free_.push_back(static_cast<uint32_t>(pfn.value() - pmem_frames_));
+  --dram_in_use_;
+}
+
+Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
+  if (offset + out.size() > kPageSize) {
+    return Errc::kInval;
+  }
+  if (is_pmem(pfn)) {
+    return device_.read(pfn.value() * kPageSize + offset, out, site);
+  }
+  pmem::raw_copy(out.data(), dram(pfn) + offset, out.size());
+  return ok_status();
+}
+
+Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site) {
+  if (offset + bytes.size() > kPageSize) {
+    return Errc::kInval;
+  }
+  if (is_pmem(pfn)) {
+    return device_.store(pfn.value() * kPageSize + offset, bytes, site);
+  }
+  pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
+  return ok_status();
+}
+
+void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out) {
+  const std::byte* from =
+      is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
+  pmem::raw_copy(out.data(), from, out.size());
+}
+
+Status Memory::user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site) {
+  if (is_pmem(pfn)) {
+    return device_.store_unscheduled(pfn.value() * kPageSize + offset, bytes, site);
+  }
+  pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
+  return ok_status();
+}
+
+void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep,
+                            FunctionRef<void()> after_sleep, Site site) {
+  rt::Waiter waiter(pfn(page).value() + 1);
+  for (;;) {
+    idle_queue_.prepare_to_wait(waiter, false, site);
+    if (page_ref_count(page) == 1) {
+      break;
+    }
+    before_sleep();
+    rt::schedule(site);
+    after_sleep();
+  }
+  idle_queue_.finish_wait(waiter, site);
+}
+
+void Memory::wake_page_idle(Page& page, Site site) {
+  idle_queue_.wake_all(pfn(page).value() + 1, nullptr, site);
+}
+
+TablePage* Memory::alloc_table() {
+  RawGuard guard(pool_lock_);
+  ++tables_in_use_;
+  if (tables_free_.empty()) {
+    tables_.push_back(std::make_unique<TablePage>());
+    return tables_.back().get();
+  }
+  TablePage* table = tables_free_.back();
+  tables_free_.pop_back();
+  return table;
+}
+
+void Memory::free_table(TablePage* table) {
+  RawGuard guard(pool_lock_);
+  --tables_in_use_;
+  tables_free_.push_back(table);
+}
+
+bool Memory::audit_idle(std::vector<std::string>* report) const {
+  const size_t before = report->size();
+  for (uint64_t n = 0; n < pmem_frames_; ++n) {
+    const Page& page = pages_[n];
+    if (page_ref_count(page) != 1) {
+      report->push_back(describe(page, n, "pinned"));
+    }
+    if (page.mapping != nullptr) {
+      report->push_back(describe(page, n, "still has a mapping"));
+    }
+  }
+  const Page& zero = page(zero_pfn());
+  if (page_ref_count(zero) != 1) {
+    report->push_back(describe(zero, pmem_frames_, "zero page pinned"));
+  }
+  for (uint64_t n = pmem_frames_ + 1; dram_in_use_ != 0 && n < pmem_frames_ + dram_frames_; ++n) {
+    if (page_ref_count(pages_[n]) != 0) {
+      report->push_back(describe(pages_[n], n, "not freed"));
+    }
+  }
+  if (tables_in_use_ != 0) {
+    report->push_back(std::to_string(tables_in_use_) + " page-table pages not freed");
+  }
+  return report->size() == before;
+}
+
+void Memory::check_idle() const {
+  std::vector<std::string> report;
+  const bool idle = audit_idle(&report);
+  FS_WARN_ON(!idle, "MM3", "memory is still in use: %s", report.front().c_str());
+}
+
+}  // namespace daxfs::mm

@@ -1,0 +1,81 @@
+// fs/mm/page.cc - reference counts of frames, and pins.
+#include "fs/mm/page.h"
+
+#include <cinttypes>
+
+#include "fs/base/report.h"
+#include "fs/mm/memory.h"
+#include "fs/rt/point.h"
+
+namespace daxfs::mm {
+namespace {
+
+rt::ObjectId frame_object(const Page& page) {
+  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
+}
+
+}  // namespace
+
+Pfn page_pfn(const Page& page) { return page.memory->pfn(page); }
+
+void get_page(Page& page, Site site) {
+  rt::point(rt::PointKind::kRef, frame_object(page), site);
+  const int32_t before = __atomic_fetch_add(&page.refcount, 1, __ATOMIC_SEQ_CST);
+  FS_BUG_ON(before <= 0, "MM2", "frame %" PRIu64 " taken at reference count %d",
+            page_pfn(page).value(), before);
+}
+
+void put_page(Page& page, Site site) {
+  rt::point(rt::PointKind::kRef, frame_object(page), site);
+  const int32_t now = __atomic_sub_fetch(&page.refcount, 1, __ATOMIC_SEQ_CST);
+  const int32_t lowest = page.is_pmem() || page.is_zero_page() ? 1 : 0;
+  FS_BUG_ON(now < lowest, "MM2", "reference count of frame %" PRIu64 " falls to %d, idle is %d",
+            page_pfn(page).value(), now, lowest);
+  if (now != lowest) {
+    return;
+  }
+  if (page.is_pmem()) {
+    page.memory->wake_page_idle(page, site);
+  } else if (!page.is_zero_page()) {
+    page.memory->recycle_dram(page_pfn(page));
+  }
+}
+
+bool try_get_page_unscheduled(Page& page) {
+  int32_t count = page_ref_count(page);
+  while (count > 0) {
+    if (__atomic_compare_exchange_n(&page.refcount, &count, count + 1, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+PagePin& PagePin::operator=(PagePin&& other) noexcept {
+  if (this == &other) {
+    return *this;
+  }
+  if (page_ != nullptr) {
+    report_unreleased();
+  }
+  page_ = other.page_;
+  mapping_ = other.mapping_;
+  index_ = other.index_;
+  other.page_ = nullptr;
+  return *this;
+}
+
+void PagePin::release(Site site) {
+  FS_BUG_ON(page_ == nullptr, "MM1", "release of an empty pin");
+  Page* page = page_;
+  page_ = nullptr;
+  put_page(*page, site);
+}
+
+void PagePin::report_unreleased() const {
+  FS_BUG_ON(page_ != nullptr, "MM1", "pin of frame %" PRIu64 " was dropped without release",
+            pfn().value());
+}
+
+}  // namespace daxfs::mm

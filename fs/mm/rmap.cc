@@ -1,0 +1,125 @@
+// fs/mm/rmap.cc - removing and write-protecting PTEs by file range.
+#include "fs/mm/rmap.h"
+
+#include <algorithm>
+#include <array>
+
+#include "fs/mm/address_space.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/mm.h"
+
+namespace daxfs::mm {
+namespace {
+
+// Private copies whose PTE is gone; their count goes when nobody can use the translation any more.
+// Kernel: mmu_gather.
+struct Gather {
+  std::array<Pfn, 64> frames;
+  size_t count = 0;
+  bool flush = false;
+
+  bool full() const { return count == frames.size(); }
+};
+
+VirtAddr table_end(VirtAddr at, VirtAddr end) {
+  return std::min(end, VirtAddr(round_down(at.value(), kPmdSize) + kPmdSize));
+}
+
+// Clears what it can of one table; returns where to go on.
+VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather* gather,
+                   Site site) {
+  Memory& memory = mm.memory();
+  rt::SpinGuard guard(mm.page_table.ptl, site);
+  return mm.page_table.for_each(begin, end, [&](VirtAddr at, Pte seen) {
+    mm.page_table.ptl.assert_held();
+    const bool is_copy = !seen.special() && !memory.is_pmem(seen.pfn());
+    if (is_copy && !even_cows) {
+      return true;
+    }
+    if (is_copy && gather->full()) {
+      return false;
+    }
+    const Pte pte = mm.page_table.get_and_clear(at, site);
+    mm.account(pte, -1);
+    gather->flush = true;
+    if (is_copy) {
+      gather->frames[gather->count++] = pte.pfn();
+    }
+    return true;
+  });
+}
+
+// Calls body(vma, begin, end) for the part of each VMA that maps a page of [first, first + count).
+template <typename Body>
+void for_each_mapped_part(AddressSpace& mapping, PgOff first, uint64_t count, Body body)
+    FS_REQUIRES_SHARED(mapping.i_mmap_rwsem) {
+  const PgOff last_end =
+      count == 0 || count > UINT64_MAX - first.value() ? PgOff(UINT64_MAX) : first + count;
+  for (Vma* vma = mapping.first_vma(); vma != nullptr; vma = vma->next_in_file) {
+    const PgOff begin = std::max(first, vma->pgoff);
+    const PgOff end = std::min(last_end, vma->pgoff_end());
+    if (begin < end) {
+      body(*vma, vma->va_of(begin), vma->va_of(end));
+    }
+  }
+}
+
+uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
+  Memory& memory = mm.memory();
+  uint64_t changed = 0;
+  VirtAddr at = begin;
+  while ((at = mm.page_table.next_table(at, end)) < end) {
+    rt::SpinGuard guard(mm.page_table.ptl, site);
+    at = mm.page_table.for_each(at, table_end(at, end), [&](VirtAddr address, Pte pte) {
+      mm.page_table.ptl.assert_held();
+      if (pte.special() || !memory.is_pmem(pte.pfn()) || !(pte.write() || pte.dirty())) {
+        return true;
+      }
+      mm.page_table.write_protect(address, true, site);
+      ++changed;
+      return true;
+    });
+  }
+  if (changed != 0) {
+    mm.tlb.shootdown();
+  }
+  return changed;
+}
+
+}  // namespace
+
+void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site) {
+  Mm& mm = *vma.mm;
+  VirtAddr at = begin;
+  while ((at = mm.page_table.next_table(at, end)) < end) {
+    Gather gather;
+    at = zap_table(mm, at, table_end(at, end), even_cows, &gather, site);
+    if (gather.flush) {
+      mm.tlb.shootdown();
+    }
+    for (size_t n = 0; n < gather.count; ++n) {
+      put_page(mm.memory().page(gather.frames[n]), site);
+    }
+  }
+}
+
+void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, bool even_cows,
+                         Site site) {
+  rt::ReadLock lock(mapping.i_mmap_rwsem, site);
+  for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {
+    zap_range(vma, begin, end, even_cows, site);
+  });
+}
+
+uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, Site site) {
+  uint64_t changed = 0;
+  rt::ReadLock lock(mapping.i_mmap_rwsem, site);
+  for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {
+    if (vma.shared) {
+      changed += wrprotect_part(*vma.mm, begin, end, site);
+    }
+  });
+  return changed;
+}
+
+}  // namespace daxfs::mm
