@@ -60,6 +60,7 @@ struct Geometry {
   uint32_t gdt_blocks = 0;
   uint32_t gdt_reserved_blocks = 0;
   uint32_t csum_seed = 0;
+  uint32_t groups_per_flex = 1;
   uint32_t backup_groups[2] = {0, 0};  // sparse_super2 only
   uint32_t first_group_blocks = 0;   // superblock, descriptors, room for more descriptors
   std::array<uint8_t, 16> uuid{};

@@ -2,6 +2,8 @@
 //
 // Kernel: __ext4_get_inode_loc, ext4_iget's checks, ext4_do_update_inode, ext4_inode_csum (fs/ext4/inode.c).
 // Locking: a change runs under one spinlock of the volume (kernel: i_raw_lock, one an inode).
+// Invariants:
+//   II1  i_extra_isize is decided when the inode is initialised.
 // Tested by: fs/ext4/inode_io_test.cc.
 #pragma once
 

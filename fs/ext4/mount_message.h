@@ -1,0 +1,14 @@
+// fs/ext4/mount_message.h - why an image was refused, in one sentence.
+#pragma once
+
+#include <string>
+
+#include "fs/base/compiler.h"
+#include "fs/base/result.h"
+
+namespace daxfs::ext4 {
+
+// Stores the formatted sentence in `message` (may be null) and returns `errc`.
+FS_COLD Status refuse(std::string* message, Errc errc, const char* format, ...) FS_PRINTF(3, 4);
+
+}  // namespace daxfs::ext4
