@@ -74,10 +74,9 @@ class Reader {
       rows |= uint32_t{last} << 8;
     }
     if (last == kEscape) { return static_cast<uint32_t>(little(4)); }
+    rows &= (uint32_t{1} << table.names.size()) - 1;
     uint32_t value = 0;
-    for (size_t row = 0; row < table.names.size(); row++) {
-      if ((rows >> row & 1) != 0) { value |= table.names[row].value; }
-    }
+    for (; rows != 0; rows &= rows - 1) { value |= table.names[static_cast<size_t>(__builtin_ctz(rows))].value; }
     return value;
   }
 
@@ -183,10 +182,7 @@ class Decoder {
     op.code = code;
     const OpInfo& info = op.info();
     if (info.result != ResultKind::kNone) { op.result = reader_.slot(kNoSlot); }
-    bool has_memory = false;
-    for (OperandKind kind : info.operands()) { has_memory |= operand(kind, op); }
-    // Form bytes may say more than the operand kind allows.
-    if (has_memory) { normalise_op(op, program_.strings.size()); }
+    for (OperandKind kind : info.operands()) { operand(kind, op); }
     if (!in_list_) { start_task(0); }
     if (init_) {
       if (init_ops_ >= kInitOpsMax) { return; }
@@ -199,25 +195,24 @@ class Decoder {
     }
   }
 
-  // True for operands that normalise_op must look at.
-  bool operand(OperandKind kind, Op& op) {
+  void operand(OperandKind kind, Op& op) {
     switch (kind) {
-      case OperandKind::kFd: op.fd = reader_.slot(kBadFd); return false;
-      case OperandKind::kPath: op.path = read_path(); return false;
-      case OperandKind::kPath2: op.path2 = read_path(); return false;
+      case OperandKind::kFd: op.fd = reader_.slot(kBadFd); return;
+      case OperandKind::kPath: op.path = read_path(); return;
+      case OperandKind::kPath2: op.path2 = read_path(); return;
       case OperandKind::kFileMode:
-      case OperandKind::kDirMode: op.mode = reader_.mode(kind); return false;
-      case OperandKind::kOffset: op.offset = reader_.number(); return false;
-      case OperandKind::kLength: op.length = reader_.number(); return false;
-      case OperandKind::kLength2: op.length2 = reader_.number(); return false;
+      case OperandKind::kDirMode: op.mode = reader_.mode(kind); return;
+      case OperandKind::kOffset: op.offset = reader_.number(); return;
+      case OperandKind::kLength: op.length = reader_.number(); return;
+      case OperandKind::kLength2: op.length2 = reader_.number(); return;
       case OperandKind::kAddr:
-      case OperandKind::kSplitAddr: op.addr = reader_.memory(kind); return true;
-      case OperandKind::kAt: op.at = reader_.memory(kind); return true;
+      case OperandKind::kSplitAddr: op.addr = normal_memory(kind, reader_.memory(kind)); return;
+      case OperandKind::kAt: op.at = normal_memory(kind, reader_.memory(kind)); return;
       case OperandKind::kDest:
       case OperandKind::kSource:
-      case OperandKind::kFill: op.buffer = reader_.memory(kind); return true;
-      case OperandKind::kProt: op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind))); return false;
-      default: op.flags = reader_.flags(*flag_table(kind)); return false;
+      case OperandKind::kFill: op.buffer = normal_memory(kind, reader_.memory(kind)); return;
+      case OperandKind::kProt: op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind))); return;
+      default: op.flags = reader_.flags(*flag_table(kind)); return;
     }
   }
 

@@ -8,28 +8,6 @@
 namespace daxfuzz::prog {
 namespace {
 
-Memory normal_memory(OperandKind kind, const Memory& in) {
-  const Memory mapping = {.kind = MemoryKind::kMapping,
-                          .slot = static_cast<uint8_t>(in.slot % kMappingSlots),
-                          .offset = in.kind == MemoryKind::kMapping ? in.offset : 0};
-  Memory anonymous = {.kind = MemoryKind::kAnonymous, .fill = in.fill, .pattern = in.pattern, .offset = in.offset & 4095};
-  switch (kind) {
-    case OperandKind::kAddr: return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
-    case OperandKind::kSplitAddr: return mapping;
-    case OperandKind::kAt:
-      if (in.kind == MemoryKind::kMapping) { return mapping; }
-      return Memory{.kind = in.kind == MemoryKind::kBad ? MemoryKind::kBad : MemoryKind::kNone};
-    case OperandKind::kFill: anonymous.offset = 0; return anonymous;
-    case OperandKind::kDest:
-      anonymous.fill = 0;
-      anonymous.pattern = Pattern::kFill;
-      [[fallthrough]];
-    default:  // kSource
-      if (in.kind == MemoryKind::kMapping) { return mapping; }
-      return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : anonymous;
-  }
-}
-
 uint8_t normal_path(uint8_t path, size_t strings) {
   if (path < kPathString) { return static_cast<uint8_t>(path % path_pool().size()); }
   return path - size_t{kPathString} < strings ? path : 0;
@@ -154,6 +132,28 @@ void canonicalise_strings(Program& program) {
     path = renumbered[old];
   });
   program.strings = std::move(kept);
+}
+
+Memory normal_memory(OperandKind kind, const Memory& in) {
+  const Memory mapping = {.kind = MemoryKind::kMapping,
+                          .slot = static_cast<uint8_t>(in.slot % kMappingSlots),
+                          .offset = in.kind == MemoryKind::kMapping ? in.offset : 0};
+  Memory anonymous = {.kind = MemoryKind::kAnonymous, .fill = in.fill, .pattern = in.pattern, .offset = in.offset & 4095};
+  switch (kind) {
+    case OperandKind::kAddr: return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
+    case OperandKind::kSplitAddr: return mapping;
+    case OperandKind::kAt:
+      if (in.kind == MemoryKind::kMapping) { return mapping; }
+      return Memory{.kind = in.kind == MemoryKind::kBad ? MemoryKind::kBad : MemoryKind::kNone};
+    case OperandKind::kFill: anonymous.offset = 0; return anonymous;
+    case OperandKind::kDest:
+      anonymous.fill = 0;
+      anonymous.pattern = Pattern::kFill;
+      [[fallthrough]];
+    default:  // kSource
+      if (in.kind == MemoryKind::kMapping) { return mapping; }
+      return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : anonymous;
+  }
 }
 
 void normalise_op(Op& op, size_t strings) {

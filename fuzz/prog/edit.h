@@ -48,6 +48,9 @@ uint8_t intern_path(Program& program, std::string_view text);
 // Puts strings in order of first use and drops unused ones. To be called after edits that add or remove uses of strings.
 void canonicalise_strings(Program& program);
 
+// `memory` as an operand of `kind` may have it.
+Memory normal_memory(OperandKind kind, const Memory& memory);
+
 // Sets every member that is no operand of `op.code` to its default, and makes slots, kinds and modes valid.
 // `strings` bounds path operands.
 void normalise_op(Op& op, size_t strings);

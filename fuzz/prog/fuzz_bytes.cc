@@ -14,7 +14,9 @@ namespace {
 
 // Below minimal_size() the encoding is cut: its prefixes are programs too.
 size_t encode_within(Program& program, uint8_t* out, size_t out_max, Random& random) {
-  if (encoded_size(program) > out_max) { shrink_below(program, out_max, random); }
+  const size_t size = encode(program, std::span<uint8_t>(out, out_max));
+  if (size <= out_max) { return size; }
+  shrink_below(program, out_max, random);
   return std::min(encode(program, std::span<uint8_t>(out, out_max)), out_max);
 }
 

@@ -33,6 +33,7 @@ class Generator {
     choose_swarm();
     set_up();
     tasks();
+    if (random_.chance(1, 2)) { duel(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
       program_.schedule.push_back(random_preemption(program_, random_, options_));
@@ -128,6 +129,37 @@ class Generator {
         task.ops.push_back(op);
       }
     }
+  }
+
+  // Two operations on the contended file in two tasks: one uses its pages, one changes what is behind them.
+  void duel() {
+    static constexpr OpCode kUsers[] = {OpCode::kPread, OpCode::kPwrite, OpCode::kPread,  OpCode::kPwrite, OpCode::kStore,
+                                        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync};
+    static constexpr OpCode kChangers[] = {OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate, OpCode::kFtruncate,
+                                           OpCode::kFtruncate, OpCode::kPwrite,    OpCode::kStore,     OpCode::kMunmap,
+                                           OpCode::kDropCaches};
+    if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
+    const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
+    const auto second = static_cast<uint8_t>((first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    add_duellist(first, random_.pick(kUsers));
+    add_duellist(second, random_.pick(kChangers));
+  }
+
+  void add_duellist(uint8_t task, OpCode code) {
+    Op op;
+    op.code = code;
+    OperandMaker(world_, program_.tasks[task].process, random_, options_).randomise_all(op);
+    const OpInfo& info = op.info();
+    const bool transfers = info.has(OperandKind::kDest) || info.has(OperandKind::kSource);
+    const bool through_mapping = transfers && random_.chance(3, 4);
+    if (through_mapping) {  // transfer between the other file and the contended pages
+      const int64_t offset = op.buffer.kind == MemoryKind::kMapping ? op.buffer.offset : 0;
+      op.buffer = Memory{.kind = MemoryKind::kMapping, .offset = offset};
+    }
+    if (info.has(OperandKind::kFd)) { op.fd = through_mapping ? 1 : 0; }
+    if (op.addr.kind == MemoryKind::kMapping) { op.addr.slot = 0; }
+    const auto at = static_cast<uint8_t>(random_.below(program_.tasks[task].ops.size() + 1));
+    insert_op(program_, Place{false, task, at}, op);
   }
 
   Random& random_;

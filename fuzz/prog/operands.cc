@@ -119,7 +119,8 @@ uint8_t OperandMaker::path() {
   return 0;
 }
 
-uint8_t OperandMaker::result_slot() { return static_cast<uint8_t>(random_.below(4)); }
+// The low slots hold what the set-up made; operations that replace it make those behind them miss.
+uint8_t OperandMaker::result_slot() { return static_cast<uint8_t>(random_.chance(1, 6) ? random_.below(3) : 3 + random_.below(4)); }
 
 int64_t OperandMaker::odd_size() { return random_.pick(std::span<const int64_t>(binary::kSizes)); }
 
@@ -212,7 +213,7 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
       return;
     case OperandKind::kSplitAddr: {
       op.addr = address(op.length);
-      if (random_.chance(1, 12)) { op.addr.offset += random_.between(-3, 3); }
+      if (random_.chance(1, 12)) { op.addr.offset += random_.between(op.addr.offset > 0 || random_.chance(1, 4) ? -3 : 0, 3); }
       return;
     }
     case OperandKind::kAt: {
@@ -250,6 +251,9 @@ void OperandMaker::randomise_all(Op& op) {
     op.result = kNoSlot;
   } else {
     op.result = random_.chance(1, 32) ? kNoSlot : result_slot();
+    if (op.code == OpCode::kMremap && op.addr.kind == MemoryKind::kMapping && random_.chance(1, 2)) {
+      op.result = op.addr.slot;
+    }
   }
   normalise_op(op, 0);
 }
