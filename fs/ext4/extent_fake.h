@@ -66,7 +66,7 @@ class FakeHost final : public ExtentHost {
     return ok_status();
   }
   Result<NodePin> allocate_node(FsBlock goal) override {
-    FS_ASSIGN_OR_RETURN(const AllocatedRun run, take(goal, 1, Owner::kNode));
+    FS_ASSIGN_OR_RETURN(const BlockRun run, take(goal, 1, Owner::kNode));
     node_bytes(run.first).fill(std::byte{0});
     NodePin fresh = pin(run.first);
     FS_RETURN_IF_ERROR(will_change(fresh));
@@ -76,7 +76,7 @@ class FakeHost final : public ExtentHost {
   bool block_valid(FsBlock first, uint32_t count) const override {
     return first.value() >= kFirstValid && first.value() + count <= owner_.size();
   }
-  Result<AllocatedRun> allocate_data(FsBlock goal, uint32_t count, bool align) override {
+  Result<BlockRun> allocate_data(FsBlock goal, uint32_t count, bool align) override {
     last_aligned = align;
     return take(goal, run_max == 0 ? count : std::min(count, run_max), Owner::kData);
   }
@@ -122,7 +122,7 @@ class FakeHost final : public ExtentHost {
     node.block = block;
     return node;
   }
-  Result<AllocatedRun> take(FsBlock goal, uint32_t count, Owner owner) {
+  Result<BlockRun> take(FsBlock goal, uint32_t count, Owner owner) {
     if (allocations_left.has_value()) {
       if (*allocations_left == 0) { return Errc::kNoSpc; }
       --*allocations_left;
@@ -140,7 +140,7 @@ class FakeHost final : public ExtentHost {
         ++got;
       }
       used_ += got;
-      return AllocatedRun{FsBlock(at), got};
+      return BlockRun{FsBlock(at), got};
     }
     return Errc::kNoSpc;
   }

@@ -10,16 +10,11 @@
 
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/ext4/block_run.h"
 #include "fs/ext4/extent_node.h"
 #include "fs/jbd2/buffer.h"
 
 namespace daxfs::ext4 {
-
-// A run of fresh blocks.
-struct AllocatedRun {
-  FsBlock first;
-  uint32_t count = 0;
-};
 
 struct ExtentTreeLimits {
   uint16_t root_entries = kExtentRootEntries;
@@ -58,7 +53,7 @@ class ExtentHost {
   virtual bool block_valid(FsBlock first, uint32_t count) const = 0;
 
   // Data blocks, counted in i_blocks. allocate_data may return fewer than wanted, never none.
-  virtual Result<AllocatedRun> allocate_data(FsBlock goal, uint32_t count, bool align_pmd) = 0;
+  virtual Result<BlockRun> allocate_data(FsBlock goal, uint32_t count, bool align_pmd) = 0;
   virtual Status free_data(FsBlock first, uint32_t count) = 0;
   // PERSISTS: zeros, over media errors too.
   virtual Status zero_data(FsBlock first, uint32_t count) = 0;

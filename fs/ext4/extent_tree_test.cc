@@ -155,7 +155,13 @@ class History {
     const uint32_t prepare = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
     map_each(first, end, prepare, [&](uint32_t at, const MapResult& got) {
       ASSERT_NE(got.state, BlockState::kHole);
-      for (uint32_t i = 0; i < got.len; ++i) { put(at + i, got.pblk + i); }
+      for (uint32_t i = 0; i < got.len; ++i) {
+        const auto before = judge_.blocks.find(at + i);
+        if (got.state == BlockState::kWritten && before != judge_.blocks.end() && before->second.unwritten) {
+          ASSERT_EQ(host_.contents[got.pblk.value() + i], 0u);  // visible before the data is there
+        }
+        put(at + i, got.pblk + i);
+      }
       // The data is on the medium; only now it becomes visible. kPreIo made the split, so this needs no block.
       const std::optional<uint32_t> left = host_.allocations_left;
       if (got.state == BlockState::kUnwritten && !got.is_new) { host_.allocations_left = 0; }

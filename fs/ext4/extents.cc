@@ -78,12 +78,12 @@ class InodeExtentHost final : public ExtentHost {
 
   bool block_valid(FsBlock first, uint32_t count) const override { return volume_.valid_data_blocks(first, count); }
 
-  Result<AllocatedRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
+  Result<BlockRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
     const AllocationRequest request{
         .goal = goal, .count_wanted = wanted, .flags = align_pmd ? kAllocAlignPmd : 0};
     FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
     count(run.count);
-    return AllocatedRun{.first = run.first, .count = run.count};
+    return BlockRun{.first = run.first, .count = run.count};
   }
   Status free_data(FsBlock first, uint32_t blocks) override {
     FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, first, blocks));

@@ -79,7 +79,7 @@ Result<MapResult> BlockMapper::fill_hole(const MapRequest& request, const Extent
   const bool unwritten = (request.flags & MapRequest::kUnwritten) != 0;
   const uint32_t wanted = std::min(len, extent_length_max(unwritten));
   const bool align = wanted >= kPagesPerPmd && request.lblk.value() % kPagesPerPmd == 0;
-  FS_ASSIGN_OR_RETURN(const AllocatedRun blocks, host_.allocate_data(goal(request.lblk, found), wanted, align));
+  FS_ASSIGN_OR_RETURN(const BlockRun blocks, host_.allocate_data(goal(request.lblk, found), wanted, align));
   FS_BUG_ON(blocks.count == 0 || blocks.count > wanted, "MB1", "allocated %u blocks, wanted %u", blocks.count, wanted);
 
   // Zeroed before the tree shows them: once there, a fault may map them.
