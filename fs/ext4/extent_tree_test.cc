@@ -259,10 +259,10 @@ class ExtentTreeHistory : public ::testing::TestWithParam<Shape> {};
 TEST_P(ExtentTreeHistory, ShowsWhatWasWrittenAndOwnsItsBlocks) {
   unsigned deepest = 0;
   uint64_t no_space = 0;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE(seed);
     History history(GetParam(), seed);
-    for (int i = 0; i < 1200; ++i) {
+    for (int i = 0; i < 900; ++i) {
       SCOPED_TRACE(i);
       history.step();
       if (HasFatalFailure()) { return; }
