@@ -3,14 +3,15 @@
 #include <cstdlib>
 #include <string>
 
+#include "fs/rt/fiber/engine_state.h"
+
 #if !defined(DAXFS_ASAN) && !defined(DAXFS_TSAN)
 #include <cxxabi.h>
 #include <dlfcn.h>
 #else
-#include <sanitizer/common_interface_defs.h>
+// Declared here because not every compiler's sanitizer headers do.
+extern "C" void __sanitizer_symbolize_pc(void* pc, const char* format, char* out, size_t size);  // NOLINT
 #endif
-
-#include "fs/rt/fiber/engine_state.h"
 
 namespace daxfs::rt::internal {
 namespace {

@@ -29,7 +29,8 @@ FS_NO_TSAN void arm() {
   e.armed = g_countdown = n;
 }
 
-FS_NO_TSAN void fill_runnable_ids(SchedView* view) {
+// REQUIRES: in the host's name.
+FS_NO_TSAN const SchedView& fill_view() {
   Engine& e = g_engine;
   size_t count = 0;
   for (unsigned word = 0; word < 2; ++word) {
@@ -37,20 +38,17 @@ FS_NO_TSAN void fill_runnable_ids(SchedView* view) {
       e.runnable_ids[count++] = static_cast<TaskId>(word * 64 + static_cast<unsigned>(std::countr_zero(bits)));
     }
   }
-  view->runnable = std::span<const TaskId>(e.runnable_ids, count);
-}
-
-FS_NO_TSAN void fill_view(SchedView* view) {
-  const Engine& e = g_engine;
   const Task* task = current();
-  view->current = task->id;
-  view->op = task->op;
-  view->event_in_op = task->event_in_op;
-  view->events = e.events;
-  view->kind = e.last_kind;
-  view->object = e.last_object;
-  view->site = e.last_site;
-  fill_runnable_ids(view);
+  SchedView& view = e.view;
+  view.current = task->id;
+  view.op = task->op;
+  view.event_in_op = task->event_in_op;
+  view.runnable = std::span<const TaskId>(e.runnable_ids, count);
+  view.events = e.events;
+  view.kind = e.last_kind;
+  view.object = e.last_object;
+  view.site = e.last_site;
+  return view;
 }
 
 // The same answer as default_choice(), from the mask.
@@ -73,8 +71,14 @@ FS_NO_TSAN TaskId default_next(TaskId after) {
 
 FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site) {
   const Task* task = current();
-  const Event event{task->id, task->op, task->event_in_op, kind, object, site};
   const TsanImpersonation host(&current()->fiber, &g_engine.host);
+  Event& event = g_engine.event;
+  event.task = task->id;
+  event.op = task->op;
+  event.event_in_op = task->event_in_op;
+  event.kind = kind;
+  event.object = object;
+  event.site = site;
   g_engine.observer->on_event(event);
 }
 
@@ -118,9 +122,8 @@ FS_NO_TSAN void switch_away() {
   const TaskId expected = default_next(g_current->id);
   TaskId next = expected;
   if (!e.policy_is_default) {
-    SchedView view;
-    fill_view(&view);
     const TsanImpersonation host(&current()->fiber, &e.host);
+    const SchedView& view = fill_view();
     next = e.policy->choose(view);
     if (next != expected) {
       check_choice(next);
@@ -265,10 +268,8 @@ FS_NO_TSAN void ask_budget() {
   if (e.policy_is_default) {
     e.ask_left = kNeverAsk;
   } else {
-    SchedView view;
-    fill_view(&view);
     const TsanImpersonation host(&current()->fiber, &e.host);
-    e.ask_left = e.policy->budget(view);
+    e.ask_left = e.policy->budget(fill_view());
     if (e.ask_left == 0) { e.ask_left = 1; }
   }
   arm();
@@ -290,18 +291,17 @@ FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
     arm();
     return;
   }
-  SchedView view;
-  fill_view(&view);
   TaskId next;
   {
     const TsanImpersonation host(&current()->fiber, &e.host);
+    const SchedView& view = fill_view();
     next = e.policy->preempt(view);
     if (next != view.current) {
       check_choice(next);
       e.outcome->taken.push_back({view.current, view.op, view.event_in_op, next, true});
     }
   }
-  if (next == view.current) {
+  if (next == g_current->id) {
     ask_budget();
     return;
   }

@@ -94,6 +94,10 @@ struct Engine {
   bool rcu_task_active = false;
   TaskId drainer = kNoTask;
 
+  // What policies and observers read lives here and not on the stack of a task: they run in the host's name, and TSan
+  // would take the task's earlier use of its stack for a race with them.
+  SchedView view{};
+  Event event{};
   TaskId runnable_ids[kMaxTasks];
   Task tasks[kMaxTasks];
 };
