@@ -61,6 +61,26 @@ bool remove_entry(mm::AddressSpace& mapping, PgOff index, bool truncating) {
   return removed;
 }
 
+// Removes the entry unless it has a block. An entry that is being made is waited for: it may become
+// a zero page.
+bool remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
+  const EntryRank rank(mapping, index);
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, index.value());
+  if (Entry::from_tree(xas.load()).is_frame()) {
+    return false;
+  }
+  xas.reset();
+  const Entry entry = get_unlocked_entry(mapping, xas).entry;
+  const bool hole = !entry.none() && !entry.is_frame();
+  if (hole) {
+    xas.store(lib::XEntry::null());
+    mapping.nrexceptional -= entry.pages();
+  }
+  put_unlocked_entry(mapping, index, entry, hole ? WakeMode::kAll : WakeMode::kNext);
+  return hole;
+}
+
 PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
 
 }  // namespace
@@ -144,6 +164,30 @@ bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff
   }
   mm::unmap_mapping_range(mapping, first, last - first + 1, /*even_cows=*/false);
   return all_clean;
+}
+
+void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
+  if (mapping.i_pages.empty()) {
+    return;
+  }
+  bool dropped = false;
+  IndexBatch batch;
+  for (uint64_t at = first.value();;) {
+    gather(mapping, at, last.value(), &batch);
+    if (batch.empty()) {
+      break;
+    }
+    for (size_t i = 0; i < batch.count; ++i) {
+      dropped |= remove_hole_entry(mapping, PgOff(batch.index[i]));
+    }
+    if (batch.back() >= last.value()) {
+      break;
+    }
+    at = batch.back() + 1;
+  }
+  if (dropped) {
+    mm::unmap_mapping_range(mapping, first, last - first + 1, /*even_cows=*/false);
+  }
 }
 
 void truncate_inode_pages_final(mm::AddressSpace& mapping) {

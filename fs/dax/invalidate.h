@@ -40,6 +40,11 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size);
 // false if a dirty entry stayed. YIELDS.
 bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
+// Deletes entries of pages [first, last], both included, that have no block (zero pages), and then
+// unmaps the range. For a write to blocks that turned from unwritten into written zeros as
+// neighbours of an earlier write: the zero page mapped there was right until now. YIELDS.
+void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last);
+
 // Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the
 // inode. YIELDS.
 void truncate_inode_pages_final(mm::AddressSpace& mapping);

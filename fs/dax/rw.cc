@@ -108,8 +108,16 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
   }
   // Zero pages that mappings show for what was a hole until now have to go. Not before the
   // allocation: a fault in between would bring them back.
-  if (p.iomap.is_new() && !historical(Bug::kInvalidateBeforeAllocate)) {
-    invalidate_range(p.host, p.pos, p.length);
+  if (!historical(Bug::kInvalidateBeforeAllocate)) {
+    if (p.iomap.is_new()) {
+      invalidate_range(p.host, p.pos, p.length);
+    } else {
+      // Linux does nothing here. But an earlier write next to an unwritten extent's page may have
+      // made that page written (the 32 KiB rule of ext4) while its zero page stayed mapped: then
+      // this write would not show.
+      drop_hole_entries(p.host.mapping(), PgOff(p.pos / kPageSize),
+                        PgOff((p.pos + p.length - 1) / kPageSize));
+    }
   }
   return write_piece(p);
 }

@@ -27,7 +27,7 @@ struct FiemapExtent {
   uint64_t physical = 0;
   uint64_t length = 0;
   bool unwritten = false;
-  bool last = false;  // nothing mapped behind it in the file
+  bool last = false;  // the last of the range that was asked for
 };
 
 class FiemapVisitor {

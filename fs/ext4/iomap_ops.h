@@ -4,6 +4,8 @@
 // ext4_iomap_alloc). Locking: lookups take i_data_sem shared; allocation starts a journal handle
 // (nested when the caller has one) and takes
 //   i_data_sem exclusive. Neither is held on return.
+// Invariants:
+//   EF1  a direct overwrite under the shared inode lock finds every block written.
 // Tested by: fs/ext4/file_rw_test.cc.
 #pragma once
 

@@ -1,0 +1,225 @@
+// fs/ext4/fallocate.cc - checks, and the modes that are not a change of existing blocks' places.
+#include "fs/ext4/fallocate.h"
+
+#include "fs/base/types.h"
+#include "fs/dax/invalidate.h"
+#include "fs/dax/rw.h"
+#include "fs/ext4/extents.h"
+#include "fs/ext4/fallocate_shift.h"
+#include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_rw.h"
+#include "fs/ext4/file_times.h"
+#include "fs/ext4/inode.h"
+#include "fs/ext4/iomap_ops.h"
+#include "fs/ext4/layout.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+struct ByteRange {
+  uint64_t begin;
+  uint64_t end;  // one past
+
+  uint64_t length() const { return end - begin; }
+  bool aligned() const { return begin % kBlockSize == 0 && end % kBlockSize == 0; }
+  // The whole blocks inside; begin >= end if there are none.
+  ByteRange whole_blocks() const {
+    return {round_up(begin, kBlockSize), round_down(end, kBlockSize)};
+  }
+  // The blocks it touches.
+  ByteRange touched_blocks() const {
+    return {round_down(begin, kBlockSize), round_up(end, kBlockSize)};
+  }
+  bool empty() const { return begin >= end; }
+};
+
+// Maps every block of a block-aligned range, one handle a piece, and moves the size along: so what
+// was had when space ran out counts. `new_size` 0: the size stays. Kernel: ext4_alloc_file_blocks.
+Status alloc_file_blocks(Inode& inode, ByteRange range, uint64_t new_size, uint32_t flags) {
+  uint64_t at = range.begin / kBlockSize;
+  const uint64_t end = range.end / kBlockSize;
+  while (at < end) {
+    const Status status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+      const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
+                               .len = static_cast<uint32_t>(end - at),
+                               .flags = flags};
+      FS_ASSIGN_OR_RETURN(const MapResult map, map_blocks(&handle, inode, request));
+      at += map.len;
+      bool grown = false;
+      if (new_size != 0) {
+        grown = internal::update_inode_size(inode, std::min(at * kBlockSize, new_size));
+      }
+      inode.update_times(current_time(), /*mtime=*/grown, /*ctime=*/true);
+      return inode.mark_dirty(handle);
+    });
+    FS_RETURN_IF_ERROR(status);
+  }
+  return ok_status();
+}
+
+// Zeroes the parts of the first and last block that the range covers only partly. Kernel:
+// ext4_zero_partial_blocks.
+Status zero_partial_blocks(Inode& inode, ByteRange range) {
+  const auto zero = [&](uint64_t begin, uint64_t end) {
+    return dax::zero_range(inode, begin, end - begin, iomap_ops(), nullptr);
+  };
+  const ByteRange whole = range.whole_blocks();
+  if (whole.begin > whole.end) {
+    return zero(range.begin, range.end);
+  }  // inside one block
+  if (range.begin < whole.begin) {
+    FS_RETURN_IF_ERROR(zero(range.begin, whole.begin));
+  }
+  if (whole.end < range.end) {
+    FS_RETURN_IF_ERROR(zero(whole.end, range.end));
+  }
+  return ok_status();
+}
+
+// The size that the call asks for, or 0 if it is to stay.
+uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
+  if ((mode & kFallocKeepSize) != 0) {
+    return 0;
+  }
+  return range.end > inode.i_size() || range.end > inode.i_disksize() ? range.end : 0;
+}
+
+// Kernel: ext4_fallocate.
+Status allocate(Inode& inode, unsigned mode, ByteRange range) {
+  const uint64_t new_size = wanted_size(inode, mode, range);
+  inode.dio_wait();
+  FS_RETURN_IF_ERROR(file_update_time(inode));
+  return alloc_file_blocks(inode, range.touched_blocks(), new_size,
+                           MapRequest::kCreate | MapRequest::kUnwritten);
+}
+
+// Between dropping the entries and removing the blocks nothing may map the range again: that is
+// what `layout` is for. Kernel: ext4_punch_hole.
+Status punch_hole(Inode& inode, ByteRange range) {
+  const uint64_t size = inode.i_size();
+  if (range.begin >= size) {
+    return ok_status();
+  }
+  range.end = std::min(range.end, round_up(size, kBlockSize));
+  inode.dio_wait();
+  FS_RETURN_IF_ERROR(file_update_time(inode));
+  const LayoutLock layout(inode, LayoutChange::kPunchHole);
+  const ByteRange whole = range.whole_blocks();
+  if (!whole.empty()) {
+    dax::truncate_pagecache_range(inode.mapping(), whole.begin, whole.end);
+  }
+  return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+    FS_RETURN_IF_ERROR(zero_partial_blocks(inode, range));
+    if (!whole.empty()) {
+      const rt::WriteLock data(inode.i_data_sem);
+      FS_RETURN_IF_ERROR(remove_range_locked(handle, inode, internal::block_of(whole.begin),
+                                             internal::block_of(whole.end)));
+    }
+    inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
+    return inode.mark_dirty(handle);
+  });
+}
+
+// Blocks inside become unwritten, whether they were holes or data. Entries go first, because they
+// name written blocks.
+Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
+  const LayoutLock layout(inode, LayoutChange::kZeroRange);
+  dax::truncate_pagecache_range(inode.mapping(), whole.begin, whole.end);
+  inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
+  return alloc_file_blocks(
+      inode, whole, new_size,
+      MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten);
+}
+
+// Kernel: ext4_zero_range.
+Status zero_range(Inode& inode, unsigned mode, ByteRange range) {
+  const uint64_t new_size = wanted_size(inode, mode, range);
+  inode.dio_wait();
+  FS_RETURN_IF_ERROR(file_update_time(inode));
+  if (!range.aligned()) {
+    FS_RETURN_IF_ERROR(alloc_file_blocks(inode, range.touched_blocks(), new_size,
+                                         MapRequest::kCreate | MapRequest::kUnwritten));
+  }
+  const ByteRange whole = range.whole_blocks();
+  if (!whole.empty()) {
+    FS_RETURN_IF_ERROR(zero_whole_blocks(inode, whole, new_size));
+  }
+  if (range.aligned()) {
+    return ok_status();
+  }
+  return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+    inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
+    if (new_size != 0) {
+      internal::update_inode_size(inode, new_size);
+    }
+    FS_RETURN_IF_ERROR(inode.mark_dirty(handle));
+    return zero_partial_blocks(inode, range);
+  });
+}
+
+// Kernel: the part of vfs_fallocate behind the access mode.
+Status check_inode(Inode& inode, unsigned mode, uint64_t offset, uint64_t length) {
+  if (inode.volume().read_only()) {
+    return Errc::kRoFs;
+  }
+  const uint32_t flags = inode.flags();
+  if ((flags & kFlagAppend) != 0 && (mode & ~kFallocKeepSize) != 0) {
+    return Errc::kPerm;
+  }
+  if ((flags & kFlagImmutable) != 0) {
+    return Errc::kPerm;
+  }
+  if (offset > kMaxFileBytes || length > kMaxFileBytes - offset) {
+    return Errc::kFBig;
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Status fallocate_check_arguments(unsigned mode, int64_t offset, int64_t length) {
+  constexpr unsigned kSupported = kFallocKeepSize | kFallocPunchHole | kFallocCollapseRange |
+                                  kFallocZeroRange | kFallocInsertRange;
+  constexpr unsigned kPunchAndZero = kFallocPunchHole | kFallocZeroRange;
+  if (offset < 0 || length <= 0) {
+    return Errc::kInval;
+  }
+  if ((mode & ~kSupported) != 0) {
+    return Errc::kOpNotSupp;
+  }
+  if ((mode & kPunchAndZero) == kPunchAndZero) {
+    return Errc::kOpNotSupp;
+  }
+  if ((mode & kFallocPunchHole) != 0 && (mode & kFallocKeepSize) == 0) {
+    return Errc::kOpNotSupp;
+  }
+  if ((mode & kFallocCollapseRange) != 0 && mode != kFallocCollapseRange) {
+    return Errc::kInval;
+  }
+  if ((mode & kFallocInsertRange) != 0 && mode != kFallocInsertRange) {
+    return Errc::kInval;
+  }
+  return ok_status();
+}
+
+Status fallocate(Inode& inode, unsigned mode, uint64_t offset, uint64_t length) {
+  FS_RETURN_IF_ERROR(check_inode(inode, mode, offset, length));
+  const rt::WriteLock lock(inode.i_rwsem);
+  const ByteRange range{.begin = offset, .end = offset + length};
+  if ((mode & kFallocPunchHole) != 0) {
+    return punch_hole(inode, range);
+  }
+  if ((mode & kFallocCollapseRange) != 0) {
+    return internal::collapse_range(inode, offset, length);
+  }
+  if ((mode & kFallocInsertRange) != 0) {
+    return internal::insert_range(inode, offset, length);
+  }
+  if ((mode & kFallocZeroRange) != 0) {
+    return zero_range(inode, mode, range);
+  }
+  return allocate(inode, mode, range);
+}
+
+}  // namespace daxfs::ext4

@@ -1,0 +1,26 @@
+// fs/ext4/fsync.cc - durability of one file.
+#include "fs/ext4/fsync.h"
+
+#include "fs/dax/writeback.h"
+#include "fs/ext4/inode.h"
+#include "fs/ext4/super.h"
+
+namespace daxfs::ext4 {
+
+// Metadata is written through when its handle stops, so what is left are stores through mappings,
+// and the fence that makes non-temporal stores of write(2) durable.
+Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) {
+  if (inode.volume().read_only()) {
+    return ok_status();
+  }
+  Status status;
+  if (inode.is_dax()) {
+    status = dax::writeback_mapping_range(inode.mapping(), PgOff(start / kPageSize),
+                                          PgOff(end / kPageSize),
+                                          /*sync=*/true);
+  }
+  inode.device().fence();
+  return status;
+}
+
+}  // namespace daxfs::ext4

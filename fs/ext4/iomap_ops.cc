@@ -1,0 +1,148 @@
+// fs/ext4/iomap_ops.cc - from map_blocks to iomaps.
+#include "fs/ext4/iomap_ops.h"
+
+#include <algorithm>
+
+#include "fs/base/report.h"
+#include "fs/ext4/extents.h"
+#include "fs/ext4/file_internal.h"
+#include "fs/ext4/inode.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+constexpr uint32_t kAllocBlocksMax = 4096;  // in one handle (kernel: DIO_MAX_BLOCKS)
+
+Inode& to_inode(io::IomapHost& host) { return static_cast<Inode&>(host); }
+
+MapRequest request_for(uint64_t pos, uint64_t length, uint32_t flags) {
+  const uint64_t first = pos / kBlockSize;
+  // A mapping request must not reach past the last logical block; the caller comes back for the
+  // rest, if there is any.
+  const uint64_t last = std::min<uint64_t>((pos + length - 1) / kBlockSize, kLogicalEnd - 1);
+  return {.lblk = LogicalBlock(static_cast<uint32_t>(first)),
+          .len = static_cast<uint32_t>(last - first + 1),
+          .flags = flags};
+}
+
+// Kernel: ext4_set_iomap.
+void set_iomap(Inode& inode, const MapResult& map, uint64_t pos, uint64_t length,
+               io::Iomap* iomap) {
+  iomap->offset = uint64_t{map.lblk.value()} * kBlockSize;
+  iomap->length = uint64_t{map.len} * kBlockSize;
+  iomap->block = map.pblk;
+  iomap->flags = 0;
+  if (map.is_new) {
+    iomap->flags |= io::Iomap::kNew;
+  }
+  // What is allocated under a running handle is not durable before the handle stops; a size change
+  // not before fsync.
+  if (map.is_new || pos + length > inode.i_size()) {
+    iomap->flags |= io::Iomap::kDirty;
+  }
+  switch (map.state) {
+    case BlockState::kHole:
+      iomap->type = io::Iomap::Type::kHole;
+      break;
+    case BlockState::kWritten:
+      iomap->type = io::Iomap::Type::kMapped;
+      break;
+    case BlockState::kUnwritten:
+      iomap->type = io::Iomap::Type::kUnwritten;
+      break;
+  }
+}
+
+// Kernel: ext4_iomap_alloc.
+Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
+  request.len = std::min(request.len, kAllocBlocksMax);
+  const uint64_t begin = uint64_t{request.lblk.value()} * kBlockSize;
+  if ((flags & io::kIomapDax) != 0) {
+    request.flags = MapRequest::kCreate | MapRequest::kZero;
+  } else if (begin >= inode.i_size()) {
+    request.flags =
+        MapRequest::kCreate;  // nobody can read beyond EOF while the bytes are on their way
+  } else {
+    request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
+  }
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), internal::kFileCredits));
+  const Result<MapResult> mapped = map_blocks(&handle, inode, request);
+  const Status stopped = handle.stop(mapped.status());
+  if (!stopped.ok()) {
+    return stopped;
+  }
+  return mapped;
+}
+
+Result<MapResult> look(Inode& inode, const MapRequest& request) {
+  return map_blocks(nullptr, inode, request);
+}
+
+// Kernel: ext4_iomap_begin.
+Result<MapResult> map_for(Inode& inode, uint64_t pos, uint64_t length, unsigned flags) {
+  const MapRequest request = request_for(pos, length, 0);
+  if ((flags & io::kIomapWrite) == 0) {
+    return look(inode, request);
+  }
+  // Blocks that are there already need no handle.
+  if (pos + length <= inode.i_size()) {
+    FS_ASSIGN_OR_RETURN(const MapResult there, look(inode, request));
+    if (there.state == BlockState::kWritten) {
+      return there;
+    }
+  }
+  return allocate(inode, request, flags);
+}
+
+class Ext4IomapOps final : public io::IomapOps {
+ public:
+  enum class Mode { kNormal, kOverwrite, kReport };
+  explicit Ext4IomapOps(Mode mode) : mode_(mode) {}
+
+  Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
+                     io::Iomap* iomap) override {
+    Inode& inode = to_inode(host);
+    if (pos / kBlockSize >= kLogicalEnd) {
+      return Errc::kFBig;
+    }
+    if (mode_ != Mode::kNormal) {
+      flags &= ~unsigned{io::kIomapWrite};
+    }
+    FS_ASSIGN_OR_RETURN(const MapResult map, map_for(inode, pos, length, flags));
+    FS_WARN_ON(
+        mode_ == Mode::kOverwrite && map.state != BlockState::kWritten, "EF1",
+        "an overwrite of inode %u under the shared lock meets a block that is not written at %llu",
+        inode.ino().value(), static_cast<unsigned long long>(pos));
+    set_iomap(inode, map, pos, length, iomap);
+    return ok_status();
+  }
+
+  Status iomap_end(io::IomapHost& /*host*/, uint64_t /*pos*/, uint64_t /*length*/,
+                   uint64_t /*written*/, unsigned /*flags*/, const io::Iomap& /*iomap*/) override {
+    return ok_status();  // blocks that stay without data are cut off by the caller, which knows the
+                         // size
+  }
+
+ private:
+  const Mode mode_;
+};
+
+}  // namespace
+
+io::IomapOps& iomap_ops() {
+  static Ext4IomapOps ops(Ext4IomapOps::Mode::kNormal);
+  return ops;
+}
+
+io::IomapOps& iomap_overwrite_ops() {
+  static Ext4IomapOps ops(Ext4IomapOps::Mode::kOverwrite);
+  return ops;
+}
+
+io::IomapOps& iomap_report_ops() {
+  static Ext4IomapOps ops(Ext4IomapOps::Mode::kReport);
+  return ops;
+}
+
+}  // namespace daxfs::ext4
