@@ -74,6 +74,9 @@ class InodeCache {
   // Errors: kNoSpc, kCorrupted, kIo. REQUIRES: `dir` locked exclusively. YIELDS.
   Result<InodeRef> create(jbd2::Handle& handle, Inode& dir, uint16_t mode);
 
+  // A reference to every inode in memory, by number. YIELDS.
+  std::vector<InodeRef> all();
+
   // Evicts unused inodes whose pages may go (kernel: drop_caches). YIELDS.
   void shrink();
   // Evicts everything at unmount; inodes still in use are a finding (IC2). YIELDS.

@@ -131,6 +131,20 @@ Result<uint64_t> Process::pwrite(int fd, VirtAddr buffer, uint64_t length, int64
   return write_at(*file, iov, &pos);
 }
 
+Result<uint64_t> Process::read_bytes(int fd, std::span<std::byte> out) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  const rt::MutexLock lock(file->pos_lock);
+  auto iov = io::IovBuffer::kernel_sink(out);
+  return read_at(*file, iov, &file->pos);
+}
+
+Result<uint64_t> Process::write_bytes(int fd, std::span<const std::byte> bytes) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  const rt::MutexLock lock(file->pos_lock);
+  auto iov = io::IovBuffer::kernel_source(bytes);
+  return write_at(*file, iov, &file->pos);
+}
+
 Result<uint64_t> Process::pread_bytes(int fd, std::span<std::byte> out, int64_t offset) {
   if (offset < 0) { return Errc::kInval; }
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));

@@ -51,6 +51,8 @@ class Process {
   Result<uint64_t> pwrite(int fd, VirtAddr buffer, uint64_t length, int64_t offset);
   Result<int64_t> lseek(int fd, int64_t offset, uint32_t whence);
   // For callers inside the process of the library, whose memory is not simulated.
+  Result<uint64_t> read_bytes(int fd, std::span<std::byte> out);
+  Result<uint64_t> write_bytes(int fd, std::span<const std::byte> bytes);
   Result<uint64_t> pread_bytes(int fd, std::span<std::byte> out, int64_t offset);
   Result<uint64_t> pwrite_bytes(int fd, std::span<const std::byte> bytes, int64_t offset);
 

@@ -1,0 +1,159 @@
+#include "fs/check/audit.h"
+
+#include <string>
+
+#include "fs/base/report.h"
+#include "fs/dax/entry.h"
+#include "fs/ext4/extents.h"
+#include "fs/ext4/inode_cache.h"
+#include "fs/mm/page.h"
+#include "fs/mm/vma.h"
+#include "fs/vfs/file.h"
+
+namespace daxfs::check {
+namespace {
+
+using dax::Entry;
+using ull = unsigned long long;
+
+// What the extent tree says of one file page. Remembers the last extent: walks go upwards.
+class BlockMap {
+ public:
+  explicit BlockMap(ext4::Inode& inode) : inode_(inode) {}
+
+  // The block that holds written data of the page, or nullopt over a hole or an unwritten extent.
+  std::optional<FsBlock> written_block(PgOff index) {
+    if (index.value() > UINT32_MAX) { return std::nullopt; }
+    const LogicalBlock block(static_cast<uint32_t>(index.value()));
+    if (!known_ || !run_ || !run_->contains(block)) {
+      auto next = ext4::next_extent(inode_, block);
+      run_ = next.ok() ? *next : std::nullopt;
+      known_ = true;
+    }
+    if (!run_ || !run_->contains(block) || run_->unwritten) { return std::nullopt; }
+    return run_->block_of(block);
+  }
+
+ private:
+  ext4::Inode& inode_;
+  bool known_ = false;
+  std::optional<ext4::ExtentRun> run_;
+};
+
+bool beyond_eof(ext4::Inode& inode, PgOff index) { return index.value() >= div_round_up(inode.i_size(), kPageSize); }
+
+void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned order) {
+  FS_WARN_ON(entry.is_locked(), "O4", "inode %u page %llu: entry is locked at rest", inode.ino().value(), (ull)index.value());
+  FS_WARN_ON(entry.order() != order, "O5", "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(),
+             (ull)index.value(), entry.order(), order);
+  FS_WARN_ON(entry.base(index) != index, "O5", "inode %u page %llu: entry of order %u begins unaligned",
+             inode.ino().value(), (ull)index.value(), order);
+}
+
+void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry entry) {
+  if (entry.is_empty()) { return; }
+  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(),
+             (ull)index.value(), (ull)inode.i_size());
+  for (uint64_t i = 0; i < entry.pages(); ++i) {
+    const auto block = blocks.written_block(index + i);
+    if (entry.is_zero()) {
+      FS_WARN_ON(block.has_value(), "O6", "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
+                 (ull)(index.value() + i), (ull)block->value());
+    } else {
+      const uint64_t pfn = entry.pfn().value() + i;
+      FS_WARN_ON(!block || block->value() != pfn, "O6", "inode %u page %llu: entry names frame %llu, extents %s",
+                 inode.ino().value(), (ull)(index.value() + i), (ull)pfn,
+                 block ? "another block" : "a hole or unwritten extent");
+    }
+  }
+}
+
+void check_entry_frames(mm::Memory& memory, ext4::Inode& inode, PgOff index, Entry entry) {
+  if (!entry.is_frame()) { return; }
+  for (uint64_t i = 0; i < entry.pages(); ++i) {
+    const mm::Page& page = memory.page(entry.pfn() + i);
+    FS_WARN_ON(mm::page_ref_count(page) != 1, "O1", "inode %u page %llu: frame has %d references at rest",
+               inode.ino().value(), (ull)(index.value() + i), mm::page_ref_count(page));
+    FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index + i, "O1",
+               "inode %u page %llu: its frame names another file page", inode.ino().value(), (ull)(index.value() + i));
+  }
+}
+
+void check_tree(ext4::Inode& inode) {
+  mm::AddressSpace& mapping = inode.mapping();
+  const std::string malformed = mapping.i_pages.check();
+  FS_WARN_ON(!malformed.empty(), "O5", "inode %u: tree malformed: %s", inode.ino().value(), malformed.c_str());
+  BlockMap blocks(inode);
+  struct Item {
+    PgOff index;
+    Entry entry;
+    unsigned order;
+  };
+  std::vector<Item> items;
+  mapping.i_pages.for_each(0, UINT64_MAX, [&](uint64_t index, lib::XEntry stored) {
+    items.push_back({PgOff(index), Entry::from_tree(stored), 0});
+  });
+  uint64_t pages = 0;
+  for (Item& item : items) {
+    item.order = mapping.i_pages.get_order(item.index.value());
+    pages += uint64_t{1} << item.order;
+    check_entry_shape(inode, item.index, item.entry, item.order);
+    check_entry_block(inode, blocks, item.index, item.entry);
+    check_entry_frames(mapping.memory(), inode, item.index, item.entry);
+  }
+  FS_WARN_ON(mapping.nrexceptional != pages, "O3", "inode %u: nrexceptional %llu, the tree holds %llu",
+             inode.ino().value(), (ull)mapping.nrexceptional, (ull)pages);
+  FS_WARN_ON(mapping.nrpages != 0, "O3", "inode %u: nrpages %llu, a DAX tree holds none", inode.ino().value(),
+             (ull)mapping.nrpages);
+}
+
+void check_file_pte(ext4::Inode& inode, PgOff index, mm::Pte pte) {
+  const unsigned ino = inode.ino().value();
+  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: mapped beyond EOF (size %llu)", ino, (ull)index.value(),
+             (ull)inode.i_size());
+  const auto block = BlockMap(inode).written_block(index);
+  if (pte.special()) {
+    FS_WARN_ON(block.has_value(), "O6", "inode %u page %llu: the zero page is mapped over block %llu", ino,
+               (ull)index.value(), (ull)block->value());
+    return;
+  }
+  FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", "inode %u page %llu: frame %llu is mapped, extents give %s",
+             ino, (ull)index.value(), (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
+  lib::XArray& tree = inode.mapping().i_pages;
+  const Entry entry = Entry::from_tree(tree.load(index.value()));
+  FS_WARN_ON(!entry.is_frame(), "O6", "inode %u page %llu: mapped without an entry in the tree", ino, (ull)index.value());
+  const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
+  FS_WARN_ON(pte.write() && !tagged, "O7", "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
+             (ull)index.value());
+}
+
+struct MappedPage {
+  ext4::Inode* inode;
+  PgOff index;
+  mm::Pte pte;
+};
+
+void check_page_tables(mm::Mm& mm) {
+  std::vector<std::string> broken;
+  mm.audit(&broken);
+  FS_WARN_ON(!broken.empty(), "O6", "page tables: %s", broken.front().c_str());
+  std::vector<MappedPage> mapped;
+  mm.for_each_pte([&](const mm::Vma& vma, VirtAddr address, mm::Pte pte) {
+    if (vma.file == nullptr || !pte.present()) { return; }
+    // A private copy belongs to the process alone.
+    if (!pte.special() && !mm.memory().is_pmem(pte.pfn())) { return; }
+    mapped.push_back({&static_cast<vfs::File*>(vma.file)->inode(), vma.pgoff_of(address), pte});
+  });
+  for (const MappedPage& page : mapped) { check_file_pte(*page.inode, page.index, page.pte); }
+}
+
+}  // namespace
+
+void audit(const AuditScope& scope) {
+  for (const ext4::InodeRef& inode : scope.fs.volume().inodes().all()) {
+    if (inode->is_regular()) { check_tree(*inode); }
+  }
+  for (mm::Mm* mm : scope.mms) { check_page_tables(*mm); }
+}
+
+}  // namespace daxfs::check

@@ -1,0 +1,299 @@
+#include "fuzz/exec/executor.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "fs/check/audit.h"
+#include "fs/check/media.h"
+#include "fs/rt/task.h"
+#include "fs/vfs/filesystem.h"
+#include "fs/vfs/process.h"
+#include "fuzz/exec/interpreter.h"
+#include "fuzz/exec/templates.h"
+#include "fuzz/oracle/judge.h"
+
+namespace daxfuzz::exec {
+
+using daxfs::Finding;
+using daxfs::Verdict;
+namespace rt = daxfs::rt;
+
+struct Executor::TaskState {
+  Arena arena;
+  Run* run = nullptr;
+  uint8_t task = 0;
+  size_t first_record = 0;
+};
+
+// Everything one run needs; lives on the caller's stack, so that an abandoned run leaks only what the library owns.
+struct Executor::Run {
+  Executor& executor;
+  const prog::Program& program;
+  const RunConfig& config;
+  Outcome& outcome;
+  Machine& machine;
+  daxfs::ext4::MountOptions options;
+  daxfs::check::MediaScratch* media_scratch = nullptr;
+
+  std::unique_ptr<daxfs::vfs::Filesystem> fs;
+  std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
+  std::array<Interpreter::ProcessState, prog::kProcessesMax> states;
+  uint64_t sequence = 0;
+  uint32_t running = 0;  // operations begun and not ended
+
+  uint64_t next_sequence() { return __atomic_add_fetch(&sequence, 1, __ATOMIC_RELAXED); }
+  void step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record);
+  void run_init();
+  void run_tasks();
+  void run_task(TaskState& task);
+  void audit();
+  void finish();
+  void check_image();
+};
+
+namespace {
+
+void report(Verdict verdict, const char* tag, std::string title, std::string detail, const char* function) {
+  Finding finding;
+  finding.verdict = verdict;
+  finding.tag = tag;
+  finding.title = std::move(title);
+  finding.detail = std::move(detail);
+  finding.function = function;
+  finding.file = __FILE__;
+  finding.line = __LINE__;
+  daxfs::report_finding(std::move(finding));
+}
+
+}  // namespace
+
+void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record) {
+  record.begin_seq = next_sequence();
+  __atomic_add_fetch(&running, 1, __ATOMIC_RELAXED);
+  interpreter.step(states[record.process], op, record);
+  record.end_seq = next_sequence();
+  record.finished = true;
+  rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
+                static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
+  if (__atomic_sub_fetch(&running, 1, __ATOMIC_RELAXED) == 0 && config.audit_each_op) { audit(); }
+}
+
+void Executor::Run::run_init() {
+  TaskState& state = *executor.tasks_[prog::kTasksMax];
+  Interpreter interpreter(program, state.arena);
+  size_t at = 0;
+  for (uint8_t p = 0; p < program.processes.size(); ++p) {
+    const auto& init = program.processes[p].init;
+    for (size_t i = 0; i < init.size(); ++i) {
+      oracle::OpRecord& record = outcome.history.records[at++];
+      record.task = oracle::kInitTask;
+      record.process = p;
+      record.index = static_cast<uint16_t>(i);
+      step(interpreter, init[i], record);
+    }
+  }
+}
+
+void Executor::Run::run_task(TaskState& task) {
+  const prog::Task& list = program.tasks[task.task];
+  Interpreter interpreter(program, task.arena);
+  for (size_t i = 0; i < list.ops.size(); ++i) {
+    oracle::OpRecord& record = outcome.history.records[task.first_record + i];
+    record.task = task.task;
+    record.process = list.process;
+    record.index = static_cast<uint16_t>(i);
+    rt::begin_op(static_cast<uint32_t>(i));
+    step(interpreter, list.ops[i], record);
+    rt::end_op();
+  }
+}
+
+void Executor::Run::run_tasks() {
+  static constexpr const char* kNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
+  size_t first = program.init_op_count();
+  for (uint8_t t = 0; t < program.tasks.size(); ++t) {
+    TaskState* task = executor.tasks_[t].get();
+    task->run = this;
+    task->task = t;
+    task->first_record = first;
+    first += program.tasks[t].ops.size();
+    rt::spawn(kNames[t], [task] { task->run->run_task(*task); });
+  }
+  rt::join_all_spawned();
+}
+
+void Executor::Run::audit() {
+  daxfs::check::AuditScope scope{*fs, {}};
+  for (size_t i = 0; i < program.processes.size(); ++i) { scope.mms.push_back(&processes[i]->mm()); }
+  daxfs::check::audit(scope);
+}
+
+void Executor::Run::check_image() {
+  const auto media = daxfs::check::check_media(machine.device().bytes(), {}, *media_scratch);
+  if (media.clean()) { return; }
+  std::string detail;
+  for (const auto& problem : media.problems) { detail += problem.where + ": " + problem.what + "\n"; }
+  report(Verdict::kCorruptMedia, "O15", media.problems.front().where + ": " + media.problems.front().what, detail,
+         "check_image");
+}
+
+void Executor::Run::finish() {
+  rt::run_pending_system_tasks();
+  audit();
+  for (size_t i = 0; i < program.processes.size(); ++i) { processes[i]->exit(); }
+  rt::run_pending_system_tasks();
+  const auto unmounted = fs->unmount();
+  rt::run_pending_system_tasks();
+  if (!unmounted.ok()) {
+    report(Verdict::kCorruptMedia, "UNMOUNT", std::string("unmount failed: ") + daxfs::errc_name(unmounted.error()), {},
+           "finish");
+  }
+  fs.reset();
+  std::vector<std::string> held;
+  if (!machine.memory().audit_idle(&held)) {
+    std::string detail;
+    for (const auto& line : held) { detail += line + "\n"; }
+    report(Verdict::kLeak, "MM3", held.empty() ? "frames in use after unmount" : held.front(), detail, "finish");
+  }
+  if (!options.read_only) { check_image(); }
+  if (const auto wrong = oracle::judge(program, outcome.history)) {
+    report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge");
+  }
+}
+
+void Executor::root(void* arg) {
+  Run& run = *static_cast<Run*>(arg);
+  auto mounted = daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(), run.options,
+                                               &run.outcome.mount_error);
+  if (!mounted.ok()) {
+    run.outcome.mount_errc = mounted.error();
+    return;
+  }
+  run.fs = std::move(mounted).value();
+  for (size_t i = 0; i < run.program.processes.size(); ++i) {
+    run.processes[i].emplace(*run.fs, &run.machine.mm(i));
+    run.states[i].process = &*run.processes[i];
+  }
+  run.run_init();
+  run.run_tasks();
+  run.finish();
+}
+
+Executor::Executor() {
+  for (size_t i = 0; i <= prog::kTasksMax; ++i) { tasks_.push_back(std::make_unique<TaskState>()); }
+}
+
+Executor::~Executor() = default;
+
+Machine* Executor::machine_for(const prog::Program& program, const RunConfig& config, Outcome* outcome) {
+  const auto image = config.image.empty() ? image_template(program.image) : config.image;
+  if (image.empty()) {
+    outcome->mount_errc = daxfs::Errc::kNoEnt;
+    outcome->mount_error = "no image template '" + program.image + "'; expected one of " + template_names();
+    return nullptr;
+  }
+  for (NamedMachine& known : machines_) {
+    if (known.image == image.data()) { return known.machine.get(); }
+  }
+  auto machine = Machine::create(image);
+  if (!machine.ok()) {
+    outcome->mount_errc = machine.error();
+    outcome->mount_error = "the image's size is not a positive multiple of 4096 bytes";
+    return nullptr;
+  }
+  machines_.push_back({program.image, image.data(), std::move(machine).value()});
+  return machines_.back().machine.get();
+}
+
+void Executor::run(const prog::Program& program, const RunConfig& config, Outcome* outcome) {
+  outcome->finding.reset();
+  outcome->trace_hash = outcome->events = outcome->switches = 0;
+  outcome->drift = 0;
+  outcome->mount_error.clear();
+  outcome->mount_errc = daxfs::Errc::kOk;
+  outcome->taken.clear();
+  outcome->history.records.assign(program.init_op_count() + program.op_count(), {});
+  const auto options = daxfs::vfs::parse_mount_options(program.mount, &outcome->mount_error);
+  if (!options.ok()) {
+    outcome->mount_errc = options.error();
+    return;
+  }
+  Machine* machine = machine_for(program, config, outcome);
+  if (machine == nullptr) { return; }
+  machine->restore();
+  for (const auto& task : tasks_) { task->arena.reset(); }
+  static daxfs::check::MediaScratch& scratch = *new daxfs::check::MediaScratch;
+  // On the heap and released only when the run came to its end: an abandoned run's fibers still point into it.
+  std::unique_ptr<Run> run(new Run{*this, program, config, *outcome, *machine, *options, &scratch, {}, {}, {}, 0, 0});
+  rt::Policy* policy = config.policy;
+  if (policy == nullptr) {
+    to_anchors(program, &anchors_);
+    own_schedule_.set(anchors_);
+    policy = &own_schedule_;
+  }
+  const rt::RunLimits limits{.events_max = config.events_max, .observe = config.observer != nullptr,
+                             .capture_stacks = config.capture_stacks};
+  rt::run_into(*policy, limits, config.observer, &Executor::root, run.get(), &engine_outcome_);
+  outcome->trace_hash = engine_outcome_.trace_hash;
+  outcome->events = engine_outcome_.events;
+  outcome->switches = engine_outcome_.switches;
+  outcome->taken.swap(engine_outcome_.taken);
+  if (config.policy == nullptr) { outcome->drift = own_schedule_.drift(); }
+  if (engine_outcome_.finding) {
+    outcome->finding = std::move(engine_outcome_.finding);
+    (void)run.release();
+  } else if (config.image_out != nullptr) {
+    const auto bytes = machine->device().bytes();
+    config.image_out->assign(bytes.begin(), bytes.end());
+  }
+}
+
+void to_anchors(const prog::Program& program, std::vector<sched::Anchor>* anchors) {
+  anchors->clear();
+  for (const prog::Preemption& p : program.schedule) { anchors->push_back({p.task, p.op, p.event, p.next}); }
+}
+
+bool adopt_schedule(std::span<const rt::TakenSwitch> taken, prog::Program* program) {
+  program->schedule.clear();
+  for (const rt::TakenSwitch& s : taken) {
+    // The root's own choices (while it joins) are not the program's to make.
+    if (s.from == rt::kRootTask || s.to == rt::kRootTask || s.op > UINT8_MAX || s.event_in_op > prog::kEventMax) { continue; }
+    if (program->schedule.size() == prog::kPreemptionsMax) { return false; }
+    prog::Preemption& preemption = program->schedule.emplace_back();
+    preemption.task = static_cast<prog::TaskId>(s.from);
+    preemption.op = static_cast<uint8_t>(s.op);
+    preemption.event = static_cast<uint32_t>(s.event_in_op);
+    preemption.next = static_cast<prog::TaskId>(s.to);
+  }
+  return true;
+}
+
+namespace {
+
+// "daxfs::dax::disassociate_entry" from a compiler's pretty function name: no return type, no parameters.
+std::string short_function(std::string_view pretty) {
+  const size_t paren = pretty.find('(');
+  std::string_view name = pretty.substr(0, paren);
+  const size_t space = name.rfind(' ');
+  if (space != std::string_view::npos) { name.remove_prefix(space + 1); }
+  while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.remove_prefix(1); }
+  constexpr std::string_view kPrefix = "daxfs::";
+  if (name.starts_with(kPrefix)) { name.remove_prefix(kPrefix.size()); }
+  return std::string(name);
+}
+
+}  // namespace
+
+std::string finding_title(const Finding& finding) {
+  return std::string(daxfs::verdict_name(finding.verdict)) + " in " + short_function(finding.function) + ": " + finding.title;
+}
+
+std::string finding_key(const Finding& finding) {
+  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag + '|' + short_function(finding.function);
+  char key[17];
+  std::snprintf(key, sizeof(key), "%016llx",
+                static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));
+  return key;
+}
+
+}  // namespace daxfuzz::exec

@@ -1,0 +1,25 @@
+#include "fuzz/exec/machine.h"
+
+namespace daxfuzz::exec {
+
+daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byte> pristine) {
+  std::unique_ptr<Machine> machine(new Machine);
+  machine->pristine_ = pristine;
+  FS_ASSIGN_OR_RETURN(machine->device_, daxfs::pmem::Device::anonymous(pristine.size()));
+  machine->device_->load_image(pristine);
+  machine->memory_ = std::make_unique<daxfs::mm::Memory>(*machine->device_, kDramFrames);
+  return machine;
+}
+
+void Machine::restore() {
+  device_->restore(pristine_);
+  for (const auto& mm : mms_) { mm->reset(); }
+  memory_->reset();
+}
+
+daxfs::mm::Mm& Machine::mm(size_t i) {
+  while (mms_.size() <= i) { mms_.push_back(std::make_unique<daxfs::mm::Mm>(*memory_, mms_.size())); }
+  return *mms_[i];
+}
+
+}  // namespace daxfuzz::exec

@@ -1,0 +1,44 @@
+// fuzz/exec/machine.h - the simulated hardware of a run: device, frames, address spaces; kept between runs.
+//
+// A machine belongs to one pristine image. restore() puts back the few blocks that the last run changed and forgets
+// everything else it left, also when that run was abandoned in the middle.
+//
+// Invariants: a run on a restored machine depends on nothing that an earlier run did (fuzz/exec/executor_test.cc).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fs/base/result.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/mm.h"
+#include "fs/pmem/device.h"
+
+namespace daxfuzz::exec {
+
+class Machine {
+ public:
+  static constexpr uint32_t kDramFrames = 2048;  // private pages and anonymous memory of all processes together
+
+  // `pristine` must outlive the machine. Errors: kInval for a size that is not whole blocks, kNoMem.
+  static daxfs::Result<std::unique_ptr<Machine>> create(std::span<const std::byte> pristine);
+
+  void restore();
+
+  daxfs::pmem::Device& device() { return *device_; }
+  daxfs::mm::Memory& memory() { return *memory_; }
+  // Address space of the i-th process of a run.
+  daxfs::mm::Mm& mm(size_t i);
+
+ private:
+  Machine() = default;
+
+  std::span<const std::byte> pristine_;
+  std::unique_ptr<daxfs::pmem::Device> device_;
+  std::unique_ptr<daxfs::mm::Memory> memory_;
+  std::vector<std::unique_ptr<daxfs::mm::Mm>> mms_;
+};
+
+}  // namespace daxfuzz::exec

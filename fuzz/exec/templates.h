@@ -1,0 +1,20 @@
+// fuzz/exec/templates.h - image templates by name: small | default | csum | nocsum | huge | tiny.
+//
+// Made by mke2fs when the project is built (make_templates.py) and compiled in, because a fuzzing service offers neither
+// mke2fs nor files. Expanded once a process.  Tested by: fuzz/exec/templates_test.cc.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace daxfuzz::exec {
+
+// The image's bytes; empty for an unknown name. Lives as long as the process.
+std::span<const std::byte> image_template(std::string_view name);
+// "small, default, ..." for messages.
+std::string template_names();
+
+}  // namespace daxfuzz::exec

@@ -1,0 +1,57 @@
+// fuzz/oracle/history.h - what a run's operations did: the input of every oracle that judges results.
+//
+// Sequence numbers order the begins and ends of all operations of a run; two operations ran concurrently if neither ended
+// before the other began. Operations of the set-up ran one after the other, before all others.
+//
+// Tested by: fuzz/oracle/*_test.cc
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fs/base/errc.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::oracle {
+
+enum class Signal : uint8_t { kNone, kSegvMaperr, kSegvAccerr, kBusAdrerr, kBusMceerr, kKilled };
+const char* signal_name(Signal signal);  // "SIGSEGV/MAPERR", "" for none
+
+inline constexpr uint8_t kInitTask = 0xff;  // OpRecord::task of set-up operations
+
+struct OpRecord {
+  const prog::Op* op = nullptr;  // lives in the program
+  uint8_t task = 0;              // kInitTask for set-up
+  uint8_t process = 0;
+  uint16_t index = 0;            // in the task's (or process' set-up) list
+  bool finished = false;         // false: the run ended inside it
+
+  uint64_t begin_seq = 0;
+  uint64_t end_seq = 0;
+
+  int64_t ret = -1;              // what the call returned; -1 with `error` when it failed
+  daxfs::Errc error = daxfs::Errc::kOk;
+  Signal signal = Signal::kNone;  // load, store, touch
+  int64_t fault_offset = -1;      // of the faulting byte in the operand's range
+  // Resolved operands: the descriptor number, and addresses as numbers (0: no such operand).
+  int fd = -1;
+  uint64_t address = 0;           // of `addr`
+  uint64_t buffer_address = 0;    // of `buffer`, when it is memory of the process
+  // The file the call met: descriptor, or what open returned. 0: none or unknown.
+  uint32_t ino = 0;
+  uint32_t generation = 0;
+  bool dax = false;               // the inode uses DAX
+  uint32_t open_flags = 0;        // of the descriptor's file
+  uint64_t pos = 0;               // where read and write started (files with a position; after the call for append)
+  // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
+  std::span<const std::byte> data;
+  uint64_t data_hash = 0;         // FNV-1a 64 of them
+};
+
+struct History {
+  std::vector<OpRecord> records;  // set-up first, then in order of begin_seq
+};
+
+}  // namespace daxfuzz::oracle

@@ -1,0 +1,25 @@
+// fuzz/oracle/judge.h - may the results of this run be what they are?
+//
+// Knows programs and POSIX, not the library. Sound for concurrent histories: it objects only if no order of the
+// operations' effects that respects their begins and ends explains a result. Where it cannot tell, it is silent.
+//
+// Tested by: fuzz/oracle/*_test.cc
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "fuzz/oracle/history.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::oracle {
+
+struct Objection {
+  const char* tag = "";  // oracle: "O9" contents, "O16" stale bytes, ...
+  std::string title;     // "pread returned 0x41 at file offset 8192; only 0x00, 0x42 possible"
+  std::string detail;
+};
+
+std::optional<Objection> judge(const prog::Program& program, const History& history);
+
+}  // namespace daxfuzz::oracle

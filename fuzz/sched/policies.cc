@@ -1,0 +1,130 @@
+#include "fuzz/sched/policies.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace daxfuzz::sched {
+
+using daxfs::rt::default_choice;
+using daxfs::rt::kNeverAsk;
+using daxfs::rt::SchedView;
+using daxfs::rt::TaskId;
+
+namespace {
+
+auto key(const Anchor& a) { return std::tuple(a.task, a.op, a.event); }
+
+bool contains(std::span<const TaskId> runnable, TaskId task) {
+  return std::binary_search(runnable.begin(), runnable.end(), task);
+}
+
+}  // namespace
+
+void PreemptionList::set(std::span<const Anchor> anchors) {
+  // Insertion sort: at most some dozens, mostly in order, and equal anchors must keep theirs.
+  anchors_.clear();
+  for (const Anchor& anchor : anchors) {
+    const auto place = std::upper_bound(anchors_.begin(), anchors_.end(), anchor,
+                                        [](const Anchor& a, const Anchor& b) { return key(a) < key(b); });
+    anchors_.insert(place, anchor);
+  }
+  used_.assign(anchors_.size(), false);
+}
+
+void PreemptionList::begin_run() { used_.assign(anchors_.size(), false); }
+
+uint64_t PreemptionList::budget(const SchedView& view) {
+  const auto next = std::upper_bound(anchors_.begin(), anchors_.end(), std::tuple(view.current, view.op, view.event_in_op),
+                                     [](const auto& k, const Anchor& a) { return k < key(a); });
+  if (next == anchors_.end() || next->task != view.current || next->op != view.op) { return kNeverAsk; }
+  return next->event - view.event_in_op;
+}
+
+const Anchor* PreemptionList::at(const SchedView& view) {
+  const auto k = std::tuple(view.current, view.op, view.event_in_op);
+  const auto found = std::lower_bound(anchors_.begin(), anchors_.end(), k,
+                                      [](const Anchor& a, const auto& wanted) { return key(a) < wanted; });
+  if (found == anchors_.end() || key(*found) != k) { return nullptr; }
+  used_[static_cast<size_t>(found - anchors_.begin())] = true;
+  return contains(view.runnable, found->next) ? &*found : nullptr;
+}
+
+TaskId PreemptionList::preempt(const SchedView& view) {
+  const Anchor* anchor = at(view);
+  return anchor != nullptr ? anchor->next : view.current;
+}
+
+TaskId PreemptionList::choose(const SchedView& view) {
+  const Anchor* anchor = at(view);
+  return anchor != nullptr ? anchor->next : default_choice(view);
+}
+
+size_t PreemptionList::drift() const {
+  size_t drift = 0;
+  for (size_t i = 0; i < used_.size(); ++i) {
+    const bool duplicate = i > 0 && key(anchors_[i]) == key(anchors_[i - 1]);
+    if (!used_[i] && !duplicate) { ++drift; }
+  }
+  return drift;
+}
+
+TaskId RandomWalk::pick(const SchedView& view) {
+  return view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
+}
+
+uint64_t RandomWalk::budget(const SchedView& /*view*/) {
+  return 1 + random_.below(2 * mean_events_);  // mean_events_ on average
+}
+
+void Pct::reseed(uint64_t seed, uint32_t depth, uint64_t events_expected) {
+  random_ = SmallRandom(seed);
+  depth_ = std::clamp(depth, 1u, kDepthMax);
+  events_expected_ = std::max<uint64_t>(events_expected, 1);
+}
+
+void Pct::begin_run() {
+  priority_.fill(0);
+  changes_ = depth_ - 1;
+  change_next_ = 0;
+  for (uint32_t i = 0; i < changes_; ++i) {
+    change_at_[i] = 1 + random_.below(static_cast<uint32_t>(std::min<uint64_t>(events_expected_, UINT32_MAX)));
+  }
+  std::sort(change_at_.begin(), change_at_.begin() + changes_);
+}
+
+uint32_t& Pct::priority(TaskId task) {
+  uint32_t& priority = priority_[static_cast<size_t>(task)];
+  if (priority == 0) { priority = kDepthMax + 1 + random_.below(1u << 30); }
+  return priority;
+}
+
+TaskId Pct::highest(const SchedView& view) {
+  TaskId best = view.runnable.front();
+  for (const TaskId task : view.runnable) {
+    if (priority(task) > priority(best)) { best = task; }
+  }
+  return best;
+}
+
+uint64_t Pct::budget(const SchedView& view) {
+  // A task that just became runnable may outrank the current one; look again soon, but not at every event.
+  constexpr uint64_t kLookAgain = 16;
+  if (change_next_ < changes_) {
+    const uint64_t until = change_at_[change_next_] > view.events ? change_at_[change_next_] - view.events : 1;
+    return std::min(until, kLookAgain);
+  }
+  return kLookAgain;
+}
+
+TaskId Pct::preempt(const SchedView& view) {
+  while (change_next_ < changes_ && view.events >= change_at_[change_next_]) {
+    // Later change points give lower priorities, all below every drawn one.
+    priority_[static_cast<size_t>(view.current)] = kDepthMax - change_next_;
+    ++change_next_;
+  }
+  return highest(view);
+}
+
+TaskId Pct::choose(const SchedView& view) { return highest(view); }
+
+}  // namespace daxfuzz::sched

@@ -1,0 +1,112 @@
+// fuzz/sched/policies.h - who runs when: replay of a preemption list, random walk, PCT.
+//
+// A policy is asked only when the running task used up the number of events it was given, or blocked (fs/rt/engine.h).
+// Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays through
+// PreemptionList.
+//
+// Tested by: fuzz/sched/policies_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fs/rt/engine.h"
+
+namespace daxfuzz::sched {
+
+// "When `task` is at its `event`-th event of operation `op`, run `next`."
+struct Anchor {
+  daxfs::rt::TaskId task;
+  uint32_t op;
+  uint64_t event;
+  daxfs::rt::TaskId next;
+};
+
+// The running task goes on until it blocks, except at the anchors. An anchor whose `next` cannot run then is spent
+// without effect; anchors never reached are counted as drift.
+class PreemptionList final : public daxfs::rt::Policy {
+ public:
+  void set(std::span<const Anchor> anchors);
+  void begin_run() override;
+  uint64_t budget(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
+  // Anchors of the last run that were never reached.
+  size_t drift() const;
+
+ private:
+  const Anchor* at(const daxfs::rt::SchedView& view);
+
+  std::vector<Anchor> anchors_;  // by task, op, event; of equal ones the first counts
+  std::vector<bool> used_;
+};
+
+// xorshift of its own: policies run on the engine's side of a point and must be cheap.
+class SmallRandom {
+ public:
+  explicit SmallRandom(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15 + 0x2545f4914f6cdd1d) {}
+  uint64_t next() {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return state_ * 0x2545f4914f6cdd1d;
+  }
+  uint32_t below(uint32_t bound) { return static_cast<uint32_t>(((next() >> 32) * bound) >> 32); }
+
+ private:
+  uint64_t state_;
+};
+
+// After a random number of events, a random runnable task; also when a task blocks.
+class RandomWalk final : public daxfs::rt::Policy {
+ public:
+  // `mean_events` between switches, at least 1.
+  RandomWalk(uint64_t seed, uint32_t mean_events) : random_(seed), mean_events_(mean_events) {}
+  void reseed(uint64_t seed, uint32_t mean_events) {
+    random_ = SmallRandom(seed);
+    mean_events_ = mean_events;
+  }
+  uint64_t budget(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override { return pick(view); }
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override { return pick(view); }
+
+ private:
+  daxfs::rt::TaskId pick(const daxfs::rt::SchedView& view);
+  SmallRandom random_;
+  uint32_t mean_events_;
+};
+
+// Probabilistic concurrency testing: random priorities, and `depth - 1` points where the running task's priority drops
+// below all others. Finds a bug of depth d with probability at least 1 / (n k^(d-1)).
+// Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs",
+// ASPLOS 2010.
+class Pct final : public daxfs::rt::Policy {
+ public:
+  static constexpr uint32_t kDepthMax = 8;
+  // `events_expected`: length of a run, from an earlier one.
+  Pct(uint64_t seed, uint32_t depth, uint64_t events_expected) { reseed(seed, depth, events_expected); }
+  void reseed(uint64_t seed, uint32_t depth, uint64_t events_expected);
+  void begin_run() override;
+  uint64_t budget(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
+
+ private:
+  daxfs::rt::TaskId highest(const daxfs::rt::SchedView& view);
+  uint32_t& priority(daxfs::rt::TaskId task);
+
+  SmallRandom random_{0};
+  uint32_t depth_ = 1;
+  uint64_t events_expected_ = 1;
+  std::array<uint64_t, kDepthMax> change_at_{};  // event numbers of the run, ascending
+  uint32_t changes_ = 0;
+  uint32_t change_next_ = 0;
+  std::array<uint32_t, daxfs::rt::kMaxTasks> priority_{};  // 0: not drawn yet
+};
+
+}  // namespace daxfuzz::sched

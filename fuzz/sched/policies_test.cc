@@ -1,0 +1,114 @@
+#include "fuzz/sched/policies.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "fs/rt/atomic.h"
+#include "fs/rt/task.h"
+#include "fs/rt/testing.h"
+
+namespace daxfuzz::sched {
+namespace {
+
+using daxfs::rt::Atomic;
+using daxfs::rt::Policy;
+using daxfs::rt::RunOutcome;
+using daxfs::rt::TaskId;
+
+// Two tasks, ten increments each, in one operation; records who did the n-th.
+struct Scene {
+  std::string order;
+  RunOutcome run(Policy& policy) {
+    order.clear();
+    return daxfs::rt::run_lambda(
+        [this] {
+          Atomic<int> shared(0);
+          for (char name : {'a', 'b'}) {
+            daxfs::rt::spawn("task", [this, &shared, name] {
+              daxfs::rt::begin_op(0);
+              for (int i = 0; i < 10; ++i) {
+                shared.fetch_add(1);
+                order += name;
+              }
+              daxfs::rt::end_op();
+            });
+          }
+          daxfs::rt::join_all_spawned();
+        },
+        policy);
+  }
+};
+
+std::vector<Anchor> anchors_of(const RunOutcome& outcome) {
+  std::vector<Anchor> anchors;
+  for (const auto& taken : outcome.taken) { anchors.push_back({taken.from, taken.op, taken.event_in_op, taken.to}); }
+  return anchors;
+}
+
+TEST(PreemptionList, WithoutAnchorsTasksRunToTheirEnd) {
+  PreemptionList policy;
+  Scene scene;
+  scene.run(policy);
+  EXPECT_EQ(scene.order, "aaaaaaaaaabbbbbbbbbb");
+}
+
+TEST(PreemptionList, AnAnchorSwitchesAtItsEventAndOneOutOfReachIsDrift) {
+  PreemptionList policy;
+  // Event 1 is kOpBegin, event 2 the point before the first increment.
+  const Anchor anchors[] = {{0, 0, 4, 1}, {0, 7, 1, 1}};
+  policy.set(anchors);
+  Scene scene;
+  scene.run(policy);
+  EXPECT_EQ(scene.order, "aabbbbbbbbbbaaaaaaaa");
+  EXPECT_EQ(policy.drift(), 1u);
+}
+
+TEST(RandomWalk, ItsRunsReplayFromWhatTheyTook) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    RandomWalk walk(seed, 3);
+    Scene scene;
+    const RunOutcome recorded = scene.run(walk);
+    const std::string order = scene.order;
+    PreemptionList replay;
+    replay.set(anchors_of(recorded));
+    const RunOutcome again = scene.run(replay);
+    EXPECT_EQ(scene.order, order) << seed;
+    EXPECT_EQ(again.trace_hash, recorded.trace_hash) << seed;
+    EXPECT_EQ(replay.drift(), 0u) << seed;
+  }
+}
+
+TEST(RandomWalk, SeedsGiveDifferentOrders) {
+  std::set<std::string> orders;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    RandomWalk walk(seed, 2);
+    Scene scene;
+    scene.run(walk);
+    orders.insert(scene.order);
+  }
+  EXPECT_GT(orders.size(), 60u);  // some runs end before the second task is spawned
+}
+
+TEST(Pct, DepthOneNeverInterleavesAndDepthTwoChangesOnce) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Pct pct(seed, 1, 60);
+    Scene scene;
+    scene.run(pct);
+    EXPECT_TRUE(scene.order == "aaaaaaaaaabbbbbbbbbb" || scene.order == "bbbbbbbbbbaaaaaaaaaa") << scene.order;
+  }
+  std::set<std::string> orders;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    Pct pct(seed, 2, 60);
+    Scene scene;
+    scene.run(pct);
+    size_t changes = 0;
+    for (size_t i = 1; i < scene.order.size(); ++i) { changes += scene.order[i] != scene.order[i - 1]; }
+    EXPECT_LE(changes, 3u) << scene.order;
+    orders.insert(scene.order);
+  }
+  EXPECT_GT(orders.size(), 10u);
+}
+
+}  // namespace
+}  // namespace daxfuzz::sched
