@@ -1,7 +1,8 @@
 // props/prog_codec_props.cc - properties of the program codecs, generator, mutators and shrinker.
 //
-// Programs come from two sources: arbitrary bytes through the decoder (any shape the format allows) and the generator (shapes
-// that fuzzing uses). RapidCheck shrinks bytes and seeds; RC_PARAMS in the environment sets seed and number of cases.
+// Programs come from two sources: arbitrary bytes through the decoder (any shape the format allows)
+// and the generator (shapes that fuzzing uses). RapidCheck shrinks bytes and seeds; RC_PARAMS in
+// the environment sets seed and number of cases.
 #include <rapidcheck.h>
 
 #include <algorithm>
@@ -20,7 +21,8 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// Half of all programs from each source; bytes are scaled up so that several tasks and strings appear.
+// Half of all programs from each source; bytes are scaled up so that several tasks and strings
+// appear.
 Program arbitrary_program() {
   if (*rc::gen::arbitrary<bool>()) {
     const auto size = *rc::gen::inRange<size_t>(0, 1200);
@@ -34,7 +36,8 @@ void require_valid(const Program& program) { RC_ASSERT(validate(program) == std:
 
 bool codec_properties() {
   bool ok = true;
-  ok &= rc::check("any bytes decode to a valid program", [](const Bytes& bytes) { require_valid(decode(bytes)); });
+  ok &= rc::check("any bytes decode to a valid program",
+                  [](const Bytes& bytes) { require_valid(decode(bytes)); });
   ok &= rc::check("decode(encode(p)) == p", [] {
     const Program program = arbitrary_program();
     require_valid(program);
@@ -74,12 +77,13 @@ bool codec_properties() {
 
 bool transformation_properties() {
   bool ok = true;
-  ok &= rc::check("the same seed generates the same program and leaves the same next number", [](uint64_t seed) {
-    Random a(seed);
-    Random b(seed);
-    RC_ASSERT(print(generate(a)) == print(generate(b)));
-    RC_ASSERT(a.next() == b.next());
-  });
+  ok &= rc::check("the same seed generates the same program and leaves the same next number",
+                  [](uint64_t seed) {
+                    Random a(seed);
+                    Random b(seed);
+                    RC_ASSERT(print(generate(a)) == print(generate(b)));
+                    RC_ASSERT(a.next() == b.next());
+                  });
   ok &= rc::check("mutants are valid and depend on the seed alone", [](uint64_t seed) {
     const Program program = arbitrary_program();
     Random a(seed);
@@ -95,7 +99,8 @@ bool transformation_properties() {
   ok &= rc::check("every mutator alone keeps programs valid", [](uint64_t seed) {
     Program program = arbitrary_program();
     Random random(seed);
-    apply_mutator(*rc::gen::inRange<size_t>(0, mutators().size()), program, random, default_options());
+    apply_mutator(*rc::gen::inRange<size_t>(0, mutators().size()), program, random,
+                  default_options());
     require_valid(program);
   });
   ok &= rc::check("children of a crossover are valid", [](uint64_t seed) {
@@ -104,27 +109,29 @@ bool transformation_properties() {
     Random random(seed);
     require_valid(crossover(a, b, random));
   });
-  ok &= rc::check("shrinking gives a valid program of at most the size asked for, strictly smaller", [](uint64_t seed) {
-    const Program program = arbitrary_program();
-    const size_t size = encoded_size(program);
-    RC_PRE(size > minimal_size());
-    const auto max = *rc::gen::inRange(minimal_size(), size);
-    Program shrunk = program;
-    Random random(seed);
-    shrink_below(shrunk, max, random);
-    require_valid(shrunk);
-    RC_ASSERT(encoded_size(shrunk) <= max);
-    RC_ASSERT(encoded_size(shrunk) < size);
-  });
-  ok &= rc::check("byte mutation respects its maximum and decodes to a valid program", [](Bytes bytes, unsigned seed) {
-    const size_t size = bytes.size();
-    const auto max = *rc::gen::inRange<size_t>(0, 2 * size + 64);
-    bytes.resize(std::max(size, max));
-    const size_t result = mutate_bytes(bytes.data(), size, max, seed);
-    RC_ASSERT(result <= max);
-    if (max < size) { RC_ASSERT(result < size); }
-    require_valid(decode(std::span<const uint8_t>(bytes).first(result)));
-  });
+  ok &= rc::check("shrinking gives a valid program of at most the size asked for, strictly smaller",
+                  [](uint64_t seed) {
+                    const Program program = arbitrary_program();
+                    const size_t size = encoded_size(program);
+                    RC_PRE(size > minimal_size());
+                    const auto max = *rc::gen::inRange(minimal_size(), size);
+                    Program shrunk = program;
+                    Random random(seed);
+                    shrink_below(shrunk, max, random);
+                    require_valid(shrunk);
+                    RC_ASSERT(encoded_size(shrunk) <= max);
+                    RC_ASSERT(encoded_size(shrunk) < size);
+                  });
+  ok &= rc::check("byte mutation respects its maximum and decodes to a valid program",
+                  [](Bytes bytes, unsigned seed) {
+                    const size_t size = bytes.size();
+                    const auto max = *rc::gen::inRange<size_t>(0, 2 * size + 64);
+                    bytes.resize(std::max(size, max));
+                    const size_t result = mutate_bytes(bytes.data(), size, max, seed);
+                    RC_ASSERT(result <= max);
+                    if (max < size) { RC_ASSERT(result < size); }
+                    require_valid(decode(std::span<const uint8_t>(bytes).first(result)));
+                  });
   return ok;
 }
 

@@ -98,12 +98,14 @@ TEST(Binary, NamesOutsideTheTablesAreCarriedAsBytes) {
   Program program = Program::minimal();
   program.image = "somebody-elses.img";
   program.mount = "dax=inode,errors=remount-ro";
-  program.tasks[0].ops.push_back(Op{.code = OpCode::kUnlink, .path = intern_path(program, "never seen")});
+  program.tasks[0].ops.push_back(
+      Op{.code = OpCode::kUnlink, .path = intern_path(program, "never seen")});
   ASSERT_EQ(validate(program), "");
   EXPECT_EQ(decode(encode(program)), program);
 }
 
-// Opcodes and pool rows are stored as row numbers: whoever reorders a table breaks every stored finding. Append only.
+// Opcodes and pool rows are stored as row numbers: whoever reorders a table breaks every stored
+// finding. Append only.
 TEST(Binary, NumbersInStoredProgramsNeverChange) {
   EXPECT_EQ(static_cast<int>(OpCode::kOpen), 0);
   EXPECT_EQ(static_cast<int>(OpCode::kFallocate), 9);
@@ -120,10 +122,12 @@ TEST(Binary, PoolRowsOfOtherSpellingsNameTheSameFile) {
   for (const PoolName& name : path_pool()) {
     ASSERT_LT(name.same_as, path_pool().size());
     EXPECT_EQ(path_pool()[name.same_as].same_as, name.same_as) << name.text;
-    EXPECT_EQ(find_path(name.text), &name - path_pool().data()) << "twice in the pool: " << name.text;
+    EXPECT_EQ(find_path(name.text), &name - path_pool().data())
+        << "twice in the pool: " << name.text;
   }
   EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("/f0"))].same_as].text, "f0");
-  EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("d0/../f0"))].same_as].text, "f0");
+  EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("d0/../f0"))].same_as].text,
+            "f0");
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ using namespace binary;
 // Bytes behind the end read as zero.
 class Reader {
  public:
-  explicit Reader(std::span<const uint8_t> bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Reader(std::span<const uint8_t> bytes)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   bool at_end() const { return at_ == end_; }
   uint8_t byte() { return at_ < end_ ? *at_++ : 0; }
@@ -58,7 +59,7 @@ class Reader {
 
   uint8_t slot(uint8_t none) {
     const uint8_t b = byte() & 0x0f;
-    return b == kNone ? none : b & 7;
+    return b == kNoSlotByte ? none : b & 7;
   }
 
   uint32_t flags(const FlagTable& table) {
@@ -76,7 +77,9 @@ class Reader {
     if (last == kEscape) { return static_cast<uint32_t>(little(4)); }
     rows &= (uint32_t{1} << table.names.size()) - 1;
     uint32_t value = 0;
-    for (; rows != 0; rows &= rows - 1) { value |= table.names[static_cast<size_t>(__builtin_ctz(rows))].value; }
+    for (; rows != 0; rows &= rows - 1) {
+      value |= table.names[static_cast<size_t>(__builtin_ctz(rows))].value;
+    }
     return value;
   }
 
@@ -138,7 +141,8 @@ class Decoder {
   }
 
  private:
-  void read_name(std::span<const std::string_view> table, bool (*valid)(std::string_view), std::string* out) {
+  void read_name(std::span<const std::string_view> table, bool (*valid)(std::string_view),
+                 std::string* out) {
     const uint8_t row = reader_.byte();
     if (row != kEscape) {
       *out = table[row % table.size()];
@@ -211,7 +215,9 @@ class Decoder {
       case OperandKind::kDest:
       case OperandKind::kSource:
       case OperandKind::kFill: op.buffer = normal_memory(kind, reader_.memory(kind)); return;
-      case OperandKind::kProt: op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind))); return;
+      case OperandKind::kProt:
+        op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind)));
+        return;
       default: op.flags = reader_.flags(*flag_table(kind)); return;
     }
   }
@@ -224,14 +230,17 @@ class Decoder {
   }
 
   static TaskId task_id(uint8_t b) {
-    return (b & kSystemTask0) != 0 ? static_cast<TaskId>(kSystemTask0 | (b & (kSystemTasksMax - 1)))
-                                   : static_cast<TaskId>(b % kTasksMax);
+    if ((b & kSystemTask0) != 0) {
+      return static_cast<TaskId>(kSystemTask0 | (b & (kSystemTasksMax - 1)));
+    }
+    return b == kRootTask ? b : static_cast<TaskId>(b % kTasksMax);
   }
 
   void read_preemption() {
     Preemption p;
     p.task = task_id(reader_.byte());
-    p.op = reader_.byte() % kOpsMax;
+    const uint32_t op = reader_.varint();
+    p.op = op == 0 ? kBeforeFirstOp : static_cast<uint16_t>((op - 1) % (kAnchorOpMax + 1u));
     p.event = std::clamp<uint32_t>(reader_.varint(), 1, kEventMax);
     p.next = task_id(reader_.byte());
     if (program_.schedule.size() < kPreemptionsMax) { program_.schedule.push_back(p); }
@@ -239,7 +248,8 @@ class Decoder {
 
   Reader reader_;
   Program& program_;
-  bool in_list_ = false;  // false until the first list starts: operations then go to a task of process 0
+  bool in_list_ =
+      false;  // false until the first list starts: operations then go to a task of process 0
   bool init_ = false;
   int list_ = 0;
   size_t tasks_ = 0;

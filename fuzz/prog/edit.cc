@@ -13,10 +13,13 @@ uint8_t normal_path(uint8_t path, size_t strings) {
   return path - size_t{kPathString} < strings ? path : 0;
 }
 
-// Applies `change(anchor's op index)` to the anchors of one task; drops those for which it returns false.
+// Applies `change(anchor's op index)` to the anchors of one task; drops those for which it returns
+// false.
 template <typename Change>
 void update_anchors(Program& program, TaskId task, Change change) {
-  std::erase_if(program.schedule, [&](Preemption& p) { return p.task == task && !change(p.op); });
+  std::erase_if(program.schedule, [&](Preemption& p) {
+    return p.task == task && p.op != kBeforeFirstOp && !change(p.op);
+  });
 }
 
 template <typename Visit>
@@ -44,13 +47,15 @@ const std::vector<Op>& op_list(const Program& program, Place place) {
 }
 
 bool insert_op(Program& program, Place place, const Op& op) {
-  if (place.init ? program.init_op_count() >= kInitOpsMax : program.op_count() >= kOpsMax) { return false; }
+  if (place.init ? program.init_op_count() >= kInitOpsMax : program.op_count() >= kOpsMax) {
+    return false;
+  }
   std::vector<Op>& ops = op_list(program, place);
   ops.insert(ops.begin() + place.op, op);
   if (!place.init) {
-    update_anchors(program, place.list, [&](uint8_t& index) {
+    update_anchors(program, place.list, [&](uint16_t& index) {
       if (index >= place.op) { index++; }
-      return index < kOpsMax;
+      return index <= kAnchorOpMax;
     });
   }
   return true;
@@ -60,7 +65,7 @@ void remove_op(Program& program, Place place) {
   std::vector<Op>& ops = op_list(program, place);
   ops.erase(ops.begin() + place.op);
   if (place.init) { return; }
-  update_anchors(program, place.list, [&](uint8_t& index) {
+  update_anchors(program, place.list, [&](uint16_t& index) {
     if (index == place.op) { return false; }
     if (index > place.op) { index--; }
     return true;
@@ -79,10 +84,11 @@ bool add_task(Program& program, uint8_t process) {
 
 void remove_task(Program& program, uint8_t task) {
   program.tasks.erase(program.tasks.begin() + task);
-  std::erase_if(program.schedule, [&](const Preemption& p) { return p.task == task || p.next == task; });
+  std::erase_if(program.schedule,
+                [&](const Preemption& p) { return p.task == task || p.next == task; });
   for (Preemption& p : program.schedule) {
-    if (!is_system_task(p.task) && p.task > task) { p.task--; }
-    if (!is_system_task(p.next) && p.next > task) { p.next--; }
+    if (is_program_task(p.task) && p.task > task) { p.task--; }
+    if (is_program_task(p.next) && p.next > task) { p.next--; }
   }
 }
 
@@ -138,9 +144,13 @@ Memory normal_memory(OperandKind kind, const Memory& in) {
   const Memory mapping = {.kind = MemoryKind::kMapping,
                           .slot = static_cast<uint8_t>(in.slot % kMappingSlots),
                           .offset = in.kind == MemoryKind::kMapping ? in.offset : 0};
-  Memory anonymous = {.kind = MemoryKind::kAnonymous, .fill = in.fill, .pattern = in.pattern, .offset = in.offset & 4095};
+  Memory anonymous = {.kind = MemoryKind::kAnonymous,
+                      .fill = in.fill,
+                      .pattern = in.pattern,
+                      .offset = in.offset & 4095};
   switch (kind) {
-    case OperandKind::kAddr: return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
+    case OperandKind::kAddr:
+      return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
     case OperandKind::kSplitAddr: return mapping;
     case OperandKind::kAt:
       if (in.kind == MemoryKind::kMapping) { return mapping; }

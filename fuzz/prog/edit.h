@@ -1,7 +1,8 @@
 // fuzz/prog/edit.h - edits that keep a program valid and its schedule meaningful.
 //
-// Anchors of the schedule name operations by index. An edit that moves operations moves their anchors along; anchors of
-// operations that go away go away too. Mutators and minimizers change operation lists only through these functions.
+// Anchors of the schedule name operations by index. An edit that moves operations moves their
+// anchors along; anchors of operations that go away go away too. Mutators and minimizers change
+// operation lists only through these functions.
 //
 // Tested by: fuzz/prog/edit_test.cc
 #pragma once
@@ -26,7 +27,8 @@ struct Place {
 std::vector<Op>& op_list(Program& program, Place place);
 const std::vector<Op>& op_list(const Program& program, Place place);
 
-// Inserts before `place.op` (at most the list's length). Declines, with false, where a bound would be exceeded.
+// Inserts before `place.op` (at most the list's length). Declines, with false, where a bound would
+// be exceeded.
 bool insert_op(Program& program, Place place, const Op& op);
 // REQUIRES: the operation exists.
 void remove_op(Program& program, Place place);
@@ -39,20 +41,22 @@ bool add_task(Program& program, uint8_t process);
 void remove_task(Program& program, uint8_t task);
 // Appends an empty process; false at the bound.
 bool add_process(Program& program);
-// Its tasks move to process 0; later processes move up. REQUIRES: process 0 < `process` < number of processes.
+// Its tasks move to process 0; later processes move up. REQUIRES: process 0 < `process` < number of
+// processes.
 void remove_process(Program& program, uint8_t process);
 
-// Operand value for a path: a row of the pool if it has `text`, otherwise a string, added if needed. Bytes behind a NUL are
-// dropped. Row 0 where the bounds for strings would be exceeded.
+// Operand value for a path: a row of the pool if it has `text`, otherwise a string, added if
+// needed. Bytes behind a NUL are dropped. Row 0 where the bounds for strings would be exceeded.
 uint8_t intern_path(Program& program, std::string_view text);
-// Puts strings in order of first use and drops unused ones. To be called after edits that add or remove uses of strings.
+// Puts strings in order of first use and drops unused ones. To be called after edits that add or
+// remove uses of strings.
 void canonicalise_strings(Program& program);
 
 // `memory` as an operand of `kind` may have it.
 Memory normal_memory(OperandKind kind, const Memory& memory);
 
-// Sets every member that is no operand of `op.code` to its default, and makes slots, kinds and modes valid.
-// `strings` bounds path operands.
+// Sets every member that is no operand of `op.code` to its default, and makes slots, kinds and
+// modes valid. `strings` bounds path operands.
 void normalise_op(Op& op, size_t strings);
 
 }  // namespace daxfuzz::prog

@@ -35,7 +35,9 @@ class Writer {
   }
 
   void bytes(std::string_view text) {
-    if (size_ + text.size() <= out_.size()) { std::memcpy(out_.data() + size_, text.data(), text.size()); }
+    if (size_ + text.size() <= out_.size()) {
+      std::memcpy(out_.data() + size_, text.data(), text.size());
+    }
     size_ += text.size();
   }
 
@@ -64,7 +66,9 @@ class Writer {
       return byte(delta & 0xff);
     }
     unsigned count = 1;
-    while (count < 8 && (value >> (8 * count - 1)) != 0 && (value >> (8 * count - 1)) != -1) { count++; }
+    while (count < 8 && (value >> (8 * count - 1)) != 0 && (value >> (8 * count - 1)) != -1) {
+      count++;
+    }
     form(SizeForm::kRaw, count - 1);
     little(static_cast<uint64_t>(value), count);
   }
@@ -74,7 +78,9 @@ class Writer {
     const bool at_offset = memory.offset != 0;
     MemoryForm form = MemoryForm::kNone;
     switch (memory.kind) {
-      case MemoryKind::kMapping: form = at_offset ? MemoryForm::kMappingOffset : MemoryForm::kMapping; break;
+      case MemoryKind::kMapping:
+        form = at_offset ? MemoryForm::kMappingOffset : MemoryForm::kMapping;
+        break;
       case MemoryKind::kAnonymous:
         form = memory.pattern == Pattern::kSequence
                    ? (at_offset ? MemoryForm::kSequenceOffset : MemoryForm::kSequence)
@@ -124,7 +130,7 @@ class Writer {
   void op(const Program& program, const Op& op) {
     const OpInfo& info = op.info();
     byte(static_cast<size_t>(op.code));
-    if (info.result != ResultKind::kNone) { byte(op.result == kNoSlot ? kNone : op.result); }
+    if (info.result != ResultKind::kNone) { byte(op.result == kNoSlot ? kNoSlotByte : op.result); }
     for (OperandKind kind : info.operands()) { operand(program, op, kind); }
   }
 
@@ -136,7 +142,7 @@ class Writer {
 
   void operand(const Program& program, const Op& op, OperandKind kind) {
     switch (kind) {
-      case OperandKind::kFd: return byte(op.fd == kBadFd ? kNone : op.fd);
+      case OperandKind::kFd: return byte(op.fd == kBadFd ? kNoSlotByte : op.fd);
       case OperandKind::kPath: return path(program, op.path);
       case OperandKind::kPath2: return path(program, op.path2);
       case OperandKind::kFileMode:
@@ -168,7 +174,9 @@ size_t encode(const Program& program, std::span<uint8_t> out) {
   writer.name(mount_options(), program.mount);
   // Processes exist by being named; the last one must be declared if nothing else names it.
   size_t named = 1;
-  for (const Task& task : program.tasks) { named = std::max<size_t>(named, task.process + size_t{1}); }
+  for (const Task& task : program.tasks) {
+    named = std::max<size_t>(named, task.process + size_t{1});
+  }
   for (size_t i = 0; i < program.processes.size(); i++) {
     if (!program.processes[i].init.empty()) { named = std::max(named, i + 1); }
   }
@@ -185,7 +193,7 @@ size_t encode(const Program& program, std::span<uint8_t> out) {
   for (const Preemption& p : program.schedule) {
     writer.byte(kTagPreempt);
     writer.byte(p.task);
-    writer.byte(p.op);
+    writer.varint(p.op == kBeforeFirstOp ? 0 : p.op + 1u);
     writer.varint(p.event);
     writer.byte(p.next);
   }

@@ -1,4 +1,5 @@
-// fuzz/prog/generate.cc - random programs: a set-up that makes operations hit, then tasks that collide.
+// fuzz/prog/generate.cc - random programs: a set-up that makes operations hit, then tasks that
+// collide.
 #include "fuzz/prog/generate.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace daxfuzz::prog {
 namespace {
 
 constexpr int64_t kPage = daxfs::kPageSize;
-constexpr uint8_t kF0 = 0;                        // rows of the name pool
+constexpr uint8_t kF0 = 0;  // rows of the name pool
 constexpr uint8_t kG0 = 1;
 constexpr uint8_t kD0 = kPoolDir0;
 constexpr uint8_t kD0F0 = kPoolDir0 + kPoolDirs;  // "d0/f0"
@@ -55,13 +56,17 @@ class Generator {
   }
 
   void add_init(uint8_t process, const Op& op) {
-    if (insert_op(program_, Place{true, process, static_cast<uint8_t>(program_.processes[process].init.size())}, op)) {
+    if (insert_op(
+            program_,
+            Place{true, process, static_cast<uint8_t>(program_.processes[process].init.size())},
+            op)) {
       world_.apply(process, op);
     }
   }
 
   void open(uint8_t process, uint8_t slot, uint8_t path, uint32_t flags) {
-    add_init(process, Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
+    add_init(process,
+             Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
   }
 
   void fill(uint8_t process, uint8_t fd, uint8_t byte, int64_t length) {
@@ -69,17 +74,26 @@ class Generator {
       case 0: return add_init(process, Op{.code = OpCode::kFallocate, .fd = fd, .length = length});
       case 1: return add_init(process, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length});
       default:
-        return add_init(process, Op{.code = OpCode::kPwrite, .fd = fd, .length = length,
+        return add_init(process, Op{.code = OpCode::kPwrite,
+                                    .fd = fd,
+                                    .length = length,
                                     .buffer = anonymous(byte, Pattern::kSequence)});
     }
   }
 
-  void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length, uint32_t flags) {
-    add_init(process, Op{.code = OpCode::kMmap, .result = slot, .fd = fd, .prot = kProtRead | kProtWrite,
-                         .flags = flags, .offset = offset, .length = length});
+  void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length,
+           uint32_t flags) {
+    add_init(process, Op{.code = OpCode::kMmap,
+                         .result = slot,
+                         .fd = fd,
+                         .prot = kProtRead | kProtWrite,
+                         .flags = flags,
+                         .offset = offset,
+                         .length = length});
   }
 
-  // Descriptor 0 and mapping 0 are the contended file; descriptor 1 is a file for I/O from and to that mapping.
+  // Descriptor 0 and mapping 0 are the contended file; descriptor 1 is a file for I/O from and to
+  // that mapping.
   void set_up() {
     const bool by_inode = program_.mount.starts_with("dax=inode");
     uint8_t file = kF0;
@@ -91,13 +105,14 @@ class Generator {
     }
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
-    const int64_t length =
-        random_.chance(1, 16) ? static_cast<int64_t>(daxfs::kPmdSize) : random_.pick(kPages) * kPage;
+    const int64_t length = random_.chance(1, 16) ? static_cast<int64_t>(daxfs::kPmdSize)
+                                                 : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
     map(0, 0, 0, 0, length, random_.chance(1, 8) ? kMapPrivate : kMapShared);
     if (random_.chance(1, 2)) {
-      add_init(0, Op{.code = OpCode::kTouch, .length = std::min<int64_t>(length, 16 * kPage),
+      add_init(0, Op{.code = OpCode::kTouch,
+                     .length = std::min<int64_t>(length, 16 * kPage),
                      .addr = Memory{.kind = MemoryKind::kMapping},
                      .buffer = anonymous(0x54, Pattern::kFill)});
     }
@@ -116,9 +131,10 @@ class Generator {
   }
 
   void tasks() {
-    const uint32_t count = static_cast<uint32_t>(random_.between(
-        std::clamp<int64_t>(options_.tasks_min, 1, kTasksMax),
-        std::clamp<int64_t>(options_.tasks_max, std::max<int64_t>(options_.tasks_min, 1), kTasksMax)));
+    const uint32_t count = static_cast<uint32_t>(
+        random_.between(std::clamp<int64_t>(options_.tasks_min, 1, kTasksMax),
+                        std::clamp<int64_t>(options_.tasks_max,
+                                            std::max<int64_t>(options_.tasks_min, 1), kTasksMax)));
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) {
       task.process = static_cast<uint8_t>(random_.below(program_.processes.size()));
@@ -131,16 +147,20 @@ class Generator {
     }
   }
 
-  // Two operations on the contended file in two tasks: one uses its pages, one changes what is behind them.
+  // Two operations on the contended file in two tasks: one uses its pages, one changes what is
+  // behind them.
   void duel() {
-    static constexpr OpCode kUsers[] = {OpCode::kPread, OpCode::kPwrite, OpCode::kPread,  OpCode::kPwrite, OpCode::kStore,
-                                        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync};
-    static constexpr OpCode kChangers[] = {OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate, OpCode::kFtruncate,
-                                           OpCode::kFtruncate, OpCode::kPwrite,    OpCode::kStore,     OpCode::kMunmap,
-                                           OpCode::kDropCaches};
+    static constexpr OpCode kUsers[] = {
+        OpCode::kPread, OpCode::kPwrite, OpCode::kPread,  OpCode::kPwrite, OpCode::kStore,
+        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync};
+    static constexpr OpCode kChangers[] = {
+        OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
+        OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
+        OpCode::kStore,     OpCode::kMunmap,    OpCode::kDropCaches};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
-    const auto second = static_cast<uint8_t>((first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    const auto second = static_cast<uint8_t>(
+        (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     add_duellist(first, random_.pick(kUsers));
     add_duellist(second, random_.pick(kChangers));
   }
@@ -198,6 +218,8 @@ Op random_op(Random& random, const Options& options, const World& world, uint8_t
   return op;
 }
 
-Program generate(Random& random, const Options& options) { return Generator(random, options).run(); }
+Program generate(Random& random, const Options& options) {
+  return Generator(random, options).run();
+}
 
 }  // namespace daxfuzz::prog

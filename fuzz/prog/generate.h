@@ -1,4 +1,5 @@
-// fuzz/prog/generate.h - random programs, biased to tasks that meet on the same pages of the same file.
+// fuzz/prog/generate.h - random programs, biased to tasks that meet on the same pages of the same
+// file.
 //
 // The same seed and options give the same program and leave the generator at the same next number.
 //

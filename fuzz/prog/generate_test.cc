@@ -27,14 +27,16 @@ TEST(Generate, ProgramsAreValidAndWithinTheOptions) {
   options.tasks_max = 3;
   options.processes_max = 1;
   options.preemptions_max = 2;
-  options.system_tasks = 0;
+  options.system_tasks = {};
   for (int i = 0; i < 5000; i++) {
     const Program program = generate(random, options);
     ASSERT_EQ(validate(program), "") << print(program);
     ASSERT_EQ(program.tasks.size(), 3u);
     ASSERT_EQ(program.processes.size(), 1u);
     ASSERT_LE(program.schedule.size(), 2u);
-    for (const Preemption& p : program.schedule) { ASSERT_FALSE(is_system_task(p.task) || is_system_task(p.next)); }
+    for (const Preemption& p : program.schedule) {
+      ASSERT_FALSE(is_system_task(p.task) || is_system_task(p.next));
+    }
   }
 }
 
@@ -52,12 +54,14 @@ TEST(Generate, EveryOperationAppearsAndSwarmLeavesSomeOut) {
     }
     without_store += store ? 0 : 1;
   }
-  for (const OpInfo& row : op_table()) { EXPECT_GT(seen[static_cast<size_t>(row.code)], 10) << row.name; }
+  for (const OpInfo& row : op_table()) {
+    EXPECT_GT(seen[static_cast<size_t>(row.code)], 10) << row.name;
+  }
   EXPECT_GT(without_store, 600);
 }
 
-// The shapes of the historical bugs must be common: I/O on another file from or to a mapping, beside an operation that
-// frees the mapping's blocks in another task.
+// The shapes of the historical bugs must be common: I/O on another file from or to a mapping,
+// beside an operation that frees the mapping's blocks in another task.
 TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
   Random random(3);
   int hits = 0;
@@ -68,7 +72,8 @@ TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
     for (size_t t = 0; t < program.tasks.size(); t++) {
       for (const Op& op : program.tasks[t].ops) {
         if (op.buffer.kind == MemoryKind::kMapping && op.fd == 1) { io_task = static_cast<int>(t); }
-        const bool frees = (op.code == OpCode::kFallocate && (op.flags & kFallocPunch) != 0) || op.code == OpCode::kFtruncate;
+        const bool frees = (op.code == OpCode::kFallocate && (op.flags & kFallocPunch) != 0) ||
+                           op.code == OpCode::kFtruncate;
         if (frees && op.fd == 0) { punch_task = static_cast<int>(t); }
       }
     }
@@ -118,7 +123,8 @@ task T2
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[4])) << "position unknown";
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[6])) << "a duplicate";
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[7])) << "a link made it the same file";
-  EXPECT_FALSE(world.may_copy_onto_itself(1, program.tasks[1].ops[0])) << "slots belong to the process";
+  EXPECT_FALSE(world.may_copy_onto_itself(1, program.tasks[1].ops[0]))
+      << "slots belong to the process";
 }
 
 TEST(World, RepairKeepsTheOperationAndReplacesItsBuffer) {

@@ -70,7 +70,8 @@ const char* unquote(std::string_view word, size_t bytes_max, std::string* out) {
     if (kind == '"' || kind == '\\') {
       out->push_back(kind);
       i += 2;
-    } else if (kind == 'x' && i + 3 < word.size() && hex_digit(word[i + 2]) >= 0 && hex_digit(word[i + 3]) >= 0) {
+    } else if (kind == 'x' && i + 3 < word.size() && hex_digit(word[i + 2]) >= 0 &&
+               hex_digit(word[i + 3]) >= 0) {
       const int byte = hex_digit(word[i + 2]) * 16 + hex_digit(word[i + 3]);
       if (byte == 0) { return "expected \\x01 to \\xff in a string, got \\x00"; }
       out->push_back(static_cast<char>(byte));
@@ -82,7 +83,9 @@ const char* unquote(std::string_view word, size_t bytes_max, std::string* out) {
   if (i >= word.size()) { return "expected a closing quote"; }
   std::string_view tail = word.substr(i + 1);
   if (!tail.empty()) {
-    if (tail.front() != '*' || tail.size() < 2 || tail.size() > 5) { return "expected *COUNT or a space behind the quote"; }
+    if (tail.front() != '*' || tail.size() < 2 || tail.size() > 5) {
+      return "expected *COUNT or a space behind the quote";
+    }
     size_t count = 0;
     for (char c : tail.substr(1)) {
       if (c < '0' || c > '9') { return "expected *COUNT or a space behind the quote"; }

@@ -1,7 +1,7 @@
 // fuzz/prog/lexer.h - lines of a program's text as words.
 //
-// A word is a run of bytes without white space, or a quoted string with what follows it up to white space. `#` at the
-// start of a word begins a comment. Carriage returns are white space.
+// A word is a run of bytes without white space, or a quoted string with what follows it up to white
+// space. `#` at the start of a word begins a comment. Carriage returns are white space.
 //
 // Tested by: fuzz/prog/text_test.cc
 #pragma once
@@ -21,7 +21,8 @@ struct Word {
 
 class Lexer {
  public:
-  static constexpr size_t kWordsMax = 16;  // longer than any line of the grammar; more are dropped, `overflow` is set
+  static constexpr size_t kWordsMax =
+      16;  // longer than any line of the grammar; more are dropped, `overflow` is set
 
   explicit Lexer(std::string_view text) : rest_(text) {}
 
@@ -48,8 +49,8 @@ class Lexer {
   std::array<Word, kWordsMax> words_;
 };
 
-// Reads a string word: `"text"` or `"text"*N`, with \" \\ and \xNN inside (not \x00). Null when it is one, otherwise
-// what is wrong with it.
+// Reads a string word: `"text"` or `"text"*N`, with \" \\ and \xNN inside (not \x00). Null when it
+// is one, otherwise what is wrong with it.
 const char* unquote(std::string_view word, size_t bytes_max, std::string* out);
 
 }  // namespace daxfuzz::prog

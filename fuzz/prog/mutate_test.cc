@@ -1,4 +1,5 @@
-// fuzz/prog/mutate_test.cc - mutants are valid; shrinking shrinks; byte buffers behave as libFuzzer expects.
+// fuzz/prog/mutate_test.cc - mutants are valid; shrinking shrinks; byte buffers behave as libFuzzer
+// expects.
 #include "fuzz/prog/mutate.h"
 
 #include <gtest/gtest.h>
@@ -84,7 +85,8 @@ TEST(Crossover, UnusualNamesKeepTheirText) {
   Program a = Program::minimal();
   Program b;
   std::string error;
-  ASSERT_TRUE(parse("daxfuzz program 1\ntask T0\n  unlink \"first\"\n  rename \"f0\" \"second\"\n", "", &b, &error));
+  ASSERT_TRUE(parse("daxfuzz program 1\ntask T0\n  unlink \"first\"\n  rename \"f0\" \"second\"\n",
+                    "", &b, &error));
   Random random(8);
   int seen = 0;
   for (int i = 0; i < 200; i++) {
@@ -117,7 +119,9 @@ TEST(Shrink, DropsPartsAndKeepsTheRestAsItWas) {
     shrink_below(shrunk, encoded_size(program) - 1, random);
     const std::string before = print(program);
     for (const Task& task : shrunk.tasks) {
-      for (const Op& op : task.ops) { ASSERT_NE(before.find(print_op(shrunk, op)), std::string::npos); }
+      for (const Op& op : task.ops) {
+        ASSERT_NE(before.find(print_op(shrunk, op)), std::string::npos);
+      }
     }
     ASSERT_LT(encoded_size(shrunk), encoded_size(program));
   }
@@ -135,7 +139,9 @@ TEST(FuzzBytes, ResultNeverExceedsTheMaximum) {
     const size_t result = mutate_bytes(data.data(), size, max, static_cast<unsigned>(i));
     ASSERT_LE(result, max);
     ASSERT_EQ(validate(decode(std::span<const uint8_t>(data).first(result))), "");
-    for (size_t k = std::max(max, result); k < data.size(); k++) { ASSERT_EQ(data[k], before[k]) << "wrote behind max"; }
+    for (size_t k = std::max(max, result); k < data.size(); k++) {
+      ASSERT_EQ(data[k], before[k]) << "wrote behind max";
+    }
   }
 }
 
@@ -177,7 +183,8 @@ TEST(FuzzBytes, CrossoverFitsItsBuffer) {
     const std::vector<uint8_t> b = encode(generate(random));
     std::vector<uint8_t> out(1 + random.below(400), 0xaa);
     const size_t max = out.size() - 1;
-    const size_t size = crossover_bytes(a.data(), a.size(), b.data(), b.size(), out.data(), max, static_cast<unsigned>(i));
+    const size_t size = crossover_bytes(a.data(), a.size(), b.data(), b.size(), out.data(), max,
+                                        static_cast<unsigned>(i));
     ASSERT_LE(size, max);
     ASSERT_EQ(out[max], 0xaa);
   }

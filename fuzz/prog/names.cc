@@ -14,31 +14,65 @@ struct Letters {
   constexpr explicit Letters(char c) { chars.fill(c); }
   constexpr std::string_view view() const { return std::string_view(chars.data(), N); }
 };
-constexpr Letters<255> kLongest('n');   // the longest name that is allowed
-constexpr Letters<256> kTooLong('n');   // ENAMETOOLONG
+constexpr Letters<255> kLongest('n');  // the longest name that is allowed
+constexpr Letters<256> kTooLong('n');  // ENAMETOOLONG
 
 constexpr PoolName kPaths[] = {
     // Files.
-    {"f0", 16, 0}, {"g0", 10, 1}, {"f1", 6, 2}, {"g1", 4, 3}, {"f2", 2, 4}, {"g2", 1, 5},
-    {"f3", 1, 6}, {"g3", 1, 7}, {"f4", 1, 8}, {"f5", 1, 9}, {"f6", 1, 10}, {"f7", 1, 11},
+    {"f0", 16, 0},
+    {"g0", 10, 1},
+    {"f1", 6, 2},
+    {"g1", 4, 3},
+    {"f2", 2, 4},
+    {"g2", 1, 5},
+    {"f3", 1, 6},
+    {"g3", 1, 7},
+    {"f4", 1, 8},
+    {"f5", 1, 9},
+    {"f6", 1, 10},
+    {"f7", 1, 11},
     // Directories.
-    {"d0", 4, 12}, {"d1", 2, 13}, {"d2", 1, 14}, {"d3", 1, 15},
+    {"d0", 4, 12},
+    {"d1", 2, 13},
+    {"d2", 1, 14},
+    {"d3", 1, 15},
     // Inside directories.
-    {"d0/f0", 4, 16}, {"d0/f1", 2, 17}, {"d1/f0", 2, 18}, {"d1/f1", 1, 19}, {"d0/g0", 1, 20}, {"d0/d1", 1, 21},
-    {"d0/d1/f0", 1, 22}, {"d1/d0", 1, 23},
+    {"d0/f0", 4, 16},
+    {"d0/f1", 2, 17},
+    {"d1/f0", 2, 18},
+    {"d1/f1", 1, 19},
+    {"d0/g0", 1, 20},
+    {"d0/d1", 1, 21},
+    {"d0/d1/f0", 1, 22},
+    {"d1/d0", 1, 23},
     // Symbolic links, by habit.
-    {"l0", 2, 24}, {"l1", 1, 25},
+    {"l0", 2, 24},
+    {"l1", 1, 25},
     // Other spellings.
-    {".", 1, 26}, {"..", 1, 26}, {"/", 1, 26}, {"/f0", 1, 0}, {"./f0", 0, 0}, {"f0/", 1, 0}, {"d0/", 1, 12},
-    {"d0/.", 1, 12}, {"d0/..", 1, 26}, {"d0/../f0", 1, 0}, {"f0/f0", 1, 36}, {"l0/f0", 1, 37},
+    {".", 1, 26},
+    {"..", 1, 26},
+    {"/", 1, 26},
+    {"/f0", 1, 0},
+    {"./f0", 0, 0},
+    {"f0/", 1, 0},
+    {"d0/", 1, 12},
+    {"d0/.", 1, 12},
+    {"d0/..", 1, 26},
+    {"d0/../f0", 1, 0},
+    {"f0/f0", 1, 36},
+    {"l0/f0", 1, 37},
     // Names that must fail, and the longest that must not.
-    {"", 1, 38}, {kLongest.view(), 1, 39}, {kTooLong.view(), 1, 40}, {"lost+found", 1, 41},
+    {"", 1, 38},
+    {kLongest.view(), 1, 39},
+    {kTooLong.view(), 1, 40},
+    {"lost+found", 1, 41},
 };
 static_assert(std::size(kPaths) < kPathString);
 static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "f7");
 
 constexpr std::string_view kImages[] = {"small", "default", "csum", "huge"};
-constexpr std::string_view kMounts[] = {"dax=always", "dax=inode", "dax=never", "", "dax=always,ro", "ro"};
+constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=never",
+                                        "",           "dax=always,ro", "ro"};
 
 bool valid_chars(std::string_view text, std::string_view extra) {
   for (char c : text) {

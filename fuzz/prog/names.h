@@ -1,7 +1,8 @@
 // fuzz/prog/names.h - the small tables of names: paths, image templates, mount options.
 //
-// Few names make collisions, and collisions make bugs. The tables are append-only: binary programs hold row numbers.
-// Text accepts any path, image and mount options; what is not in a table is carried as bytes.
+// Few names make collisions, and collisions make bugs. The tables are append-only: binary programs
+// hold row numbers. Text accepts any path, image and mount options; what is not in a table is
+// carried as bytes.
 //
 // Tested by: fuzz/prog/binary_test.cc, fuzz/prog/text_test.cc
 #pragma once
@@ -15,7 +16,7 @@ namespace daxfuzz::prog {
 
 struct PoolName {
   std::string_view text;
-  uint8_t weight;  // share in generation where any path will do
+  uint8_t weight;   // share in generation where any path will do
   uint8_t same_as;  // row of the plain name of the same file ("/f0" is "f0"), else the row itself
 };
 
@@ -34,7 +35,8 @@ std::span<const std::string_view> mount_options();
 
 // [a-z0-9_.-]{1,kImageNameMax}
 bool valid_image_name(std::string_view name);
-// Empty, or options of [A-Za-z0-9_.:=-] separated by single commas, at most kMountOptionsMax bytes, not "defaults".
+// Empty, or options of [A-Za-z0-9_.:=-] separated by single commas, at most kMountOptionsMax bytes,
+// not "defaults".
 bool valid_mount_options(std::string_view options);
 
 }  // namespace daxfuzz::prog

@@ -38,16 +38,23 @@ bool take_digits(std::string_view& text, Wide* value) {
 
 int suffix_shift(char c) {
   switch (c) {
-    case 'k': case 'K': return 10;
-    case 'm': case 'M': return 20;
-    case 'g': case 'G': return 30;
-    case 't': case 'T': return 40;
+    case 'k':
+    case 'K': return 10;
+    case 'm':
+    case 'M': return 20;
+    case 'g':
+    case 'G': return 30;
+    case 't':
+    case 'T': return 40;
     default: return 0;
   }
 }
 
 void append_magnitude(std::string& out, uint64_t value) {
-  static constexpr struct { int shift; char suffix; } kSuffixes[] = {{40, 'T'}, {30, 'G'}, {20, 'M'}, {10, 'K'}};
+  static constexpr struct {
+    int shift;
+    char suffix;
+  } kSuffixes[] = {{40, 'T'}, {30, 'G'}, {20, 'M'}, {10, 'K'}};
   for (const auto& unit : kSuffixes) {
     if (value != 0 && (value & ((uint64_t{1} << unit.shift) - 1)) == 0) {
       append_number(out, value >> unit.shift);
@@ -96,7 +103,8 @@ bool parse_byte(std::string_view text, uint8_t* value) {
 
 void append_size(std::string& out, int64_t value) {
   const bool negative = value < 0;
-  const uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  const uint64_t magnitude =
+      negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   if (negative) { out.push_back('-'); }
   const uint64_t rest = magnitude % daxfs::kPageSize;
   if (magnitude < 1024 || magnitude % 1024 == 0) { return append_magnitude(out, magnitude); }

@@ -5,13 +5,15 @@ namespace daxfuzz::prog {
 namespace {
 
 template <typename... Kinds>
-constexpr OpInfo make_row(OpCode code, std::string_view name, ResultKind result, uint16_t weight, std::string_view help,
-                          Kinds... kinds) {
+constexpr OpInfo make_row(OpCode code, std::string_view name, ResultKind result, uint16_t weight,
+                          std::string_view help, Kinds... kinds) {
   static_assert(sizeof...(kinds) <= kOperandsMax);
-  return OpInfo{code, name, result, weight, help, {kinds...}, static_cast<uint8_t>(sizeof...(kinds))};
+  return OpInfo{
+      code, name, result, weight, help, {kinds...}, static_cast<uint8_t>(sizeof...(kinds))};
 }
 
-// The table's bare enumerators become OperandKind here: the result column is pasted to its own enum.
+// The table's bare enumerators become OperandKind here: the result column is pasted to its own
+// enum.
 namespace rows {
 using enum OperandKind;
 constexpr std::array<OpInfo, kOpCount> kTable = {{
@@ -43,12 +45,9 @@ constexpr FlagName kOpenNames[] = {
     {"path", kOPath, kOPath},
 };
 constexpr FlagName kFallocNames[] = {
-    {"punch", kFallocPunch, kFallocPunch},
-    {"keep_size", kFallocKeepSize, kFallocKeepSize},
-    {"zero", kFallocZero, kFallocZero},
-    {"collapse", kFallocCollapse, kFallocCollapse},
-    {"insert", kFallocInsert, kFallocInsert},
-    {"unshare", kFallocUnshare, kFallocUnshare},
+    {"punch", kFallocPunch, kFallocPunch},    {"keep_size", kFallocKeepSize, kFallocKeepSize},
+    {"zero", kFallocZero, kFallocZero},       {"collapse", kFallocCollapse, kFallocCollapse},
+    {"insert", kFallocInsert, kFallocInsert}, {"unshare", kFallocUnshare, kFallocUnshare},
 };
 constexpr FlagName kRenameNames[] = {
     {"noreplace", kRenameNoReplace, kRenameNoReplace},

@@ -20,27 +20,54 @@ struct Choice {
 };
 
 constexpr Choice kOpenChoices[] = {
-    {8, kORdWr | kOCreat}, {5, kORdWr | kOCreat | kODirect}, {3, kORdWr}, {2, kORdWr | kODirect}, {1, kORdOnly},
-    {1, kORdOnly | kODirect}, {1, kOWrOnly}, {2, kORdWr | kOTrunc}, {1, kORdWr | kOCreat | kOTrunc},
-    {1, kORdWr | kOAppend}, {1, kORdWr | kOCreat | kOExcl}, {1, kORdOnly | kODirectory}, {1, kORdWr | kOSync},
-    {1, kORdWr | kOCreat | kODsync}, {1, kORdOnly | kONoFollow},
+    {8, kORdWr | kOCreat},
+    {5, kORdWr | kOCreat | kODirect},
+    {3, kORdWr},
+    {2, kORdWr | kODirect},
+    {1, kORdOnly},
+    {1, kORdOnly | kODirect},
+    {1, kOWrOnly},
+    {2, kORdWr | kOTrunc},
+    {1, kORdWr | kOCreat | kOTrunc},
+    {1, kORdWr | kOAppend},
+    {1, kORdWr | kOCreat | kOExcl},
+    {1, kORdOnly | kODirectory},
+    {1, kORdWr | kOSync},
+    {1, kORdWr | kOCreat | kODsync},
+    {1, kORdOnly | kONoFollow},
 };
 constexpr Choice kFallocChoices[] = {
-    {10, kFallocPunch | kFallocKeepSize}, {5, 0}, {3, kFallocKeepSize}, {4, kFallocZero},
-    {2, kFallocZero | kFallocKeepSize}, {4, kFallocCollapse}, {3, kFallocInsert}, {1, kFallocPunch},
+    {10, kFallocPunch | kFallocKeepSize},
+    {5, 0},
+    {3, kFallocKeepSize},
+    {4, kFallocZero},
+    {2, kFallocZero | kFallocKeepSize},
+    {4, kFallocCollapse},
+    {3, kFallocInsert},
+    {1, kFallocPunch},
 };
 constexpr Choice kRenameChoices[] = {{5, 0}, {2, kRenameNoReplace}, {3, kRenameExchange}};
 constexpr Choice kMapChoices[] = {
-    {12, kMapShared}, {3, kMapPrivate}, {1, kMapSharedValidate}, {2, kMapSharedValidate | kMapSync},
-    {1, kMapShared | kMapFixed}, {1, kMapShared | kMapPopulate}, {1, kMapPrivate | kMapAnon},
+    {12, kMapShared},
+    {3, kMapPrivate},
+    {1, kMapSharedValidate},
+    {2, kMapSharedValidate | kMapSync},
+    {1, kMapShared | kMapFixed},
+    {1, kMapShared | kMapPopulate},
+    {1, kMapPrivate | kMapAnon},
 };
 constexpr Choice kRemapChoices[] = {{5, kRemapMayMove}, {2, 0}, {2, kRemapMayMove | kRemapFixed}};
-constexpr Choice kSyncChoices[] = {{6, kMsSync}, {2, kMsAsync}, {1, kMsInvalidate}, {1, kMsSync | kMsInvalidate}, {1, 0}};
-constexpr Choice kXattrChoices[] = {{6, kXflagDax}, {3, 0}, {1, kXflagImmutable}, {1, kXflagAppend}};
-constexpr Choice kWhenceChoices[] = {{3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
-constexpr Choice kAdviceChoices[] = {{8, kAdvDontNeed}, {1, kAdvRemove}, {1, kAdvWillNeed}, {1, kAdvPopulateWrite},
-                                     {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}};
-constexpr Choice kProtChoices[] = {{12, kProtRead | kProtWrite}, {4, kProtRead}, {1, kProtWrite}, {1, kProtNone}};
+constexpr Choice kSyncChoices[] = {
+    {6, kMsSync}, {2, kMsAsync}, {1, kMsInvalidate}, {1, kMsSync | kMsInvalidate}, {1, 0}};
+constexpr Choice kXattrChoices[] = {
+    {6, kXflagDax}, {3, 0}, {1, kXflagImmutable}, {1, kXflagAppend}};
+constexpr Choice kWhenceChoices[] = {
+    {3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
+constexpr Choice kAdviceChoices[] = {
+    {8, kAdvDontNeed},     {1, kAdvRemove}, {1, kAdvWillNeed}, {1, kAdvPopulateWrite},
+    {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}};
+constexpr Choice kProtChoices[] = {
+    {12, kProtRead | kProtWrite}, {4, kProtRead}, {1, kProtWrite}, {1, kProtNone}};
 
 std::span<const Choice> choices(OperandKind kind) {
   switch (kind) {
@@ -57,9 +84,10 @@ std::span<const Choice> choices(OperandKind kind) {
   }
 }
 
-TaskId random_task(const Program& program, Random& random, const Options& options, uint32_t system_share) {
-  if (options.system_tasks > 0 && random.chance(system_share, 16)) {
-    return static_cast<TaskId>(kSystemTask0 + random.below(options.system_tasks));
+TaskId random_task(const Program& program, Random& random, const Options& options,
+                   uint32_t system_share) {
+  if (!options.system_tasks.empty() && random.chance(system_share, 16)) {
+    return random.pick(options.system_tasks);
   }
   return static_cast<TaskId>(random.below(program.tasks.size()));
 }
@@ -102,7 +130,9 @@ uint8_t OperandMaker::path() {
     uint8_t used[64];
     size_t count = 0;
     for (size_t row = 0; row < pool.size(); row++) {
-      if (pool[row].same_as == row && world_.uses_path(static_cast<uint8_t>(row))) { used[count++] = static_cast<uint8_t>(row); }
+      if (pool[row].same_as == row && world_.uses_path(static_cast<uint8_t>(row))) {
+        used[count++] = static_cast<uint8_t>(row);
+      }
     }
     if (count > 0) { return used[random_.below(count)]; }
   }
@@ -120,7 +150,9 @@ uint8_t OperandMaker::path() {
 }
 
 // The low slots hold what the set-up made; operations that replace it make those behind them miss.
-uint8_t OperandMaker::result_slot() { return static_cast<uint8_t>(random_.chance(1, 6) ? random_.below(3) : 3 + random_.below(4)); }
+uint8_t OperandMaker::result_slot() {
+  return static_cast<uint8_t>(random_.chance(1, 6) ? random_.below(3) : 3 + random_.below(4));
+}
 
 int64_t OperandMaker::odd_size() { return random_.pick(std::span<const int64_t>(binary::kSizes)); }
 
@@ -128,7 +160,9 @@ int64_t OperandMaker::offset(int64_t file_size) {
   if (random_.chance(1, 32)) { return odd_size(); }
   const int64_t pages = std::min<int64_t>(std::max<int64_t>(file_size / kPage, 1), 64);
   int64_t value = 0;
-  if (random_.chance(1, 2)) { value = random_.between(0, pages) * kPage; }       // 0 in half of all cases
+  if (random_.chance(1, 2)) {
+    value = random_.between(0, pages) * kPage;
+  }  // 0 in half of all cases
   if (random_.chance(1, 16)) { value = file_size; }
   if (random_.chance(1, 24)) { value = static_cast<int64_t>(daxfs::kPmdSize); }
   if (random_.chance(1, 8)) { value += random_.between(-2, 2) * (random_.chance(1, 2) ? 1 : 256); }
@@ -151,13 +185,16 @@ uint8_t OperandMaker::bound_mapping() {
   for (uint8_t slot = 0; slot < kMappingSlots; slot++) {
     if (world_.mapping(process_, slot).bindings > 0) { bound[count++] = slot; }
   }
-  if (count == 0 || random_.chance(1, 32)) { return static_cast<uint8_t>(random_.below(kMappingSlots)); }
+  if (count == 0 || random_.chance(1, 32)) {
+    return static_cast<uint8_t>(random_.below(kMappingSlots));
+  }
   return bound[random_.below(count)];
 }
 
 Memory OperandMaker::address(int64_t length_hint) {
   Memory memory = {.kind = MemoryKind::kMapping, .slot = bound_mapping()};
-  const int64_t pages = std::clamp<int64_t>(world_.mapping(process_, memory.slot).length / kPage, 1, 64);
+  const int64_t pages =
+      std::clamp<int64_t>(world_.mapping(process_, memory.slot).length / kPage, 1, 64);
   const int64_t used = std::clamp<int64_t>(length_hint / kPage, 0, pages);
   if (random_.chance(1, 2)) { memory.offset = random_.between(0, pages - used) * kPage; }
   if (random_.chance(1, 32)) { memory.offset = pages * kPage; }
@@ -185,9 +222,13 @@ Memory OperandMaker::buffer(const Op& op, bool source) {
 // Size of the file that the operation works on, as far as known.
 int64_t OperandMaker::size_of_target(const Op& op) const {
   const OpInfo& info = op.info();
-  if (info.has(OperandKind::kFd) && op.fd != kBadFd) { return world_.file_size(world_.fd(process_, op.fd).path); }
+  if (info.has(OperandKind::kFd) && op.fd != kBadFd) {
+    return world_.file_size(world_.fd(process_, op.fd).path);
+  }
   if (info.has(OperandKind::kPath)) { return world_.file_size(op.path); }
-  if (op.addr.kind == MemoryKind::kMapping) { return world_.mapping(process_, op.addr.slot).length; }
+  if (op.addr.kind == MemoryKind::kMapping) {
+    return world_.mapping(process_, op.addr.slot).length;
+  }
   return kPage;
 }
 
@@ -198,12 +239,15 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
     case OperandKind::kPath2: op.path2 = path(); return;
     case OperandKind::kFileMode:
     case OperandKind::kDirMode:
-      op.mode = random_.chance(1, 16) ? random_.pick(std::span<const uint16_t>(binary::kModes)) : binary::default_mode(kind);
+      op.mode = random_.chance(1, 16) ? random_.pick(std::span<const uint16_t>(binary::kModes))
+                                      : binary::default_mode(kind);
       return;
     case OperandKind::kProt: op.prot = static_cast<uint8_t>(flags(kind)); return;
     case OperandKind::kOffset: {
       op.offset = offset(size_of_target(op));
-      if (op.code == OpCode::kMmap && random_.chance(15, 16)) { op.offset = op.offset / kPage * kPage; }
+      if (op.code == OpCode::kMmap && random_.chance(15, 16)) {
+        op.offset = op.offset / kPage * kPage;
+      }
       return;
     }
     case OperandKind::kLength: op.length = length(size_of_target(op)); return;
@@ -213,12 +257,15 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
       return;
     case OperandKind::kSplitAddr: {
       op.addr = address(op.length);
-      if (random_.chance(1, 12)) { op.addr.offset += random_.between(op.addr.offset > 0 || random_.chance(1, 4) ? -3 : 0, 3); }
+      if (random_.chance(1, 12)) {
+        op.addr.offset += random_.between(op.addr.offset > 0 || random_.chance(1, 4) ? -3 : 0, 3);
+      }
       return;
     }
     case OperandKind::kAt: {
-      const bool fixed = op.code == OpCode::kMmap ? (op.flags & (kMapFixed | kMapFixedNoReplace)) != 0
-                                                  : (op.flags & kRemapFixed) != 0;
+      const bool fixed = op.code == OpCode::kMmap
+                             ? (op.flags & (kMapFixed | kMapFixedNoReplace)) != 0
+                             : (op.flags & kRemapFixed) != 0;
       op.at = fixed || random_.chance(1, 48) ? address(op.length) : Memory();
       return;
     }
@@ -234,14 +281,16 @@ void OperandMaker::randomise_all(Op& op) {
   // Lengths last but for those that addresses look at.
   for (OperandKind kind : info.operands()) { randomise(kind, op); }
   // Block-granular operations are refused unless aligned: mostly align them.
-  const bool shifts = op.code == OpCode::kFallocate && (op.flags & (kFallocCollapse | kFallocInsert)) != 0;
+  const bool shifts =
+      op.code == OpCode::kFallocate && (op.flags & (kFallocCollapse | kFallocInsert)) != 0;
   if (shifts && random_.chance(15, 16)) {
     op.offset = op.offset / kPage * kPage;
     op.length = std::max<int64_t>(op.length / kPage * kPage, kPage);
   }
   // A whole-sector transfer is what direct I/O to a file without DAX accepts.
-  if (info.has(OperandKind::kFd) && op.fd != kBadFd && (world_.fd(process_, op.fd).flags & kODirect) != 0 &&
-      random_.chance(7, 8) && (op.buffer.kind == MemoryKind::kMapping || op.buffer.kind == MemoryKind::kAnonymous)) {
+  if (info.has(OperandKind::kFd) && op.fd != kBadFd &&
+      (world_.fd(process_, op.fd).flags & kODirect) != 0 && random_.chance(7, 8) &&
+      (op.buffer.kind == MemoryKind::kMapping || op.buffer.kind == MemoryKind::kAnonymous)) {
     constexpr int64_t kSector = daxfs::kSectorSize;
     op.offset = op.offset / kSector * kSector;
     op.length = std::max<int64_t>(op.length / kSector * kSector, kSector);
@@ -251,7 +300,8 @@ void OperandMaker::randomise_all(Op& op) {
     op.result = kNoSlot;
   } else {
     op.result = random_.chance(1, 32) ? kNoSlot : result_slot();
-    if (op.code == OpCode::kMremap && op.addr.kind == MemoryKind::kMapping && random_.chance(1, 2)) {
+    if (op.code == OpCode::kMremap && op.addr.kind == MemoryKind::kMapping &&
+        random_.chance(1, 2)) {
       op.result = op.addr.slot;
     }
   }
@@ -261,8 +311,10 @@ void OperandMaker::randomise_all(Op& op) {
 Preemption random_preemption(const Program& program, Random& random, const Options& options) {
   Preemption p;
   p.task = random_task(program, random, options, 1);
-  const size_t ops = is_system_task(p.task) ? 1 : program.tasks[p.task].ops.size();
-  p.op = static_cast<uint8_t>(random.below(std::clamp<size_t>(ops, 1, kOpsMax)));
+  // A system task's operations are its activations: few in a small program.
+  const size_t ops = is_system_task(p.task) ? 3 : program.tasks[p.task].ops.size();
+  p.op = random.chance(1, 48) ? kBeforeFirstOp
+                              : static_cast<uint16_t>(random.below(std::max<size_t>(ops, 1)));
   // Each power of two is as likely as the next: most operations have few events, some have many.
   unsigned bits = 1;
   while (bits < 24 && (options.event_max >> bits) != 0) { bits++; }

@@ -102,10 +102,18 @@ void append_operand(std::string& out, const Program& program, const Op& op, Oper
   switch (kind) {
     case OperandKind::kFd:
       out.push_back(' ');
-      if (op.fd == kBadFd) { out.append("bad"); } else { append_slot(out, 'f', op.fd); }
+      if (op.fd == kBadFd) {
+        out.append("bad");
+      } else {
+        append_slot(out, 'f', op.fd);
+      }
       return;
-    case OperandKind::kPath: out.push_back(' '); return append_quoted(out, program.path_text(op.path));
-    case OperandKind::kPath2: out.push_back(' '); return append_quoted(out, program.path_text(op.path2));
+    case OperandKind::kPath:
+      out.push_back(' ');
+      return append_quoted(out, program.path_text(op.path));
+    case OperandKind::kPath2:
+      out.push_back(' ');
+      return append_quoted(out, program.path_text(op.path2));
     case OperandKind::kFileMode:
     case OperandKind::kDirMode:
       if (op.mode == binary::default_mode(kind)) { return; }
@@ -145,6 +153,10 @@ void append_op(std::string& out, const Program& program, const Op& op) {
 
 void append_task_id(std::string& out, TaskId id) {
   if (is_system_task(id)) { return append_slot(out, 'S', id - kSystemTask0); }
+  if (id == kRootTask) {
+    out.append("root");
+    return;
+  }
   append_slot(out, 'T', id);
 }
 
@@ -202,7 +214,7 @@ std::string print_preemption(const Preemption& preemption) {
   std::string out;
   append_task_id(out, preemption.task);
   out.append(" op ");
-  append_number(out, preemption.op + 1u);
+  append_number(out, preemption.op == kBeforeFirstOp ? 0 : preemption.op + 1u);
   out.append(" event ");
   append_number(out, preemption.event);
   out.append(" -> ");

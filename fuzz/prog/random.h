@@ -1,7 +1,9 @@
-// fuzz/prog/random.h - the fuzzer's own random numbers: the same sequence for a seed in every build, for ever.
+// fuzz/prog/random.h - the fuzzer's own random numbers: the same sequence for a seed in every
+// build, for ever.
 //
-// xoshiro256** (Blackman and Vigna, public domain) seeded through splitmix64. No floating point in the interface:
-// probabilities are ratios. Not for use inside a run: a run takes every choice from program and schedule.
+// xoshiro256** (Blackman and Vigna, public domain) seeded through splitmix64. No floating point in
+// the interface: probabilities are ratios. Not for use inside a run: a run takes every choice from
+// program and schedule.
 //
 // Locking: none; one instance has one user.  Tested by: fuzz/prog/random_test.cc
 #pragma once
@@ -36,7 +38,8 @@ class Random {
     return result;
   }
 
-  // 0 <= result < bound; 0 when bound is 0. (The bias of the multiplication is below 2^-32 for the bounds used here.)
+  // 0 <= result < bound; 0 when bound is 0. (The bias of the multiplication is below 2^-32 for the
+  // bounds used here.)
   uint32_t below(uint64_t bound) { return static_cast<uint32_t>(((next() >> 32) * bound) >> 32); }
 
   // low <= result <= high.  REQUIRES: low <= high, high - low < 2^32.

@@ -6,8 +6,9 @@
 namespace daxfuzz::prog {
 namespace {
 
-// splitmix64(0) begins e220a8397b1dcdaf 6e789e6aa1b965f4 06c45d188009454f f88bb8a8724c81ec (published test vector);
-// xoshiro256** from that state gives these. A change would silently change what every recorded seed means.
+// splitmix64(0) begins e220a8397b1dcdaf 6e789e6aa1b965f4 06c45d188009454f f88bb8a8724c81ec
+// (published test vector); xoshiro256** from that state gives these. A change would silently change
+// what every recorded seed means.
 TEST(Random, SequenceOfSeedZeroNeverChanges) {
   Random random(0);
   EXPECT_EQ(random.next(), 0x99ec5f36cb75f2b4u);

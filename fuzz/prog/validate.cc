@@ -15,9 +15,13 @@ class Validator {
   std::string run() {
     header();
     if (problem_ != nullptr) { return problem_; }
-    for (size_t i = 0; i < program_.processes.size(); i++) { list(program_.processes[i].init, "process", i); }
+    for (size_t i = 0; i < program_.processes.size(); i++) {
+      list(program_.processes[i].init, "process", i);
+    }
     for (size_t i = 0; i < program_.tasks.size(); i++) {
-      if (program_.tasks[i].process >= program_.processes.size()) { return located("task", i, "process"); }
+      if (program_.tasks[i].process >= program_.processes.size()) {
+        return located("task", i, "process");
+      }
       list(program_.tasks[i].ops, "task", i);
     }
     schedule();
@@ -38,8 +42,8 @@ class Validator {
   std::string located(const char* where, size_t index, const char* problem) const {
     char text[160];
     if (op_ != nullptr) {
-      std::snprintf(text, sizeof(text), "%s %zu, operation %zu (%s): %s", where, index, op_index_ + 1,
-                    op_->info().name.data(), problem);
+      std::snprintf(text, sizeof(text), "%s %zu, operation %zu (%s): %s", where, index,
+                    op_index_ + 1, op_->info().name.data(), problem);
     } else {
       std::snprintf(text, sizeof(text), "%s %zu: %s", where, index, problem);
     }
@@ -49,7 +53,8 @@ class Validator {
   void header() {
     require(valid_image_name(program_.image), "image name");
     require(valid_mount_options(program_.mount), "mount options");
-    require(!program_.processes.empty() && program_.processes.size() <= kProcessesMax, "number of processes");
+    require(!program_.processes.empty() && program_.processes.size() <= kProcessesMax,
+            "number of processes");
     require(!program_.tasks.empty() && program_.tasks.size() <= kTasksMax, "number of tasks");
     require(program_.op_count() <= kOpsMax, "number of operations");
     require(program_.init_op_count() <= kInitOpsMax, "number of set-up operations");
@@ -78,7 +83,9 @@ class Validator {
       return fail("unknown operation");
     }
     const OpInfo& info = op.info();
-    const size_t slots = info.result == ResultKind::kNone ? 0 : info.result == ResultKind::kFd ? kFdSlots : kMappingSlots;
+    const size_t slots = info.result == ResultKind::kNone ? 0
+                         : info.result == ResultKind::kFd ? kFdSlots
+                                                          : kMappingSlots;
     require(op.result == kNoSlot || op.result < slots, "result slot");
     Op rest = op;  // what is left after its operands are cleared must be a default operation
     for (OperandKind kind : info.operands()) { check_operand(kind, op, rest); }
@@ -89,18 +96,31 @@ class Validator {
 
   void check_operand(OperandKind kind, const Op& op, Op& rest) {
     switch (kind) {
-      case OperandKind::kFd: require(op.fd < kFdSlots || op.fd == kBadFd, "descriptor slot"); rest.fd = 0; break;
-      case OperandKind::kPath: check_path(op.path); rest.path = 0; break;
-      case OperandKind::kPath2: check_path(op.path2); rest.path2 = 0; break;
+      case OperandKind::kFd:
+        require(op.fd < kFdSlots || op.fd == kBadFd, "descriptor slot");
+        rest.fd = 0;
+        break;
+      case OperandKind::kPath:
+        check_path(op.path);
+        rest.path = 0;
+        break;
+      case OperandKind::kPath2:
+        check_path(op.path2);
+        rest.path2 = 0;
+        break;
       case OperandKind::kFileMode:
-      case OperandKind::kDirMode: require(op.mode <= 07777, "permission mode"); rest.mode = 0; break;
+      case OperandKind::kDirMode:
+        require(op.mode <= 07777, "permission mode");
+        rest.mode = 0;
+        break;
       case OperandKind::kProt: rest.prot = 0; break;
       case OperandKind::kOffset: rest.offset = 0; break;
       case OperandKind::kLength: rest.length = 0; break;
       case OperandKind::kLength2: rest.length2 = 0; break;
       case OperandKind::kAddr:
         check_memory(op.addr);
-        require(op.addr.kind == MemoryKind::kMapping || op.addr.kind == MemoryKind::kBad, "kind of address");
+        require(op.addr.kind == MemoryKind::kMapping || op.addr.kind == MemoryKind::kBad,
+                "kind of address");
         rest.addr = Memory();
         break;
       case OperandKind::kSplitAddr:
@@ -114,7 +134,8 @@ class Validator {
         rest.at = Memory();
         break;
       case OperandKind::kDest:
-        require(op.buffer.fill == 0 && op.buffer.pattern == Pattern::kFill, "fill of a destination");
+        require(op.buffer.fill == 0 && op.buffer.pattern == Pattern::kFill,
+                "fill of a destination");
         [[fallthrough]];
       case OperandKind::kSource:
         check_memory(op.buffer);
@@ -142,7 +163,9 @@ class Validator {
         require(memory.pattern <= Pattern::kSequence, "pattern");
         break;
       case MemoryKind::kNone: require(memory == Memory(), "a member of absent memory"); break;
-      case MemoryKind::kBad: require(memory == Memory{.kind = MemoryKind::kBad}, "a member of bad memory"); break;
+      case MemoryKind::kBad:
+        require(memory == Memory{.kind = MemoryKind::kBad}, "a member of bad memory");
+        break;
       default: fail("kind of memory"); break;
     }
   }
@@ -160,16 +183,12 @@ class Validator {
       if (problem_ != nullptr) { return; }
       where_ = "preemption";
       index_ = static_cast<size_t>(&p - program_.schedule.data());
-      require(valid_task(p.task), "task");
-      require(valid_task(p.next), "next task");
-      require(p.op < kOpsMax, "operation");
+      require(is_task_id(p.task), "task");
+      require(is_task_id(p.next), "next task");
+      require(p.op <= kAnchorOpMax || p.op == kBeforeFirstOp, "operation");
       require(p.event >= 1 && p.event <= kEventMax, "event");
       if (problem_ == nullptr) { where_ = nullptr; }
     }
-  }
-
-  static bool valid_task(TaskId id) {
-    return id < kTasksMax || (id >= kSystemTask0 && id < kSystemTask0 + kSystemTasksMax);
   }
 
   void strings() {

@@ -1,7 +1,8 @@
 // fuzz/prog/variables.h - names of variables in a program's text, and the slots they get.
 //
-// `f0`..`f7` are descriptor slots and `m0`..`m7` mapping slots; any other name gets the lowest slot that no name in the
-// text uses. Descriptors and mappings have separate name spaces, told apart by where the name stands.
+// `f0`..`f7` are descriptor slots and `m0`..`m7` mapping slots; any other name gets the lowest slot
+// that no name in the text uses. Descriptors and mappings have separate name spaces, told apart by
+// where the name stands.
 //
 // Tested by: fuzz/prog/text_test.cc
 #pragma once
@@ -38,7 +39,8 @@ class Variables {
   }
   void mark_assigned(uint8_t number) { variables_[number].assigned = true; }
 
-  // First name that is used, never assigned and not canonical: a misspelling. Null when there is none.
+  // First name that is used, never assigned and not canonical: a misspelling. Null when there is
+  // none.
   const Variable* unassigned() const {
     for (size_t i = 0; i < count_; i++) {
       if (!variables_[i].assigned && canonical(variables_[i].name) < 0) { return &variables_[i]; }
@@ -46,7 +48,8 @@ class Variables {
     return nullptr;
   }
 
-  // Slot of each number. Enough slots: canonical names are distinct, and there are at most kMax names.
+  // Slot of each number. Enough slots: canonical names are distinct, and there are at most kMax
+  // names.
   std::array<uint8_t, kMax> slots() const {
     std::array<uint8_t, kMax> slots{};
     unsigned taken = 0;

@@ -37,17 +37,23 @@ void World::propagate(const Program& program) {
     for (const Op& op : task.ops) { again.apply(task.process, op); }
   }
   for (size_t process = 0; process < kProcessesMax; process++) {
-    for (size_t slot = 0; slot < kFdSlots; slot++) { fds_[process][slot].files = again.fds_[process][slot].files; }
+    for (size_t slot = 0; slot < kFdSlots; slot++) {
+      fds_[process][slot].files = again.fds_[process][slot].files;
+    }
     for (size_t slot = 0; slot < kMappingSlots; slot++) {
       mappings_[process][slot].files = again.mappings_[process][slot].files;
     }
   }
 }
 
-size_t World::file_index(uint8_t path) { return path < kPathString ? path_pool()[path].same_as : 63; }
+size_t World::file_index(uint8_t path) {
+  return path < kPathString ? path_pool()[path].same_as : 63;
+}
 
 void World::grow(uint8_t process, uint8_t fd, int64_t end) {
-  if (fd >= kFdSlots || fds_[process][fd].bindings == 0 || end < 0 || end > (int64_t{64} << 20)) { return; }
+  if (fd >= kFdSlots || fds_[process][fd].bindings == 0 || end < 0 || end > (int64_t{64} << 20)) {
+    return;
+  }
   int64_t& size = sizes_[file_index(fds_[process][fd].path)];
   size = std::max(size, end);
 }
@@ -65,8 +71,9 @@ void World::apply(uint8_t process, const Op& op) {
       if (op.result == kNoSlot) { return; }
       const bool dup = op.code == OpCode::kDup;
       if (dup && op.fd == kBadFd) { return; }
-      const FdGuess from = dup ? fds_[process][op.fd]
-                               : FdGuess{.path = op.path, .flags = op.flags, .files = file_bit(op.path)};
+      const FdGuess from =
+          dup ? fds_[process][op.fd]
+              : FdGuess{.path = op.path, .flags = op.flags, .files = file_bit(op.path)};
       FdGuess& fd = fds_[process][op.result];
       count_binding(fd.bindings);
       fd.path = from.path;
@@ -93,8 +100,10 @@ void World::apply(uint8_t process, const Op& op) {
       return;
     }
     case OpCode::kMremap: {
-      const MappingGuess from = op.addr.kind == MemoryKind::kMapping ? mappings_[process][op.addr.slot] : MappingGuess();
-      for (const uint8_t slot : {op.result, op.at.kind == MemoryKind::kMapping ? op.at.slot : kNoSlot}) {
+      const MappingGuess from =
+          op.addr.kind == MemoryKind::kMapping ? mappings_[process][op.addr.slot] : MappingGuess();
+      for (const uint8_t slot :
+           {op.result, op.at.kind == MemoryKind::kMapping ? op.at.slot : kNoSlot}) {
         if (slot == kNoSlot) { continue; }
         MappingGuess& mapping = mappings_[process][slot];
         const FileSet files = mapping.files | from.files;
@@ -115,12 +124,13 @@ void World::apply(uint8_t process, const Op& op) {
 }
 
 bool World::may_copy_onto_itself(uint8_t process, const Op& op) const {
-  const bool buffered = op.code == OpCode::kRead || op.code == OpCode::kWrite || op.code == OpCode::kPread ||
-                        op.code == OpCode::kPwrite;
+  const bool buffered = op.code == OpCode::kRead || op.code == OpCode::kWrite ||
+                        op.code == OpCode::kPread || op.code == OpCode::kPwrite;
   if (!buffered || op.buffer.kind != MemoryKind::kMapping || op.fd == kBadFd) { return false; }
   const MappingGuess& mapping = mappings_[process][op.buffer.slot];
   const FileSet file = fds_[process][op.fd].files;
-  const bool same = (file & mapping.files) != 0 || ((file & linked_) != 0 && (mapping.files & linked_) != 0);
+  const bool same =
+      (file & mapping.files) != 0 || ((file & linked_) != 0 && (mapping.files & linked_) != 0);
   if (!same) { return false; }
   const bool positioned = op.code == OpCode::kPread || op.code == OpCode::kPwrite;
   const bool append = (fds_[process][op.fd].flags & kOAppend) != 0;
@@ -142,14 +152,16 @@ bool avoid_self_copies(Program& program) {
   }
   if (!any) { return false; }
   World world(program);
-  // A dup, mmap or mremap may have been read before the operation that binds its source: once more for the file sets.
+  // A dup, mmap or mremap may have been read before the operation that binds its source: once more
+  // for the file sets.
   world.propagate(program);
   bool changed = false;
   auto repair = [&](uint8_t process, std::vector<Op>& ops) {
     for (Op& op : ops) {
       if (!world.may_copy_onto_itself(process, op)) { continue; }
       const bool source = op.info().has(OperandKind::kSource);
-      op.buffer = Memory{.kind = MemoryKind::kAnonymous, .fill = static_cast<uint8_t>(source ? 0x5a : 0)};
+      op.buffer =
+          Memory{.kind = MemoryKind::kAnonymous, .fill = static_cast<uint8_t>(source ? 0x5a : 0)};
       changed = true;
     }
   };

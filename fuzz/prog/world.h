@@ -1,11 +1,13 @@
-// fuzz/prog/world.h - what a program's variables probably refer to: guesses from reading it once, without running it.
+// fuzz/prog/world.h - what a program's variables probably refer to: guesses from reading it once,
+// without running it.
 //
-// Concurrent tasks may bind one slot to different things; then a slot refers to a set of files. Guesses steer generation to
-// operations that hit something, and answer one question conservatively: may a read or write copy memory onto itself?
+// Concurrent tasks may bind one slot to different things; then a slot refers to a set of files.
+// Guesses steer generation to operations that hit something, and answer one question
+// conservatively: may a read or write copy memory onto itself?
 //
-// Not covered: names that become another file by rename or link of a directory above them; addresses behind the end of a
-// mapping that happen to be another mapping.
-// Tested by: fuzz/prog/generate_test.cc
+// Not covered: names that become another file by rename or link of a directory above them;
+// addresses behind the end of a mapping that happen to be another mapping. Tested by:
+// fuzz/prog/generate_test.cc
 #pragma once
 
 #include <array>
@@ -47,12 +49,15 @@ class World {
   void apply(uint8_t process, const Op& op);
 
   const FdGuess& fd(uint8_t process, uint8_t slot) const { return fds_[process][slot]; }
-  const MappingGuess& mapping(uint8_t process, uint8_t slot) const { return mappings_[process][slot]; }
+  const MappingGuess& mapping(uint8_t process, uint8_t slot) const {
+    return mappings_[process][slot];
+  }
   // Guess of a file's size by path operand, from the largest offset written or allocated.
   int64_t file_size(uint8_t path) const { return sizes_[file_index(path)]; }
   bool uses_path(uint8_t path) const { return (files_used_ & file_bit(path)) != 0; }
 
-  // Whether `op`, in `process`, may read or write a file range through a mapping of that same range.
+  // Whether `op`, in `process`, may read or write a file range through a mapping of that same
+  // range.
   bool may_copy_onto_itself(uint8_t process, const Op& op) const;
 
  private:
@@ -67,7 +72,8 @@ class World {
   FileSet linked_ = 0;  // files that a rename or link may have made equal
 };
 
-// Gives each read or write that may copy memory onto itself an anonymous buffer instead. True if it changed any.
+// Gives each read or write that may copy memory onto itself an anonymous buffer instead. True if it
+// changed any.
 bool avoid_self_copies(Program& program);
 
 }  // namespace daxfuzz::prog
