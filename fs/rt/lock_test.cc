@@ -1,8 +1,6 @@
 // fs/rt/lock_test.cc - mutex, spinlock, rwsem: exclusion, hand-over, fairness.
 #include <gtest/gtest.h>
 
-#include <string>
-
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
 #include "fs/rt/mutex.h"
@@ -120,7 +118,7 @@ TEST(RwSem, DowngradeLetsReadersIn) {
 #if defined(DAXFS_RT_FIBER)
 
 TEST(RwSem, AQueuedWriterBlocksLaterReaders) {
-  std::string log;
+  TestLog log;
   run_for_test([&] {
     RwSem sem;
     Completion release;
@@ -146,11 +144,11 @@ TEST(RwSem, AQueuedWriterBlocksLaterReaders) {
     });
     join_all_spawned();
   });
-  EXPECT_EQ(log, "xwr");
+  EXPECT_EQ(log.text(), "xwr");
 }
 
 TEST(Mutex, HandsOverInTheOrderOfArrival) {
-  std::string log;
+  TestLog log;
   run_for_test([&] {
     Mutex mutex;
     spawn("holder", [&] {
@@ -165,7 +163,7 @@ TEST(Mutex, HandsOverInTheOrderOfArrival) {
     });
     join_all_spawned();
   });
-  EXPECT_EQ(log, "012");
+  EXPECT_EQ(log.text(), "012");
 }
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <string>
-
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
 #include "fs/rt/testing.h"
@@ -71,11 +69,11 @@ class RoundRobin : public Policy {
 };
 
 TEST(Rcu, ACallbackWaitsForOldSectionsOnlyAndRunsInSoftirq) {
-  std::string log;
+  TestLog log;
   RoundRobin policy;
   const RunOutcome outcome = run_lambda([&] {
     struct Head : RcuHead {
-      std::string* log;
+      TestLog* log;
     } head;
     head.log = &log;
     spawn("old reader", [&] {
@@ -103,7 +101,7 @@ TEST(Rcu, ACallbackWaitsForOldSectionsOnlyAndRunsInSoftirq) {
     join_all_spawned();
   }, policy);
   ASSERT_FALSE(outcome.finding.has_value()) << outcome.finding->title;
-  EXPECT_EQ(log, "ocn");
+  EXPECT_EQ(log.text(), "ocn");
 }
 
 TEST(Rcu, TheEndOfARunWaitsForCallbacks) {

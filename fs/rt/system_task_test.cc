@@ -77,16 +77,16 @@ TEST(SystemTasks, DrainWaitsForAChainOfThem) {
 #if defined(DAXFS_RT_FIBER)
 
 TEST(Irq, ComesWhenTheScheduleSaysSo) {
-  std::string log;
+  TestLog log;
   const auto root = [&] {
     spawn("a", [&] {
-      raise_irq([](void* arg) { *static_cast<std::string*>(arg) += '1'; }, &log);
-      raise_irq([](void* arg) { *static_cast<std::string*>(arg) += '2'; }, &log);
+      raise_irq([](void* arg) { *static_cast<TestLog*>(arg) += '1'; }, &log);
+      raise_irq([](void* arg) { *static_cast<TestLog*>(arg) += '2'; }, &log);
       log += 'a';
     });
   };
   run_for_test(root);
-  EXPECT_EQ(log, "a12");
+  EXPECT_EQ(log.text(), "a12");
   class LateFirst : public Policy {
    public:
     uint64_t budget(const SchedView& view) override { return view.current == 0 ? 2 : kNeverAsk; }
@@ -95,7 +95,7 @@ TEST(Irq, ComesWhenTheScheduleSaysSo) {
   } policy;
   log.clear();
   EXPECT_FALSE(run_lambda(root, policy).finding.has_value());
-  EXPECT_EQ(log, "2a1");  // by default the lowest id follows the highest
+  EXPECT_EQ(log.text(), "2a1");  // by default the lowest id follows the highest
 }
 
 TEST(Irq, SleepingInItIsAVerdict) {  // LD1

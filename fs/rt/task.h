@@ -47,7 +47,7 @@ void begin_op(uint32_t op_index, Site site = Site::current());
 // Verdict LD6 if the task still holds a lock, a rank or a read section. YIELDS.
 void end_op(Site site = Site::current());
 
-inline constexpr size_t kTaskCallableSize = 64;  // bytes of captures that spawn() takes
+inline constexpr size_t kTaskCallableSize = 128;  // bytes of captures that spawn() takes
 
 namespace internal {
 struct TaskCallable {

@@ -5,6 +5,9 @@
 // Tested by: fs/rt/engine_test.cc.
 #pragma once
 
+#include <cstddef>
+#include <string>
+
 #include "fs/rt/engine.h"
 
 namespace daxfs::rt {
@@ -29,5 +32,20 @@ RunOutcome run_for_test(F&& root) {
   if (outcome.finding.has_value()) { internal::fail_test_run(*outcome.finding); }
   return outcome;
 }
+
+// A log that tasks write without synchronisation, invisible to TSan: for tests about who comes when. Fiber only.
+class TestLog {
+ public:
+  FS_NO_TSAN TestLog& operator+=(char c) {
+    if (size_ < sizeof text_) { text_[size_++] = c; }
+    return *this;
+  }
+  FS_NO_TSAN std::string text() const { return std::string(text_, size_); }
+  FS_NO_TSAN void clear() { size_ = 0; }
+
+ private:
+  size_t size_ = 0;
+  char text_[256] = {};
+};
 
 }  // namespace daxfs::rt

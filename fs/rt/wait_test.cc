@@ -90,7 +90,7 @@ TEST(Completion, MayDieWithItsWaiter) {
 #if defined(DAXFS_RT_FIBER)
 
 TEST(WaitQueue, WakesAllPlainWaitersAndTheGivenNumberOfExclusiveOnes) {
-  std::string log;
+  TestLog log;
   run_for_test([&] {
     WaitQueue queue;
     const auto wait = [&](bool exclusive, char name) {
@@ -112,7 +112,7 @@ TEST(WaitQueue, WakesAllPlainWaitersAndTheGivenNumberOfExclusiveOnes) {
     });
     join_all_spawned();
   });
-  EXPECT_EQ(log, "|xyab");
+  EXPECT_EQ(log.text(), "|xyab");
 }
 
 TEST(WaitQueue, KeysAndWakeFunctionsFilter) {
@@ -152,19 +152,22 @@ TEST(WaitQueue, KeysAndWakeFunctionsFilter) {
 TEST(WaitQueue, ALostWakeUpIsADeadlock) {  // RT1
   const RunOutcome outcome = run_lambda([] {
     WaitQueue queue("page unlocked");
-    bool flag = false;
+    Atomic<bool> flag(false);
     spawn("waiter", [&] {
-      Waiter waiter;
-      if (!flag) {
-        yield();  // the waker comes here: test and sleep are not one step
+      if (!flag.load()) {  // wrong: test first, queue later
+        Completion waker_was_here;
+        spawn("waker", [&] {
+          flag.store(true);
+          queue.wake_all();
+          waker_was_here.complete();
+        });
+        waker_was_here.wait();
+        Waiter waiter;
         queue.prepare_to_wait(waiter);
         schedule();
         queue.finish_wait(waiter);
       }
     });
-    flag = true;
-    queue.wake_all();
-    flag = false;
     join_all_spawned();
   });
   ASSERT_TRUE(outcome.finding.has_value());

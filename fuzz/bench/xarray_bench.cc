@@ -1,8 +1,10 @@
-// fuzz/bench/xarray_bench.cc - what one XArray operation costs, beside the same operations on an interval map.
+// fuzz/bench/xarray_bench.cc - what one XArray operation costs, beside the same operations on an
+// interval map.
 //
-// BM_Load, BM_Store: single operations through the whole-array calls (lock, cursor, walk). BM_Cursor*: under one lock.
-// BM_RandomOps: a mix of stores of orders 0..9, loads, erases, marks and conflict searches; BM_RandomOpsMap runs the
-// same mix on std::map, which is the ratio to watch.
+// BM_Load, BM_Store: single operations through the whole-array calls (lock, cursor, walk).
+// BM_Cursor*: under one lock. BM_RandomOps: a mix of stores of orders 0..9, loads, erases, marks
+// and conflict searches; BM_RandomOpsMap runs the same mix on std::map, which is the ratio to
+// watch.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -144,7 +146,9 @@ void BM_RandomOpsMap(benchmark::State& state) {
     } else if (step.kind < 9) {
       benchmark::DoNotOptimize(model.at_or_after(XArrayModel::first_of(step.index, step.order)));
     } else if (step.kind < 11) {
-      if (auto it = model.covering(step.index); it != model.items().end()) { it->second.marks |= 1; }
+      if (auto it = model.covering(step.index); it != model.items().end()) {
+        it->second.marks |= 1;
+      }
     } else {
       benchmark::DoNotOptimize(model.covering(step.index));
     }
