@@ -208,7 +208,7 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   ++e.run_serial;
   e.events = 0;
   e.ask_left = kNeverAsk;
-  e.events_max = limits.events_max;
+  e.events_max = limits.events_max < kIdleCountdown ? limits.events_max : kIdleCountdown;
   e.observe = limits.observe && observer != nullptr;
   e.capture_stacks = limits.capture_stacks;
   e.policy = &policy;
