@@ -33,7 +33,7 @@ PageTable::PageTable(Memory& memory, uint64_t mm_id)
 
 PageTable::~PageTable() {
   if (table_pages_ != 0 && memory_generation_ == memory_.generation()) {
-    free_tables();
+    give_back(false);  // after an abandoned run entries are left, which is nobody's fault
   }
 }
 
@@ -187,7 +187,9 @@ VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end,
   return end;
 }
 
-void PageTable::free_tables() {
+void PageTable::free_tables() { give_back(true); }
+
+void PageTable::give_back(bool check_empty) {
   for (TablePage*& pmds : pgd_) {
     if (pmds == nullptr) {
       continue;
@@ -197,9 +199,9 @@ void PageTable::free_tables() {
       if (ptes == nullptr) {
         continue;
       }
-      if (FS_WARN_ON(ptes->used != 0, "MM5", "a page table is freed with %u entries", ptes->used)) {
-        *ptes = TablePage{};
-      }
+      FS_WARN_ON(check_empty && ptes->used != 0, "MM5", "a page table is freed with %u entries",
+                 ptes->used);
+      if (ptes->used != 0) { *ptes = TablePage{}; }
       pmds->entries[n] = 0;
       --pmds->used;
       memory_.free_table(ptes);

@@ -33,7 +33,8 @@ inline constexpr uint64_t kPgdEntries = 64;
 inline constexpr uint64_t kPgdSize = kPmdSize * kTableEntries;  // bytes under one PGD entry: 1 GiB
 inline constexpr VirtAddr kTaskSize{kPgdSize * kPgdEntries};    // one past the last user address
 
-struct TablePage {
+// Aligned so that a Pmd word has room for its flags below the address.
+struct alignas(256) TablePage {
   uint64_t entries[kTableEntries];
   uint32_t used;  // non-zero entries; under ptl
 };
@@ -83,6 +84,7 @@ class PageTable {
   TablePage* pmd_table(VirtAddr address) const;
   TablePage* pte_table(VirtAddr address) const;
   uint64_t* slot(VirtAddr address) const;
+  void give_back(bool check_empty);
   void exchange(VirtAddr address, uint64_t word) FS_REQUIRES(ptl);
   rt::ObjectId object(VirtAddr address) const;
 

@@ -65,6 +65,7 @@ class Pmd {
  public:
   constexpr Pmd() = default;
   static constexpr Pmd from_word(uint64_t word) { return Pmd(word); }
+  // REQUIRES: aligned to 256 bytes.
   static constexpr Pmd table(uint64_t address) { return Pmd(address | kPresent); }
 
   constexpr uint64_t word() const { return word_; }
