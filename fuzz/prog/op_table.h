@@ -95,8 +95,8 @@ inline constexpr size_t kOperandsMax = 6;
   X(kFiemap, "fiemap", kNone, 2, "list extents of a range", kFd, kOffset, kLength)                \
   X(kLoad, "load", kNone, 12, "read memory of a mapping", kSplitAddr, kLength)                    \
   X(kStore, "store", kNone, 14, "write memory of a mapping", kSplitAddr, kLength, kFill)          \
-  X(kTouch, "touch", kNone, 5, "store one byte in each page of a range", kSplitAddr, kLength,     \
-    kFill)                                                                                        \
+  X(kTouch, "touch", kNone, 5, "store one byte every 4096 bytes of a range", kSplitAddr,          \
+    kLength, kFill)                                                                               \
   X(kDropCaches, "drop_caches", kNone, 2, "forget clean pages and unused inodes")                 \
   X(kDup, "dup", kFd, 1, "duplicate a descriptor", kFd)                                           \
   X(kSetXflags, "setxflags", kNone, 1, "set the inode flags (FS_IOC_FSSETXATTR)", kFd,            \
