@@ -14,6 +14,9 @@
 
 namespace daxfuzz::exec {
 
+static_assert(daxfs::rt::kNoOp == prog::kBeforeFirstOp && daxfs::rt::kRootTask == prog::kRootTask);
+static_assert(daxfs::rt::kFirstSystemTask == prog::kSystemTask0);
+
 using daxfs::Finding;
 using daxfs::Verdict;
 namespace rt = daxfs::rt;
@@ -111,6 +114,7 @@ void Executor::Run::run_task(TaskState& task) {
 void Executor::Run::run_tasks() {
   static constexpr const char* kNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
   size_t first = program.init_op_count();
+  outcome.tasks_begin = rt::run_events();
   for (uint8_t t = 0; t < program.tasks.size(); ++t) {
     TaskState* task = executor.tasks_[t].get();
     task->run = this;
@@ -120,6 +124,7 @@ void Executor::Run::run_tasks() {
     rt::spawn(kNames[t], [task] { task->run->run_task(*task); });
   }
   rt::join_all_spawned();
+  outcome.tasks_end = rt::run_events();
 }
 
 void Executor::Run::audit() {
@@ -208,6 +213,7 @@ Machine* Executor::machine_for(const prog::Program& program, const RunConfig& co
 void Executor::run(const prog::Program& program, const RunConfig& config, Outcome* outcome) {
   outcome->finding.reset();
   outcome->trace_hash = outcome->events = outcome->switches = 0;
+  outcome->tasks_begin = outcome->tasks_end = 0;
   outcome->drift = 0;
   outcome->mount_error.clear();
   outcome->mount_errc = daxfs::Errc::kOk;
@@ -256,12 +262,12 @@ void to_anchors(const prog::Program& program, std::vector<sched::Anchor>* anchor
 bool adopt_schedule(std::span<const rt::TakenSwitch> taken, prog::Program* program) {
   program->schedule.clear();
   for (const rt::TakenSwitch& s : taken) {
-    // The root's own choices (while it joins) are not the program's to make.
-    if (s.from == rt::kRootTask || s.to == rt::kRootTask || s.op > UINT8_MAX || s.event_in_op > prog::kEventMax) { continue; }
+    const bool op_fits = s.op <= prog::kAnchorOpMax || s.op == rt::kNoOp;
+    if (!op_fits || s.event_in_op > prog::kEventMax) { continue; }
     if (program->schedule.size() == prog::kPreemptionsMax) { return false; }
     prog::Preemption& preemption = program->schedule.emplace_back();
     preemption.task = static_cast<prog::TaskId>(s.from);
-    preemption.op = static_cast<uint8_t>(s.op);
+    preemption.op = static_cast<uint16_t>(s.op);  // kNoOp is kBeforeFirstOp
     preemption.event = static_cast<uint32_t>(s.event_in_op);
     preemption.next = static_cast<prog::TaskId>(s.to);
   }

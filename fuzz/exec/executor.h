@@ -41,6 +41,8 @@ struct Outcome {
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   uint64_t switches = 0;
+  uint64_t tasks_begin = 0;                       // events of the run when the first task was spawned
+  uint64_t tasks_end = 0;                         // and when the last had ended; 0 if that was not reached
   size_t drift = 0;                               // anchors of the program that no event met
   std::vector<daxfs::rt::TakenSwitch> taken;
   oracle::History history;                        // borrows from the program and the executor

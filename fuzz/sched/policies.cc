@@ -72,14 +72,30 @@ TaskId RandomWalk::pick(const SchedView& view) {
   return view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
 }
 
-uint64_t RandomWalk::budget(const SchedView& /*view*/) {
-  return 1 + random_.below(2 * mean_events_);  // mean_events_ on average
+uint64_t RandomWalk::budget(const SchedView& view) {
+  if (switches_ >= kSwitchesMax) { return kNeverAsk; }
+  const uint64_t wait = view.events < first_event_ ? first_event_ - view.events : 0;
+  return wait + 1 + random_.below(2 * mean_events_);  // mean_events_ on average
 }
 
-void Pct::reseed(uint64_t seed, uint32_t depth, uint64_t events_expected) {
+TaskId RandomWalk::preempt(const SchedView& view) {
+  const TaskId next = pick(view);
+  switches_ += next != view.current;
+  return next;
+}
+
+TaskId RandomWalk::choose(const SchedView& view) {
+  if (switches_ >= kSwitchesMax) { return default_choice(view); }
+  const TaskId next = pick(view);
+  switches_ += next != default_choice(view);
+  return next;
+}
+
+void Pct::reseed(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64_t first_event) {
   random_ = SmallRandom(seed);
   depth_ = std::clamp(depth, 1u, kDepthMax);
   events_expected_ = std::max<uint64_t>(events_expected, 1);
+  first_event_ = first_event;
 }
 
 void Pct::begin_run() {
@@ -87,7 +103,7 @@ void Pct::begin_run() {
   changes_ = depth_ - 1;
   change_next_ = 0;
   for (uint32_t i = 0; i < changes_; ++i) {
-    change_at_[i] = 1 + random_.below(static_cast<uint32_t>(std::min<uint64_t>(events_expected_, UINT32_MAX)));
+    change_at_[i] = first_event_ + random_.below(static_cast<uint32_t>(std::min<uint64_t>(events_expected_, UINT32_MAX)));
   }
   std::sort(change_at_.begin(), change_at_.begin() + changes_);
 }

@@ -65,20 +65,30 @@ class SmallRandom {
 // After a random number of events, a random runnable task; also when a task blocks.
 class RandomWalk final : public daxfs::rt::Policy {
  public:
-  // `mean_events` between switches, at least 1.
-  RandomWalk(uint64_t seed, uint32_t mean_events) : random_(seed), mean_events_(mean_events) {}
-  void reseed(uint64_t seed, uint32_t mean_events) {
+  // What a program can record: after so many switches the walk goes on without preemptions.
+  static constexpr uint32_t kSwitchesMax = 56;
+
+  // `mean_events` between switches, at least 1; none before event `first_event` of the run.
+  RandomWalk(uint64_t seed, uint32_t mean_events, uint64_t first_event = 0) : random_(0) {
+    reseed(seed, mean_events, first_event);
+  }
+  void reseed(uint64_t seed, uint32_t mean_events, uint64_t first_event = 0) {
     random_ = SmallRandom(seed);
     mean_events_ = mean_events;
+    first_event_ = first_event;
+    switches_ = 0;
   }
+  void begin_run() override { switches_ = 0; }
   uint64_t budget(const daxfs::rt::SchedView& view) override;
-  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override { return pick(view); }
-  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override { return pick(view); }
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
 
  private:
   daxfs::rt::TaskId pick(const daxfs::rt::SchedView& view);
   SmallRandom random_;
-  uint32_t mean_events_;
+  uint32_t mean_events_ = 1;
+  uint64_t first_event_ = 0;
+  uint32_t switches_ = 0;
 };
 
 // Probabilistic concurrency testing: random priorities, and `depth - 1` points where the running task's priority drops
@@ -88,9 +98,12 @@ class RandomWalk final : public daxfs::rt::Policy {
 class Pct final : public daxfs::rt::Policy {
  public:
   static constexpr uint32_t kDepthMax = 8;
-  // `events_expected`: length of a run, from an earlier one.
-  Pct(uint64_t seed, uint32_t depth, uint64_t events_expected) { reseed(seed, depth, events_expected); }
-  void reseed(uint64_t seed, uint32_t depth, uint64_t events_expected);
+  // Change points are drawn from events [first_event, first_event + events_expected) of the run: the part in which tasks
+  // compete, as an earlier run measured it.
+  Pct(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64_t first_event = 1) {
+    reseed(seed, depth, events_expected, first_event);
+  }
+  void reseed(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64_t first_event = 1);
   void begin_run() override;
   uint64_t budget(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
@@ -103,6 +116,7 @@ class Pct final : public daxfs::rt::Policy {
   SmallRandom random_{0};
   uint32_t depth_ = 1;
   uint64_t events_expected_ = 1;
+  uint64_t first_event_ = 1;
   std::array<uint64_t, kDepthMax> change_at_{};  // event numbers of the run, ascending
   uint32_t changes_ = 0;
   uint32_t change_next_ = 0;

@@ -1,0 +1,56 @@
+// fuzz/exec/interleaving.h - interleaving coverage: which pairs of places met on the same object from different tasks.
+//
+// Feature: (site of the earlier access, site of the later one), ordered, when two tasks touched the same object one after
+// the other and at least one access may have changed it. Counts of a run are put into log2 buckets, so that the set of
+// features of a program settles. The idea of alias coverage: Xu, Kashyap, Zhao, Kim, "Krace: data race fuzzing for kernel
+// file systems", IEEE S&P 2020.
+//
+// Locking: none; engine side only (fs/rt/engine.h, Observer).  Tested by: fuzz/exec/interleaving_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fs/rt/engine.h"
+
+namespace daxfuzz::exec {
+
+class InterleavingCoverage final : public daxfs::rt::Observer {
+ public:
+  static constexpr size_t kCells = 4096;  // features are hashed into these; power of two
+
+  void begin_run();
+  void on_event(const daxfs::rt::Event& event) override;
+
+  // Hit counts of the run by cell, saturating; only cells in touched() are non-zero.
+  std::span<const uint8_t, kCells> counts() const { return counts_; }
+  std::span<const uint16_t> touched() const { return touched_; }
+
+ private:
+  struct Last {
+    uint64_t object = 0;
+    uint32_t run = 0;
+    uint32_t site = 0;
+    int32_t task = 0;
+    bool write = false;
+  };
+  static constexpr size_t kObjects = 2048;  // direct mapped: a collision forgets the older object
+
+  std::array<Last, kObjects> last_{};
+  std::array<uint8_t, kCells> counts_{};
+  std::vector<uint16_t> touched_;
+  uint32_t run_ = 0;
+};
+
+// 0: none; 1, 2, 3, 4..7, 8..15, ... : as libFuzzer buckets its counters, in 8 classes.
+constexpr uint8_t count_class(uint8_t count) {
+  if (count < 4) { return count; }
+  if (count < 8) { return 4; }
+  if (count < 16) { return 5; }
+  if (count < 32) { return 6; }
+  return count < 128 ? 7 : 8;
+}
+
+}  // namespace daxfuzz::exec

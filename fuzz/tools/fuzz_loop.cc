@@ -1,0 +1,151 @@
+#include "fuzz/tools/fuzz_loop.h"
+
+#include <algorithm>
+
+#include "fuzz/tools/edge_counters.h"
+
+namespace daxfuzz::tools {
+namespace {
+
+constexpr unsigned kSchedulesPerProgram = 4;
+constexpr size_t kRecent = 32;          // corpus entries that count as recent
+constexpr size_t kCorpusMax = 20000;
+
+}  // namespace
+
+std::optional<PolicyKind> parse_policy(std::string_view name) {
+  if (name == "coverage") { return PolicyKind::kCoverage; }
+  if (name == "random") { return PolicyKind::kRandom; }
+  if (name == "pct") { return PolicyKind::kPct; }
+  if (name == "replay") { return PolicyKind::kReplay; }
+  return std::nullopt;
+}
+
+FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(options.seed) {
+  edge_classes_.resize(EdgeCounters::get().total());
+}
+
+void FuzzLoop::next_candidate() {
+  if (corpus_.empty() || !options_.feedback || random_.chance(1, 6)) {
+    candidate_ = prog::generate(random_);
+    return;
+  }
+  const auto pick = [&]() -> const prog::Program& {
+    const size_t recent = std::min(kRecent, corpus_.size());
+    return random_.chance(1, 2) ? corpus_[corpus_.size() - 1 - random_.below(recent)] : corpus_[random_.below(corpus_.size())];
+  };
+  if (random_.chance(1, 12)) {
+    candidate_ = prog::crossover(pick(), pick(), random_);
+  } else {
+    candidate_ = pick();
+    prog::mutate(candidate_, random_);
+  }
+}
+
+daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
+  if (options_.policy == PolicyKind::kReplay || turn == 0) { return nullptr; }
+  const bool walk = options_.policy == PolicyKind::kRandom ||
+                    (options_.policy == PolicyKind::kCoverage && random_.chance(1, 2));
+  const uint64_t seed = random_.next();
+  const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;
+  if (walk) {
+    // From dense switching to a handful of switches a run.
+    walk_.reseed(seed, static_cast<uint32_t>(1 + random_.below(uint64_t{1} << random_.below(10))), outcome_.tasks_begin);
+    return &walk_;
+  }
+  pct_.reseed(seed, 1 + random_.below(4), events, outcome_.tasks_begin);
+  return &pct_;
+}
+
+bool FuzzLoop::merge_features() {
+  bool fresh = false;
+  EdgeCounters::get().for_each_hit([&](size_t edge, uint8_t count) {
+    const auto bit = static_cast<uint8_t>(1u << (exec::count_class(count) - 1));
+    if ((edge_classes_[edge] & bit) == 0) {
+      stats_.edges += edge_classes_[edge] == 0;
+      edge_classes_[edge] |= bit;
+      fresh = true;
+    }
+  });
+  for (const uint16_t cell : coverage_.touched()) {
+    const auto bit = static_cast<uint8_t>(1u << (exec::count_class(coverage_.counts()[cell]) - 1));
+    if ((pair_classes_[cell] & bit) == 0) {
+      stats_.interleavings += pair_classes_[cell] == 0;
+      pair_classes_[cell] |= bit;
+      fresh = true;
+    }
+  }
+  for (const oracle::OpRecord& record : outcome_.history.records) {
+    if (!record.finished) { continue; }
+    const size_t answer = static_cast<size_t>(record.error) + (record.signal != oracle::Signal::kNone ? 128 + static_cast<size_t>(record.signal) : 0);
+    uint64_t& word = answers_[static_cast<size_t>(record.op->code) * 3 + std::min<size_t>(answer / 64, 2)];
+    const uint64_t bit = uint64_t{1} << answer % 64;
+    fresh |= (word & bit) == 0;
+    word |= bit;
+  }
+  return fresh;
+}
+
+bool FuzzLoop::run_once(daxfs::rt::Policy* policy) {
+  coverage_.begin_run();
+  EdgeCounters::get().reset();
+  exec::RunConfig config;
+  config.policy = policy;
+  config.observer = &coverage_;
+  executor_.run(candidate_, config, &outcome_);
+  ++stats_.runs;
+  stats_.events += outcome_.events;
+  return merge_features();
+}
+
+void FuzzLoop::keep(bool random_schedule) {
+  if (!options_.feedback || corpus_.size() >= kCorpusMax) { return; }
+  corpus_.push_back(candidate_);
+  if (random_schedule) { exec::adopt_schedule(outcome_.taken, &corpus_.back()); }
+  stats_.corpus = corpus_.size();
+}
+
+std::optional<LoopFinding> FuzzLoop::take_finding() {
+  ++stats_.findings;
+  LoopFinding found;
+  found.finding = *outcome_.finding;
+  found.key = exec::finding_key(found.finding);
+  if (std::find(known_keys_.begin(), known_keys_.end(), found.key) != known_keys_.end()) { return std::nullopt; }
+  found.title = exec::finding_title(found.finding);
+  found.trace_hash = outcome_.trace_hash;
+  found.program = candidate_;
+  const bool complete = exec::adopt_schedule(outcome_.taken, &found.program);
+  executor_.run(found.program, {}, &outcome_);
+  found.replayed = complete && outcome_.finding && exec::finding_key(*outcome_.finding) == found.key &&
+                   outcome_.trace_hash == found.trace_hash;
+  // More switches than a program holds: leave the key open, another run will show it with fewer.
+  if (!complete && !found.replayed) { return std::nullopt; }
+  known_keys_.push_back(found.key);
+  return found;
+}
+
+std::optional<LoopFinding> FuzzLoop::step() {
+  next_candidate();
+  const unsigned turns = options_.policy == PolicyKind::kReplay ? 1 : kSchedulesPerProgram;
+  for (unsigned turn = 0; turn < turns; ++turn) {
+    daxfs::rt::Policy* policy = choose_policy(turn);
+    const bool fresh = run_once(policy);
+    if (outcome_.finding) { return take_finding(); }
+    if (fresh) { keep(policy != nullptr); }
+    if (candidate_.tasks.size() < 2) { break; }  // nothing to interleave
+  }
+  return std::nullopt;
+}
+
+bool FuzzLoop::offer(const prog::Program& program, std::optional<LoopFinding>* finding) {
+  candidate_ = program;
+  const bool fresh = run_once(nullptr);
+  if (outcome_.finding) {
+    *finding = take_finding();
+    return false;
+  }
+  if (fresh) { keep(false); }
+  return fresh;
+}
+
+}  // namespace daxfuzz::tools

@@ -1,0 +1,97 @@
+// fuzz/tools/fuzz_loop.h - the coverage-guided loop of `daxfuzz fuzz`: one worker, no input or output.
+//
+// A step takes a program (new, or a mutant of the corpus), runs it under a few schedules and keeps what showed something
+// new: edges of fs/, pairs of sites that met on one object, pairs of operation and errno. A program found under a random
+// schedule is kept with what that schedule did, so that mutation goes on from there.
+//
+// Locking: none; one loop a process.  Tested by: fuzz/tools/fuzz_loop_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fs/base/historical.h"
+#include "fuzz/exec/executor.h"
+#include "fuzz/exec/interleaving.h"
+#include "fuzz/prog/generate.h"
+#include "fuzz/prog/mutate.h"
+#include "fuzz/sched/policies.h"
+
+namespace daxfuzz::tools {
+
+enum class PolicyKind : uint8_t {
+  kCoverage,  // all of the below in turn
+  kRandom,
+  kPct,
+  kReplay,    // only what is in the program
+};
+// "coverage", "random", "pct", "replay"; nullopt for anything else.
+std::optional<PolicyKind> parse_policy(std::string_view name);
+
+struct LoopOptions {
+  uint64_t seed = 1;
+  PolicyKind policy = PolicyKind::kCoverage;
+  bool feedback = true;  // false: no corpus, every program is new
+};
+
+struct LoopFinding {
+  daxfs::Finding finding;
+  std::string key;
+  std::string title;
+  prog::Program program;   // with the schedule that shows it
+  uint64_t trace_hash = 0;
+  bool replayed = false;   // the same finding and trace came again from the program alone
+};
+
+struct LoopStats {
+  uint64_t runs = 0;
+  uint64_t events = 0;
+  uint64_t edges = 0;
+  uint64_t interleavings = 0;
+  uint64_t corpus = 0;
+  uint64_t findings = 0;  // runs that ended with one
+};
+
+class FuzzLoop {
+ public:
+  explicit FuzzLoop(const LoopOptions& options);
+
+  // One program, a few runs. A finding, if a run had one whose key is new to this loop.
+  std::optional<LoopFinding> step();
+
+  // Adds a program to the corpus if it shows something new. RETURNS: whether it did; findings are as in step().
+  bool offer(const prog::Program& program, std::optional<LoopFinding>* finding);
+
+  const LoopStats& stats() const { return stats_; }
+  const std::vector<prog::Program>& corpus() const { return corpus_; }
+  // The program of the current run, for whoever must explain a crash of this process.
+  const prog::Program& current() const { return candidate_; }
+
+ private:
+  void next_candidate();
+  daxfs::rt::Policy* choose_policy(unsigned turn);
+  bool run_once(daxfs::rt::Policy* policy);
+  bool merge_features();
+  std::optional<LoopFinding> take_finding();
+  void keep(bool random_schedule);
+
+  LoopOptions options_;
+  prog::Random random_;
+  exec::Executor executor_;
+  exec::InterleavingCoverage coverage_;
+  sched::RandomWalk walk_{1, 1};
+  sched::Pct pct_{1, 1, 1};
+  prog::Program candidate_;
+  exec::Outcome outcome_;
+  std::vector<prog::Program> corpus_;
+  std::vector<std::string> known_keys_;
+  LoopStats stats_;
+  std::vector<uint8_t> edge_classes_;                                       // classes seen, one bit each
+  std::array<uint8_t, exec::InterleavingCoverage::kCells> pair_classes_{};
+  std::array<uint64_t, prog::kOpCount * 3> answers_{};                      // bits: errno values seen by operation
+};
+
+}  // namespace daxfuzz::tools
