@@ -1,37 +1,50 @@
-// fs/lib/xarray.h - a sparse array of words over 64-bit indices whose entries may cover aligned power-of-two ranges.
+// fs/lib/xarray.h - a sparse array of words over 64-bit indices whose entries may cover aligned
+// power-of-two ranges.
 //
-// A radix tree: a node has 2^kShift slots and covers 2^(shift + kShift) indices. An entry of order n covers 2^n indices. It
-// sits at the level where n fits: its first ("canonical") slot holds it, the other slots of its range hold sibling
-// entries that name the canonical slot. Loading any index of the range yields the entry.
+// A radix tree: a node has 2^kShift slots and covers 2^(shift + kShift) indices. An entry of order
+// n covers 2^n indices. It sits at the level where n fits: its first ("canonical") slot holds it,
+// the other slots of its range hold sibling entries that name the canonical slot. Loading any index
+// of the range yields the entry.
 //
-// XaState is a cursor: where the last operation went, so that the next one does not walk from the root. A cursor of order n
-// stands for the aligned range around its index, which matters in three ways:
-//   load()          stops at the cursor's level. If a subtree of smaller entries sits there, the result is an internal
-//                   (node) entry: "what you asked for is not one entry". If it says null, smaller entries may still
-//                   be in the range: load looks at the first slot only. Ask find_conflict() instead.
-//   store(entry)    replaces the whole range. Inside a larger entry it replaces that entry, whole; it does not split.
+// XaState is a cursor: where the last operation went, so that the next one does not walk from the
+// root. A cursor of order n stands for the aligned range around its index, which matters in three
+// ways:
+//   load()          stops at the cursor's level. If a subtree of smaller entries sits there, the
+//                   result is an internal (node) entry: "what you asked for is not one entry". If
+//                   it says null, smaller entries may still be in the range: load looks at the
+//                   first slot only. Ask find_conflict() instead.
+//   store(entry)    replaces the whole range. Inside a larger entry it replaces that entry, whole;
+//                   it does not split.
 //   find_conflict() the first entry anywhere in the range, of any order.
 // After find_conflict() or find() met something below the cursor's level, reset() before store().
 //
-// Three marks per entry live with the canonical slot; a node's slot is marked if anything below it is.
+// Three marks per entry live with the canonical slot; a node's slot is marked if anything below it
+// is.
 //
-// Kernel: lib/xarray.c, include/linux/xarray.h (xas_load, xas_store, xas_find, xas_find_conflict, xas_pause, ...).
-// Locking: lock() (rank kXArray) for every change, and for cursors to stay valid: after it was dropped, reset() or
-//   pause(). Readers hold it too, unless the array was made with XaReaders::kLockless: then load() and the finds may run
-//   under RCU alone, must pass what they got to retry(), and nodes are freed after a grace period.
-// Every operation that walks or changes is one scheduling point, before it does; lockless walks have one more at
-//   each level. The object of the point is the array and the 512 indices around the cursor.
+// Kernel: lib/xarray.c, include/linux/xarray.h (xas_load, xas_store, xas_find, xas_find_conflict,
+//   xas_pause, ...).
+// Locking: lock() (rank kXArray) for every change, and for cursors to stay valid: after it was
+//   dropped, reset() or pause(). Readers hold it too, unless the array was made with
+//   XaReaders::kLockless: then load() and the finds may run under RCU alone, must pass what they
+//   got to retry(), and nodes are freed after a grace period.
+// Every operation that walks or changes is one scheduling point, before it does; lockless walks
+// have one more at each level. The object of the point is the array and the 512 indices around the
+// cursor.
 // Invariants:
-//   XA1  a node's count is its slots that are not null, nr_values those that are values or siblings of one.
-//   XA2  a slot of a node is marked exactly if something in the child is; null and sibling slots are never marked.
+//   XA1  a node's count is its slots that are not null, nr_values those that are values or siblings
+//        of one.
+//   XA2  a slot of a node is marked exactly if something in the child is; null and sibling slots
+//        are never marked.
 //   XA3  siblings follow their canonical slot without a gap, as an aligned power of two of slots.
 //   XA4  no node is empty, child and parent name each other, only leaves have shift 0.
-//   XA5  the tree is as low as it can be: a root with one child in slot 0 is replaced by that child.
+//   XA5  the tree is as low as it can be: a root with one child in slot 0 is replaced by that
+//        child.
 //   XA6  a store goes to the cursor's level or above; its range stays in one node.
 //   XA7  users store null, values, aligned pointers and the zero entry, no other internal entry.
 //   XA8  marks are set on entries only: not on null, not on a subtree.
 //   XA9  split needs one entry of exactly the order it names.
-// Not covered: allocation of free indices (XA_FREE_MARK), failing node allocation, walking backwards.
+// Not covered: allocation of free indices (XA_FREE_MARK), failing node allocation, walking
+//   backwards.
 // Tested by: fs/lib/xarray_test.cc, fs/lib/xarray_model_test.cc, fuzz/bench/xarray_bench.cc.
 #pragma once
 
@@ -61,7 +74,8 @@ class BasicXArray {
   using Node = XaNode<kShift>;
   using State = XaState<kShift>;
 
-  // `id` names the array in scheduling points and must be equal in every run of a program; an inode number serves.
+  // `id` names the array in scheduling points and must be equal in every run of a program; an inode
+  // number serves.
   explicit BasicXArray(uint64_t id, XaReaders readers = XaReaders::kLocked);
   BasicXArray() : BasicXArray(next_id()) {}  // numbered in order of construction within a run
   BasicXArray(const BasicXArray&) = delete;
@@ -75,13 +89,16 @@ class BasicXArray {
   // True if nothing is stored. Needs no lock: it is one word.
   bool empty() const { return head().is_null(); }
   // True if any entry carries the mark. Needs no lock.
-  bool marked(XaMark mark) const { return (__atomic_load_n(&marks_, __ATOMIC_RELAXED) >> static_cast<unsigned>(mark) & 1) != 0; }
+  bool marked(XaMark mark) const {
+    return (__atomic_load_n(&marks_, __ATOMIC_RELAXED) >> static_cast<unsigned>(mark) & 1) != 0;
+  }
 
-  // Whole-array operations for callers without a cursor. Each takes the lock (load: RCU if lockless). YIELDS.
-  // Reserved indices (zero entries) read as null.
+  // Whole-array operations for callers without a cursor. Each takes the lock (load: RCU if
+  // lockless). YIELDS. Reserved indices (zero entries) read as null.
   XEntry load(uint64_t index, Site site = Site::current()) FS_EXCLUDES(lock_);
   // Returns what was at `index` before.
-  XEntry store(uint64_t index, XEntry entry, unsigned order = 0, Site site = Site::current()) FS_EXCLUDES(lock_);
+  XEntry store(uint64_t index, XEntry entry, unsigned order = 0, Site site = Site::current())
+      FS_EXCLUDES(lock_);
   // Removes the entry that covers `index`, with its whole range; returns it.
   XEntry erase(uint64_t index, Site site = Site::current()) FS_EXCLUDES(lock_);
   // On the entry that covers `index`; nothing without one.
@@ -90,16 +107,20 @@ class BasicXArray {
   bool get_mark(uint64_t index, XaMark mark, Site site = Site::current()) FS_EXCLUDES(lock_);
   // The order of the entry that covers `index`; 0 without one.
   unsigned get_order(uint64_t index, Site site = Site::current()) FS_EXCLUDES(lock_);
-  // Calls visit(first index, entry) for each entry that covers an index of [begin, last], in order, under the lock.
+  // Calls visit(first index, entry) for each entry that covers an index of [begin, last], in order,
+  // under the lock.
   template <typename Visit>
-  void for_each(uint64_t begin, uint64_t last, Visit visit, Site site = Site::current()) FS_EXCLUDES(lock_);
+  void for_each(uint64_t begin, uint64_t last, Visit visit, Site site = Site::current())
+      FS_EXCLUDES(lock_);
 
   // Removes everything.
   void destroy(Site site = Site::current()) FS_EXCLUDES(lock_);
 
-  // XA1..XA5, or what is wrong, in one sentence with node and slot. Not a scheduling point. The caller sees to it that
-  // nobody changes the array.
+  // XA1..XA5, or what is wrong, in one sentence with node and slot. Not a scheduling point. The
+  // caller sees to it that nobody changes the array.
   std::string check() const;
+  // The same as an assertion: FS_BUG_ON under the tag of what is wrong.
+  void assert_consistent() const;
   // One line an entry or node, for reports. No addresses.
   std::string dump() const;
 
@@ -123,7 +144,8 @@ class BasicXArray {
   const XaReaders readers_;
 };
 
-// REQUIRES for everything but the getters: lock() held, or an RCU read section of a lockless array where it says so.
+// REQUIRES for everything but the getters: lock() held, or an RCU read section of a lockless array
+// where it says so.
 template <unsigned kShift>
 class XaState {
  public:
@@ -145,17 +167,21 @@ class XaState {
   }
   // Stands for the aligned range of 2^order indices around `index`.
   void set_order(uint64_t index, unsigned order);
-  // Forgets the place, not the index: for everyone who dropped the lock, or changed the array by another cursor.
+  // Forgets the place, not the index: for everyone who dropped the lock, or changed the array by
+  // another cursor.
   void reset() { place_ = Place::kRestart; }
-  // True if `entry`, from a lockless read, is no answer: the cursor was reset (or the index is only reserved); read again.
+  // True if `entry`, from a lockless read, is no answer: the cursor was reset (or the index is only
+  // reserved); read again.
   bool retry(XEntry entry);
-  // Before the lock is dropped inside an iteration: find() goes on after the current entry, whatever happened meanwhile.
+  // Before the lock is dropped inside an iteration: find() goes on after the current entry,
+  // whatever happened meanwhile.
   void pause();
 
   // Reads. May run locklessly.
   XEntry load(Site site = Site::current());
-  // The next entry at or after the index (the first time) or after the current entry, that begins at or before `last`.
-  // Null at the end. index() is then the entry's first index, or the given index if that lies inside the entry.
+  // The next entry at or after the index (the first time) or after the current entry, that begins
+  // at or before `last`. Null at the end. index() is then the entry's first index, or the given
+  // index if that lies inside the entry.
   XEntry find(uint64_t last, Site site = Site::current());
   XEntry next_entry(uint64_t last, Site site = Site::current()) { return find(last, site); }
   // The same for entries that carry `mark`; index() is always the entry's first index.
@@ -166,21 +192,23 @@ class XaState {
   // The order of the entry at the cursor; 0 for none. Walks there.
   unsigned get_order(Site site = Site::current());
 
-  // Reads that need the lock. The next entry inside the cursor's range, null when there is none (left). index() stays.
-  // Begins where the cursor stands: after load() or store() on the same cursor, reset() first.
+  // Reads that need the lock. The next entry inside the cursor's range, null when there is none
+  // (left). index() stays. Begins where the cursor stands: after load() or store() on the same
+  // cursor, reset() first.
   XEntry find_conflict(Site site = Site::current());
   // Of the entry at the cursor, after a load, store or find.
   bool get_mark(XaMark mark) const;
 
   // Changes. Need the lock.
-  // Returns what was at the first index of the range. Null erases. Marks of replaced entries pass to the new one.
+  // Returns what was at the first index of the range. Null erases. Marks of replaced entries pass
+  // to the new one.
   XEntry store(XEntry entry, Site site = Site::current());
   void set_mark(XaMark mark, Site site = Site::current());
   void clear_mark(XaMark mark, Site site = Site::current());
   // Clears all marks of the entry at the cursor.
   void init_marks(Site site = Site::current());
-  // Replaces the entry of order `from_order` around the index by entries of the cursor's order, each equal to `entry` and
-  // with the marks of the old one (XA9). Ends with a reset cursor.
+  // Replaces the entry of order `from_order` around the index by entries of the cursor's order,
+  // each equal to `entry` and with the marks of the old one (XA9). Ends with a reset cursor.
   void split(XEntry entry, unsigned from_order, Site site = Site::current());
 
  private:

@@ -1,10 +1,13 @@
-// fs/lib/xarray_entry.h - the word an XArray stores: a value, a pointer, or an internal entry of the array itself.
+// fs/lib/xarray_entry.h - the word an XArray stores: a value, a pointer, or an internal entry of
+// the array itself.
 //
 // Low bits of the word:
 //   ...00  null (all zero), or a pointer that the user stored
 //   ....1  value entry: 63 bits of the user's choice (DAX entries are values)
-//   ...10  internal entry: a sibling (slot number of its canonical slot), the retry entry, the zero entry, or a node
-// Users meet internal entries only where xarray.h says so, and test for them before they interpret bits.
+//   ...10  internal entry: a sibling (slot number of its canonical slot), the retry entry, the zero
+//   entry, or a node
+// Users meet internal entries only where xarray.h says so, and test for them before they interpret
+// bits.
 //
 // Kernel: include/linux/xarray.h (xa_mk_value, xa_is_internal, XA_RETRY_ENTRY, XA_ZERO_ENTRY).
 // Tested by: fs/lib/xarray_test.cc.
@@ -22,7 +25,9 @@ class XEntry {
   // REQUIRES: value < 2^63.
   static constexpr XEntry from_value(uint64_t value) { return XEntry(value << 1 | 1); }
   // REQUIRES: aligned to 4 bytes.
-  static XEntry from_pointer(const void* pointer) { return XEntry(reinterpret_cast<uint64_t>(pointer)); }
+  static XEntry from_pointer(const void* pointer) {
+    return XEntry(reinterpret_cast<uint64_t>(pointer));
+  }
   static constexpr XEntry from_raw(uint64_t raw) { return XEntry(raw); }
   // Reserves an index: occupies a slot, reads as null through BasicXArray::load.
   static constexpr XEntry zero_entry() { return internal(257); }

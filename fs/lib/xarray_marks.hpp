@@ -1,6 +1,8 @@
-// fs/lib/xarray_marks.hpp - bodies of XaState that read and change marks. Included by xarray.cc only.
+// fs/lib/xarray_marks.hpp - bodies of XaState that read and change marks. Included by xarray.cc
+// only.
 //
-// Kernel: lib/xarray.c (xas_set_mark, xas_clear_mark, xas_get_mark, xas_init_marks, xas_squash_marks).
+// Kernel: lib/xarray.c (xas_set_mark, xas_clear_mark, xas_get_mark, xas_init_marks,
+//   xas_squash_marks).
 #pragma once
 
 #include <cinttypes>
@@ -58,8 +60,8 @@ void XaState<kShift>::set_mark(XaMark mark, Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(!entry || entry.is_node() || entry.is_sibling(), "XA8", "mark set where no entry is, index %" PRIu64,
-            index_);
+  FS_BUG_ON(!entry || entry.is_node() || entry.is_sibling(), "XA8",
+            "mark set where no entry is, index %" PRIu64, index_);
   set_mark_inner(mark);
 }
 
@@ -68,7 +70,8 @@ void XaState<kShift>::clear_mark(XaMark mark, Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8", "mark cleared on a subtree, index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8",
+            "mark cleared on a subtree, index %" PRIu64, index_);
   clear_mark_inner(mark);
 }
 
@@ -82,7 +85,8 @@ void XaState<kShift>::init_marks(Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8", "marks cleared on a subtree, index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8",
+            "marks cleared on a subtree, index %" PRIu64, index_);
   clear_marks_inner();
 }
 

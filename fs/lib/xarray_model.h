@@ -1,7 +1,9 @@
-// fs/lib/xarray_model.h - what an XArray means, without a tree: an ordered map of ranges. For tests and benchmarks.
+// fs/lib/xarray_model.h - what an XArray means, without a tree: an ordered map of ranges. For tests
+// and benchmarks.
 //
-// Shares nothing with the array but XEntry. The rules it states are those of xarray.h: a store inside a larger entry
-// replaces that entry; any other store replaces everything in its range and inherits the marks.
+// Shares nothing with the array but XEntry. The rules it states are those of xarray.h: a store
+// inside a larger entry replaces that entry; any other store replaces everything in its range and
+// inherits the marks.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +59,8 @@ class XArrayModel {
       return;
     }
     unsigned marks = 0;
-    for (auto it = items_.lower_bound(first); it != items_.end() && it->first <= last; it = items_.erase(it)) {
+    for (auto it = items_.lower_bound(first); it != items_.end() && it->first <= last;
+         it = items_.erase(it)) {
       marks |= it->second.marks;
     }
     if (entry) { items_[first] = Item{last, entry, marks}; }

@@ -1,9 +1,10 @@
-// fs/lib/xarray_node.h - one node of an XArray, its words as lockless readers see them, and where nodes come from.
+// fs/lib/xarray_node.h - one node of an XArray, its words as lockless readers see them, and where
+// nodes come from.
 //
-// Locking: `count` and `nr_values` belong to the holder of the array's lock. `shift` and `offset` are constant while the
-//   node is reachable. Slots, parent and marks may be read without the lock: they are single words, written with
-//   release and read with acquire order by compiler builtins, because the scheduling point of a tree access is the
-//   caller's (one per step, not one per word).
+// Locking: `count` and `nr_values` belong to the holder of the array's lock. `shift` and `offset`
+//   are constant while the node is reachable. Slots, parent and marks may be read without the lock:
+//   they are single words, written with release and read with acquire order by compiler builtins,
+//   because the scheduling point of a tree access is the caller's (one per step, not one per word).
 // Tested by: fs/lib/xarray_test.cc, fs/lib/xarray_model_test.cc.
 #pragma once
 
@@ -35,8 +36,12 @@ struct XaNode : rt::RcuHead {
   uint64_t mark_words[kXaMarkCount] = {};
   uint64_t slot_words[kFanout] = {};
 
-  XEntry slot(unsigned at) const { return XEntry::from_raw(__atomic_load_n(&slot_words[at], __ATOMIC_ACQUIRE)); }
-  void set_slot(unsigned at, XEntry entry) { __atomic_store_n(&slot_words[at], entry.raw(), __ATOMIC_RELEASE); }
+  XEntry slot(unsigned at) const {
+    return XEntry::from_raw(__atomic_load_n(&slot_words[at], __ATOMIC_ACQUIRE));
+  }
+  void set_slot(unsigned at, XEntry entry) {
+    __atomic_store_n(&slot_words[at], entry.raw(), __ATOMIC_RELEASE);
+  }
 
   XaNode* parent() const {
     return reinterpret_cast<XaNode*>(__atomic_load_n(&parent_word, __ATOMIC_ACQUIRE));
@@ -63,8 +68,9 @@ struct XaNode : rt::RcuHead {
   static XaNode* of(XEntry entry) { return reinterpret_cast<XaNode*>(entry.raw() - 2); }
 };
 
-// Memory of nodes, per process and fan-out. In the plain fiber build freed nodes are kept for reuse; under a sanitizer they
-// are really freed, so that a use after free is seen; with OS threads allocation is the allocator's.
+// Memory of nodes, per process and fan-out. In the plain fiber build freed nodes are kept for
+// reuse; under a sanitizer they are really freed, so that a use after free is seen; with OS threads
+// allocation is the allocator's.
 template <unsigned kShift>
 class XaNodePool {
  public:
@@ -75,7 +81,8 @@ class XaNodePool {
   static void free_rcu(Node* node);
   // Nodes allocated and not freed yet. Always 0 with OS threads, where nobody counts.
   static uint64_t live();
-  // Frees the nodes of a run that was abandoned halfway. REQUIRES: no array with nodes is used (or destroyed) afterwards.
+  // Frees the nodes of a run that was abandoned halfway. REQUIRES: no array with nodes is used (or
+  // destroyed) afterwards.
   static void reclaim_all();
 };
 

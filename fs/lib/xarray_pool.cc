@@ -1,7 +1,8 @@
-// fs/lib/xarray_pool.cc - memory of XArray nodes: a list of live nodes, and a list of free ones where no sanitizer looks.
+// fs/lib/xarray_pool.cc - memory of XArray nodes: a list of live nodes, and a list of free ones
+// where no sanitizer looks.
 //
-// Locking: fiber flavour: one OS thread, no point inside, so plain data; FS_NO_TSAN because switches do not
-// synchronise. Native flavour: the allocator's own.
+// Locking: fiber flavour: one OS thread, no point inside, so plain data; FS_NO_TSAN because
+//   switches do not synchronise. Native flavour: the allocator's own.
 #include "fs/lib/xarray_node.h"
 
 #include <new>
@@ -12,7 +13,8 @@ namespace daxfs::lib {
 
 namespace {
 
-// ASan must see a node die; TSan must see that two uses of its memory are unrelated. Both learn that from delete only.
+// ASan must see a node die; TSan must see that two uses of its memory are unrelated. Both learn
+// that from delete only.
 #if defined(DAXFS_ASAN) || defined(DAXFS_TSAN)
 constexpr bool kReuse = false;
 #else

@@ -1,4 +1,5 @@
-// fs/lib/xarray_store.hpp - bodies of XaState that change the tree: store, node life, split. Included by xarray.cc only.
+// fs/lib/xarray_store.hpp - bodies of XaState that change the tree: store, node life, split.
+// Included by xarray.cc only.
 //
 // Kernel: lib/xarray.c (xas_create, xas_expand, xas_store, xas_delete_node, xas_shrink, xas_split).
 // Invariants: XA1, XA4..XA7 and XA9 of xarray.h are kept or asserted here.
@@ -23,7 +24,8 @@ XaNode<kShift>* XaState<kShift>::allocate(unsigned shift) {
     node->offset = static_cast<uint8_t>(offset_);
     node->set_parent(node_);
     ++node_->count;
-    FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift, node_->count);
+    FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift,
+              node_->count);
   }
   return node;
 }
@@ -37,7 +39,8 @@ void BasicXArray<kShift>::release_node(Node* node) {
   }
 }
 
-// Frees `top`, which is no longer reachable, and everything below. Lockless walkers still inside find retry entries.
+// Frees `top`, which is no longer reachable, and everything below. Lockless walkers still inside
+// find retry entries.
 template <unsigned kShift>
 void BasicXArray<kShift>::free_subtree(Node* top) {
   for (unsigned at = 0; at < Node::kFanout; ++at) {
@@ -62,13 +65,15 @@ uint64_t XaState<kShift>::max_index() const {
   if (shift_ != 0 || sibs_ != 0) {
     const uint64_t mask = size() - 1;
     max |= mask;
-    // A range that begins at 0 fits a tree of its own size only as the head, which holds entries of order 0 alone.
+    // A range that begins at 0 fits a tree of its own size only as the head, which holds entries of
+    // order 0 alone.
     if (max == mask) { ++max; }
   }
   return max;
 }
 
-// Puts nodes above the head until the cursor's range fits. Returns the shift one level above the head's slots: where
+// Puts nodes above the head until the cursor's range fits. Returns the shift one level above the
+// head's slots: where
 // create() starts to descend. Leaves the cursor at the root.
 template <unsigned kShift>
 int XaState<kShift>::expand(XEntry head) {
@@ -83,7 +88,7 @@ int XaState<kShift>::expand(XEntry head) {
   if (head.is_node()) { shift = Node::of(head)->shift + kShift; }
 
   while (shift < 64 && (max >> shift) != 0) {  // 2^shift indices are covered so far
-    Node* node = allocate(shift);  // the cursor is at the root: no parent
+    Node* node = allocate(shift);              // the cursor is at the root: no parent
     node->count = 1;
     node->nr_values = head.is_value() ? 1 : 0;
     for (XaMark mark : kXaMarks) {
@@ -98,8 +103,8 @@ int XaState<kShift>::expand(XEntry head) {
   return static_cast<int>(shift);
 }
 
-// Walks to the cursor's slot and makes the nodes on the way; returns what is in the slot. Stops early, above the cursor's
-// level, at an entry that covers the index.
+// Walks to the cursor's slot and makes the nodes on the way; returns what is in the slot. Stops
+// early, above the cursor's level, at an entry that covers the index.
 template <unsigned kShift>
 XEntry XaState<kShift>::create(bool allow_root) {
   int shift = 0;
@@ -138,15 +143,17 @@ XEntry XaState<kShift>::create(bool allow_root) {
 template <unsigned kShift>
 XEntry XaState<kShift>::store(XEntry entry, Site site) {
   point_write(site);
-  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7", "internal entry stored at index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7",
+            "internal entry stored at index %" PRIu64, index_);
   const XEntry first = entry ? create(!entry.is_zero_entry()) : load_inner();
   if (!valid()) { return first; }  // erased beyond the end
 
   Node* node = place_ == Place::kNode ? node_ : nullptr;
   const uint8_t sibs = sibs_;
   if (node != nullptr) {
-    FS_BUG_ON(node->shift < shift_, "XA6", "cursor of order %u at index %" PRIu64 " stands at level %u: reset it",
-              order(), index_, node->shift);
+    FS_BUG_ON(node->shift < shift_, "XA6",
+              "cursor of order %u at index %" PRIu64 " stands at level %u: reset it", order(),
+              index_, node->shift);
     // Inside a larger entry, or erasing where nothing is: one slot stands for the whole range.
     if (shift_ < node->shift) { sibs_ = 0; }
   }
@@ -170,7 +177,8 @@ XEntry XaState<kShift>::store(XEntry entry, Site site) {
   return first;
 }
 
-// Writes the slots of the range, and when erasing also the siblings that reach beyond it; frees subtrees below them.
+// Writes the slots of the range, and when erasing also the siblings that reach beyond it; frees
+// subtrees below them.
 template <unsigned kShift>
 void XaState<kShift>::store_slots(XEntry entry, XEntry first, int* count, int* values) {
   Node* node = node_;
@@ -187,7 +195,8 @@ void XaState<kShift>::store_slots(XEntry entry, XEntry first, int* count, int* v
     *values += (value ? 1 : 0) - (replaced.is_value() ? 1 : 0);
     if (!erase) {
       if (at == last) {
-        // Inside a larger entry its other slots are siblings of this one already, but now of another kind of entry.
+        // Inside a larger entry its other slots are siblings of this one already, but now of
+        // another kind of entry.
         for (; at < kMask && node->slot(at + 1).is_sibling(); ++at) {
           *values += (value ? 1 : 0) - (replaced.is_value() ? 1 : 0);
         }
@@ -209,15 +218,18 @@ template <unsigned kShift>
 void XaState<kShift>::update_node(int count, int values) {
   node_->count = static_cast<uint8_t>(node_->count + count);
   node_->nr_values = static_cast<uint8_t>(node_->nr_values + values);
-  FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift, node_->count);
-  FS_BUG_ON(node_->nr_values > node_->count, "XA1", "node of shift %u counts %u values among %u entries", node_->shift,
-            node_->nr_values, node_->count);
+  FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift,
+            node_->count);
+  FS_BUG_ON(node_->nr_values > node_->count, "XA1",
+            "node of shift %u counts %u values among %u entries", node_->shift, node_->nr_values,
+            node_->count);
   if (count < 0) { delete_node(); }
 }
 
 // ---- Shrinking.
 
-// Removes the current node if it became empty, and so upwards (XA4); then makes the tree as low as it can be (XA5).
+// Removes the current node if it became empty, and so upwards (XA4); then makes the tree as low as
+// it can be (XA5).
 template <unsigned kShift>
 void XaState<kShift>::delete_node() {
   Node* node = node_;
@@ -231,7 +243,8 @@ void XaState<kShift>::delete_node() {
     }
     set_node(parent, node->offset);
     parent->set_slot(offset_, XEntry::null());
-    FS_BUG_ON(parent->count == 0, "XA4", "a node of shift %u with a child counts no entries", parent->shift);
+    FS_BUG_ON(parent->count == 0, "XA4", "a node of shift %u with a child counts no entries",
+              parent->shift);
     --parent->count;
     xa_.release_node(node);
     node = parent;
@@ -270,11 +283,14 @@ unsigned XaState<kShift>::marks_at(const Node* node, unsigned offset) const {
   return marks;
 }
 
-// Fills `slots` slots of `node` from `first` on, all of which are counted already, with entries of the cursor's order.
+// Fills `slots` slots of `node` from `first` on, all of which are counted already, with entries of
+// the cursor's order.
 template <unsigned kShift>
-void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEntry entry, unsigned marks) {
+void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEntry entry,
+                                 unsigned marks) {
   const unsigned step = node->shift > shift_ ? 1 : sibs_ + 1u;
-  // From high to low: while a lockless reader may look, siblings never name a slot that was not written yet.
+  // From high to low: while a lockless reader may look, siblings never name a slot that was not
+  // written yet.
   for (unsigned at = first + slots; at > first;) {
     at -= step;
     if (node->shift > shift_) {
@@ -288,10 +304,14 @@ void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEn
       node->set_slot(at, child->as_entry());
     } else {
       node->set_slot(at, entry);
-      for (unsigned sibling = at + 1; sibling < at + step; ++sibling) { node->set_slot(sibling, XEntry::sibling(at)); }
+      for (unsigned sibling = at + 1; sibling < at + step; ++sibling) {
+        node->set_slot(sibling, XEntry::sibling(at));
+      }
     }
     for (XaMark mark : kXaMarks) {
-      if ((marks >> static_cast<unsigned>(mark) & 1) != 0) { node->set_marks(mark, node->marks(mark) | uint64_t{1} << at); }
+      if ((marks >> static_cast<unsigned>(mark) & 1) != 0) {
+        node->set_marks(mark, node->marks(mark) | uint64_t{1} << at);
+      }
     }
   }
 }
@@ -300,12 +320,14 @@ template <unsigned kShift>
 void XaState<kShift>::split(XEntry entry, unsigned from_order, Site site) {
   point_write(site);
   FS_BUG_ON(!entry, "XA9", "split into nothing at index %" PRIu64, index_);
-  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7", "internal entry stored at index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7",
+            "internal entry stored at index %" PRIu64, index_);
   XaState whole(xa_, index_, from_order);
   const XEntry old = whole.load_inner();
   const unsigned found_order = whole.order_of(old);
   FS_BUG_ON(!old || old.is_node() || found_order != from_order || from_order < order(), "XA9",
-            "split of order %u to %u at index %" PRIu64 " where order %u is", from_order, order(), index_, found_order);
+            "split of order %u to %u at index %" PRIu64 " where order %u is", from_order, order(),
+            index_, found_order);
   reset();
   if (whole.place_ != Place::kNode) {  // the head: order 0 to order 0
     xa_.set_head(entry);
@@ -317,7 +339,8 @@ void XaState<kShift>::split(XEntry entry, unsigned from_order, Site site) {
   const int values_after = entry.is_value() && node->shift == shift_ ? static_cast<int>(slots) : 0;
   fill_split(node, whole.offset_, slots, entry, marks_at(node, whole.offset_));
   node->nr_values = static_cast<uint8_t>(node->nr_values - values_before + values_after);
-  if (node->parent() == nullptr && node->shift > shift_) {  // its only slot may be a child now (XA5)
+  if (node->parent() == nullptr &&
+      node->shift > shift_) {  // its only slot may be a child now (XA5)
     set_node(node, 0);
     shrink();
     reset();

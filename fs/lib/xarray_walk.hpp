@@ -1,6 +1,8 @@
-// fs/lib/xarray_walk.hpp - bodies of XaState that read: load, find, find_conflict, pause. Included by xarray.cc only.
+// fs/lib/xarray_walk.hpp - bodies of XaState that read: load, find, find_conflict, pause. Included
+// by xarray.cc only.
 //
-// Kernel: lib/xarray.c (xas_start, xas_descend, xas_load, xas_find, xas_find_marked, xas_find_conflict, xas_pause).
+// Kernel: lib/xarray.c (xas_start, xas_descend, xas_load, xas_find, xas_find_marked,
+//   xas_find_conflict, xas_pause).
 #pragma once
 
 #include <bit>
@@ -11,11 +13,13 @@
 
 namespace daxfs::lib {
 
-// ---- Points. The object is coarse on purpose: an operation on one index restructures its neighbours' nodes.
+// ---- Points. The object is coarse on purpose: an operation on one index restructures its
+// neighbours' nodes.
 
 template <unsigned kShift>
 void XaState<kShift>::point_read(Site site) const {
-  rt::point(rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
+  rt::point(rt::PointKind::kTreeRead,
+            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
   if (!xa_.lockless()) { xa_.lock_.assert_held(site); }
 }
 
@@ -23,13 +27,15 @@ void XaState<kShift>::point_read(Site site) const {
 template <unsigned kShift>
 void XaState<kShift>::point_step() const {
   if (xa_.lockless() && !xa_.lock_.held()) {
-    rt::point(rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
+    rt::point(rt::PointKind::kTreeRead,
+              rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
   }
 }
 
 template <unsigned kShift>
 void XaState<kShift>::point_write(Site site) const {
-  rt::point(rt::PointKind::kTreeWrite, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
+  rt::point(rt::PointKind::kTreeWrite,
+            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
   xa_.lock_.assert_held(site);
 }
 
@@ -52,7 +58,8 @@ unsigned XaState<kShift>::order() const {
 template <unsigned kShift>
 uint64_t XaState<kShift>::first_index() const {
   if (place_ != Place::kNode) { return place_ == Place::kRoot ? 0 : index_; }
-  const uint64_t node_mask = (uint64_t{kFanout} << node_->shift) - 1;  // wraps to all ones at the very top
+  const uint64_t node_mask =
+      (uint64_t{kFanout} << node_->shift) - 1;  // wraps to all ones at the very top
   return (index_ & ~node_mask) + (uint64_t{offset_} << node_->shift);
 }
 
@@ -106,7 +113,8 @@ XEntry XaState<kShift>::descend(Node* node) {
     offset = entry.sibling_offset();
     point_step();
     entry = node->slot(offset);
-    // A lockless walk saw the sibling before, and the canonical slot after a split or a store of smaller entries.
+    // A lockless walk saw the sibling before, and the canonical slot after a split or a store of
+    // smaller entries.
     if (entry.is_node() || entry.is_sibling()) { entry = XEntry::retry_entry(); }
   }
   set_node(node, offset);
@@ -189,15 +197,16 @@ XEntry XaState<kShift>::find(uint64_t last, Site site) {
     move_index(++offset_);
   }
   if (place_ != Place::kNode) { return set_bounds(); }
-  // Beyond `last`. A later call with a larger one goes on behind the entry that was returned, all of it.
+  // Beyond `last`. A later call with a larger one goes on behind the entry that was returned, all
+  // of it.
   while (offset_ < kFanout && node_->slot(offset_).is_sibling()) { move_index(++offset_); }
   if (index_ == 0) { return set_bounds(); }
   reset();
   return XEntry::null();
 }
 
-// Where find_marked starts when the cursor stands nowhere. If the array is one entry or the index lies behind it, the search is
-// over: returns true, and `*found` is the answer.
+// Where find_marked starts when the cursor stands nowhere. If the array is one entry or the index
+// lies behind it, the search is over: returns true, and `*found` is the answer.
 template <unsigned kShift>
 bool XaState<kShift>::begin_marked(XaMark mark, XEntry* found) {
   const XEntry head = xa_.head();
@@ -223,7 +232,8 @@ template <unsigned kShift>
 XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
   point_read(site);
   if (place_ == Place::kBounds || index_ > last) { return XEntry::null(); }
-  bool advance = true;  // past the current entry; false: the slot at the cursor is a candidate itself
+  bool advance =
+      true;  // past the current entry; false: the slot at the cursor is a candidate itself
   if (place_ == Place::kRoot) {
     index_ = 1;
     return set_bounds();
@@ -255,7 +265,9 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
       advance = false;
       move_index(next);
       offset_ = next;
-      if (index_ - 1 >= last) { break; }  // index 0 is a wrap at the very top: minus one is the largest index
+      if (index_ - 1 >= last) {
+        break;
+      }  // index 0 is a wrap at the very top: minus one is the largest index
       if (next == kFanout) { continue; }
     }
     point_step();
@@ -272,7 +284,8 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
     set_node(child, child->offset_of(index_));
     advance = false;
   }
-  if (place_ == Place::kNode) {  // beyond `last`: a later call with a larger `last` goes on from the index
+  if (place_ ==
+      Place::kNode) {  // beyond `last`: a later call with a larger `last` goes on from the index
     if (index_ == 0) { return set_bounds(); }
     reset();
     return XEntry::null();

@@ -1,7 +1,8 @@
 // fs/pmem/bit_set.h - a fixed-size set of small integers that several tasks may change at once.
 //
-// Bookkeeping of the device (changed blocks, poison, pages to sync), not state of the simulated filesystem: it is no
-// scheduling point, so it uses the compiler's relaxed atomics rather than rt::Atomic.
+// Bookkeeping of the device (changed blocks, poison, pages to sync), not state of the simulated
+// filesystem: it is no scheduling point, so it uses the compiler's relaxed atomics rather than
+// rt::Atomic.
 //
 // Locking: none; set and clear of single bits are atomic, clear_all and take_word order nothing.
 // Tested by: fs/pmem/device_test.cc.
@@ -22,7 +23,8 @@ class BitSet {
 
   std::span<const uint64_t> words() const { return words_; }
 
-  // True if some bit was set since the last clear_all. Cheap; may stay true after single bits were cleared.
+  // True if some bit was set since the last clear_all. Cheap; may stay true after single bits were
+  // cleared.
   bool any() const { return __atomic_load_n(&any_, __ATOMIC_RELAXED); }
 
   void set_range(uint64_t begin, uint64_t end) {
@@ -62,7 +64,8 @@ class BitSet {
   }
 
  private:
-  // Calls visit(word index, mask) for the words of [begin, end) until one says false; returns whether none did.
+  // Calls visit(word index, mask) for the words of [begin, end) until one says false; returns
+  // whether none did.
   template <typename Visit>
   static bool for_words(uint64_t begin, uint64_t end, Visit visit) {
     while (begin < end) {

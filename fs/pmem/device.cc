@@ -30,7 +30,8 @@ Errc fail(std::string* message, const std::string& path, const std::string& what
 }
 
 Errc fail_errno(std::string* message, const std::string& path, int error) {
-  // Every errno that open(2) and friends give has the same number in Errc; anything exotic is an I/O error to us.
+  // Every errno that open(2) and friends give has the same number in Errc; anything exotic is an
+  // I/O error to us.
   const auto errc = static_cast<Errc>(error);
   const bool known = std::strcmp(errc_name(errc), "E?") != 0;
   return fail(message, path, std::strerror(error), known ? errc : Errc::kIo);
@@ -46,7 +47,11 @@ std::string size_complaint(uint64_t size) {
 }  // namespace
 
 Device::Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size, bool read_only)
-    : base_(base), size_(size), read_only_(read_only), changed_(size / kBlockSize), poison_(size / kSectorSize),
+    : base_(base),
+      size_(size),
+      read_only_(read_only),
+      changed_(size / kBlockSize),
+      poison_(size / kSectorSize),
       mapping_(std::move(mapping)) {}
 
 Device::~Device() = default;
@@ -59,28 +64,40 @@ Result<std::unique_ptr<Device>> Device::open(const std::string& path, const Open
 
   struct stat attributes = {};
   if (::fstat(fd, &attributes) != 0) { return fail_errno(options.message, path, errno); }
-  if (S_ISDIR(attributes.st_mode)) { return fail(options.message, path, "is a directory", Errc::kIsDir); }
+  if (S_ISDIR(attributes.st_mode)) {
+    return fail(options.message, path, "is a directory", Errc::kIsDir);
+  }
   uint64_t size = static_cast<uint64_t>(attributes.st_size);
   if (!S_ISREG(attributes.st_mode)) {
     // A device DAX node has no st_size; libpmem2 knows, and refuses every other kind of file.
     pmem2_source* source = nullptr;
     size_t found = 0;
-    const bool usable = pmem2_source_from_fd(&source, fd) == 0 && pmem2_source_size(source, &found) == 0;
+    const bool usable =
+        pmem2_source_from_fd(&source, fd) == 0 && pmem2_source_size(source, &found) == 0;
     pmem2_source_delete(&source);
-    if (!usable) { return fail(options.message, path, "is neither a regular file nor device DAX", Errc::kInval); }
+    if (!usable) {
+      return fail(options.message, path, "is neither a regular file nor device DAX", Errc::kInval);
+    }
     size = found;
   }
-  if (!usable_size(size)) { return fail(options.message, path, size_complaint(size), Errc::kInval); }
+  if (!usable_size(size)) {
+    return fail(options.message, path, size_complaint(size), Errc::kInval);
+  }
 
   std::string why;
-  auto mapping = Mapping::map({.fd = fd, .size = size, .read_only = options.read_only,
-                               .private_copy = options.private_copy}, &why);
+  auto mapping = Mapping::map({.fd = fd,
+                               .size = size,
+                               .read_only = options.read_only,
+                               .private_copy = options.private_copy},
+                              &why);
   if (!mapping.ok()) { return fail(options.message, path, why, mapping.error()); }
   std::byte* base = mapping.value()->base();
-  return std::unique_ptr<Device>(new Device(std::move(mapping).value(), base, size, options.read_only));
+  return std::unique_ptr<Device>(
+      new Device(std::move(mapping).value(), base, size, options.read_only));
 }
 
-Result<std::unique_ptr<Device>> Device::create(const std::string& path, uint64_t size, std::string* message) {
+Result<std::unique_ptr<Device>> Device::create(const std::string& path, uint64_t size,
+                                               std::string* message) {
   if (!usable_size(size)) { return fail(message, path, size_complaint(size), Errc::kInval); }
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) { return fail_errno(message, path, errno); }
@@ -106,8 +123,8 @@ Result<std::unique_ptr<Device>> Device::anonymous(uint64_t size) {
 
 void Device::require_inside(uint64_t offset, uint64_t size, const char* what) const {
   FS_BUG_ON(!contains(offset, size), "PM1",
-            "%s of %" PRIu64 " bytes at offset %" PRIu64 " leaves the device of %" PRIu64 " bytes", what, size,
-            offset, size_);
+            "%s of %" PRIu64 " bytes at offset %" PRIu64 " leaves the device of %" PRIu64 " bytes",
+            what, size, offset, size_);
 }
 
 Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const {
@@ -127,7 +144,8 @@ Status Device::store_nt(uint64_t offset, std::span<const std::byte> bytes, Site 
   return store_kind(offset, bytes, StoreKind::kNonTemporal, site);
 }
 
-Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) {
+Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind,
+                          Site site) {
   require_inside(offset, bytes.size(), "store");
   if (read_only_) { return Errc::kRoFs; }
   if (bytes.empty()) { return ok_status(); }
@@ -161,13 +179,16 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
   mark_changed(offset, size);
   mapping_->zero_nt(base_ + offset, size);
-  if (recorder_ != nullptr) { recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site); }
+  if (recorder_ != nullptr) {
+    recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site);
+  }
   return ok_status();
 }
 
 Status Device::store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes, Site site) {
   FS_BUG_ON(offset % kSectorSize != 0 || bytes.size() % kSectorSize != 0, "PM3",
-            "clearing store of %zu bytes at offset %" PRIu64 " covers part of a sector", bytes.size(), offset);
+            "clearing store of %zu bytes at offset %" PRIu64 " covers part of a sector",
+            bytes.size(), offset);
   FS_RETURN_IF_ERROR(store_kind(offset, bytes, StoreKind::kNonTemporal, site));
   if (poison_.any()) { clear_poison(offset, bytes.size()); }
   return ok_status();
@@ -206,12 +227,14 @@ void Device::clear_poison(uint64_t offset, uint64_t size) {
 }
 
 void Device::restore(std::span<const std::byte> pristine) {
-  FS_BUG_ON(pristine.size() != size_, "PM2", "template of %zu bytes for a device of %" PRIu64, pristine.size(), size_);
+  FS_BUG_ON(pristine.size() != size_, "PM2", "template of %zu bytes for a device of %" PRIu64,
+            pristine.size(), size_);
   if (changed_.any()) {
     const std::span<const uint64_t> words = changed_.words();
     for (size_t word = 0; word < words.size(); ++word) {
       for (uint64_t bits = changed_.take_word(word); bits != 0; bits &= bits - 1) {
-        const uint64_t offset = (word * 64 + static_cast<unsigned>(std::countr_zero(bits))) * kBlockSize;
+        const uint64_t offset =
+            (word * 64 + static_cast<unsigned>(std::countr_zero(bits))) * kBlockSize;
         raw_copy(base_ + offset, pristine.data() + offset, kBlockSize);
       }
     }
@@ -221,7 +244,8 @@ void Device::restore(std::span<const std::byte> pristine) {
 }
 
 void Device::load_image(std::span<const std::byte> image) {
-  FS_BUG_ON(image.size() > size_, "PM1", "image of %zu bytes for a device of %" PRIu64, image.size(), size_);
+  FS_BUG_ON(image.size() > size_, "PM1", "image of %zu bytes for a device of %" PRIu64,
+            image.size(), size_);
   FS_BUG_ON(read_only_, "PM1", "image loaded into a read-only device");
   raw_copy(base_, image.data(), image.size());
   raw_zero(base_ + image.size(), size_ - image.size());

@@ -1,20 +1,27 @@
-// fs/pmem/device.h - persistent memory: every load, store, flush and fence of the library's medium goes through here.
+// fs/pmem/device.h - persistent memory: every load, store, flush and fence of the library's medium
+// goes through here.
 //
-// A device is a libpmem2 mapping of a file or of anonymous memory. A *cached* store may reach the medium at any time and
-// is certain to be there after flush + fence; a *non-temporal* store needs the fence only. Between the two, a crash may
-// keep or lose it (the recorder sees all three kinds in order, so that crash states can be built from them).
+// A device is a libpmem2 mapping of a file or of anonymous memory. A *cached* store may reach the
+// medium at any time and is certain to be there after flush + fence; a *non-temporal* store needs
+// the fence only. Between the two, a crash may keep or lose it (the recorder sees all three kinds
+// in order, so that crash states can be built from them).
 //
-// The device knows which 4 KiB blocks changed since a template was loaded, so that the next run restores only those, and
-// which 512-byte sectors carry a media error (poison): reading one fails with kIo until it is cleared.
+// The device knows which 4 KiB blocks changed since a template was loaded, so that the next run
+// restores only those, and which 512-byte sectors carry a media error (poison): reading one fails
+// with kIo until it is cleared.
 //
 // Kernel: drivers/nvdimm/pmem.c (pmem_do_write, poison), arch_wb_cache_pmem, memcpy_flushcache.
-// Locking: none. Bytes, bitmaps and poison may be used by many tasks at once; what races on bytes is the caller's
-//   (simulated user stores race legitimately). restore, load_image, reset_tracking and set_recorder need a quiet device.
+// Locking: none. Bytes, bitmaps and poison may be used by many tasks at once; what races on bytes
+//   is the caller's (simulated user stores race legitimately). restore, load_image, reset_tracking
+//   and set_recorder need a quiet device.
 // Invariants:
-//   PM1  every store, flush and zeroing lies inside the device: a block number from media is checked before it comes here.
-//   PM2  nothing is stored to a block that `changed_blocks` does not name afterwards; so restore leaves exact bytes.
+//   PM1  every store, flush and zeroing lies inside the device: a block number from media is
+//        checked before it comes here.
+//   PM2  nothing is stored to a block that `changed_blocks` does not name afterwards; so restore
+//        leaves exact bytes.
 //   PM3  store_clearing_poison takes whole sectors, as clearing a media error does.
-// Not covered: torn stores larger than a cache line while other tasks look (a store is one step of the schedule).
+// Not covered: torn stores larger than a cache line while other tasks look (a store is one step of
+//   the schedule).
 // Tested by: fs/pmem/device_test.cc.
 #pragma once
 
@@ -37,12 +44,15 @@ enum class StoreKind : uint8_t {
   kNonTemporal,  // durable after fence
 };
 
-// Sees every store, flush and fence of a device in order, after the bytes are in place. For crash states.
+// Sees every store, flush and fence of a device in order, after the bytes are in place. For crash
+// states.
 class Recorder {
  public:
   virtual ~Recorder() = default;
-  // `bytes` are the new contents of [offset, offset + bytes.size()) and live in the device: copy what you keep.
-  virtual void on_store(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) = 0;
+  // `bytes` are the new contents of [offset, offset + bytes.size()) and live in the device: copy
+  // what you keep.
+  virtual void on_store(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind,
+                        Site site) = 0;
   virtual void on_flush(uint64_t offset, uint64_t size, Site site) = 0;
   virtual void on_fence(Site site) = 0;
 };
@@ -51,14 +61,16 @@ class Device {
  public:
   struct OpenOptions {
     bool read_only = false;
-    bool private_copy = false;             // stores stay in memory and never reach the file
-    std::string* message = nullptr;        // on failure: one sentence for a person, naming the file
+    bool private_copy = false;       // stores stay in memory and never reach the file
+    std::string* message = nullptr;  // on failure: one sentence for a person, naming the file
   };
 
   // Maps an existing regular file (or device DAX) whose size is a positive multiple of 4096 bytes.
-  // Errors: kNoEnt, kAccess, kIsDir, ... from open(2); kInval for a size we cannot use; kIo if it cannot be mapped.
+  // Errors: kNoEnt, kAccess, kIsDir, ... from open(2); kInval for a size we cannot use; kIo if it
+  // cannot be mapped.
   static Result<std::unique_ptr<Device>> open(const std::string& path, const OpenOptions& options);
-  // Creates a file of zeros with its blocks allocated, and maps it. Errors: kExist, kInval for the size, kNoSpc, ...
+  // Creates a file of zeros with its blocks allocated, and maps it. Errors: kExist, kInval for the
+  // size, kNoSpc, ...
   static Result<std::unique_ptr<Device>> create(const std::string& path, uint64_t size,
                                                 std::string* message = nullptr);
   // Zeroed memory that dies with the device. Errors: kInval for the size, kNoMem.
@@ -68,17 +80,17 @@ class Device {
   Device& operator=(const Device&) = delete;
   ~Device();
 
-  uint64_t size() const { return size_; }                       // bytes
+  uint64_t size() const { return size_; }  // bytes
   uint64_t block_count() const { return size_ / kBlockSize; }
-  FsBlock blocks() const { return FsBlock(block_count()); }     // one past the last block
+  FsBlock blocks() const { return FsBlock(block_count()); }  // one past the last block
   bool read_only() const { return read_only_; }
 
   // For checkers, and for reads that cannot meet poison. Not a scheduling point.
   const std::byte* data() const { return base_; }
   std::span<const std::byte> bytes() const { return {base_, size_}; }
 
-  // Copies [offset, offset + out.size()) out. Errors: kInval if that leaves the device, kIo if a byte of it is
-  // poisoned (then `out` is untouched). One scheduling point.
+  // Copies [offset, offset + out.size()) out. Errors: kInval if that leaves the device, kIo if a
+  // byte of it is poisoned (then `out` is untouched). One scheduling point.
   Status read(uint64_t offset, std::span<std::byte> out, Site site = Site::current()) const;
   template <typename T>
   Result<T> read_value(uint64_t offset, Site site = Site::current()) const {
@@ -88,32 +100,37 @@ class Device {
     return value;
   }
 
-  // Stores. REQUIRES: the range lies inside the device (PM1). Errors: kRoFs. Poison in the range stays: the bytes arrive
-  // but cannot be read. Each call is one scheduling point; of size 0, nothing at all.
+  // Stores. REQUIRES: the range lies inside the device (PM1). Errors: kRoFs. Poison in the range
+  // stays: the bytes arrive but cannot be read. Each call is one scheduling point; of size 0,
+  // nothing at all.
   Status store(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   Status store_nt(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
-  // A cached store that is part of its caller's scheduling point: a user store, whose page-table check and bytes are one
-  // step for the rest of the machine.
-  Status store_unscheduled(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
+  // A cached store that is part of its caller's scheduling point: a user store, whose page-table
+  // check and bytes are one step for the rest of the machine.
+  Status store_unscheduled(uint64_t offset, std::span<const std::byte> bytes,
+                           Site site = Site::current());
   // Zeroes with non-temporal stores.
   Status zero(uint64_t offset, uint64_t size, Site site = Site::current());
-  // A non-temporal store of whole sectors that clears their poison. REQUIRES: multiples of kSectorSize (PM3).
-  Status store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
+  // A non-temporal store of whole sectors that clears their poison. REQUIRES: multiples of
+  // kSectorSize (PM3).
+  Status store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes,
+                               Site site = Site::current());
   template <typename T>
   Status store_value(uint64_t offset, const T& value, Site site = Site::current()) {
     static_assert(std::is_trivially_copyable_v<T>);
     return store(offset, std::as_bytes(std::span<const T, 1>(&value, 1)), site);
   }
 
-  // Starts writing back the cache lines of the range. Durable only after a fence. One scheduling point.
+  // Starts writing back the cache lines of the range. Durable only after a fence. One scheduling
+  // point.
   void flush(uint64_t offset, uint64_t size, Site site = Site::current());
   // PERSISTS: everything flushed or stored non-temporally before. One scheduling point.
   void fence(Site site = Site::current());
   // PERSISTS: flush + fence, two scheduling points.
   void persist(uint64_t offset, uint64_t size, Site site = Site::current());
 
-  // Media errors in units of 512-byte sectors; a range that covers part of a sector sets (clears) all of it.
-  // Not scheduling points. REQUIRES: inside the device (PM1).
+  // Media errors in units of 512-byte sectors; a range that covers part of a sector sets (clears)
+  // all of it. Not scheduling points. REQUIRES: inside the device (PM1).
   void set_poison(uint64_t offset, uint64_t size);
   void clear_poison(uint64_t offset, uint64_t size);
   bool poisoned(uint64_t offset, uint64_t size) const {
@@ -124,10 +141,12 @@ class Device {
   // Bit b of word w is block 64 * w + b: changed since load_image, restore or reset_tracking.
   std::span<const uint64_t> changed_blocks() const { return changed_.words(); }
   void reset_tracking() { changed_.clear_all(); }
-  // Copies the changed blocks back from `pristine`, clears all poison, resets the tracking. Neither recorded nor a
-  // scheduling point. REQUIRES: pristine.size() == size(), and equal to what the device held when tracking began.
+  // Copies the changed blocks back from `pristine`, clears all poison, resets the tracking. Neither
+  // recorded nor a scheduling point. REQUIRES: pristine.size() == size(), and equal to what the
+  // device held when tracking began.
   void restore(std::span<const std::byte> pristine);
-  // Replaces all bytes (zeros behind the image if it is smaller), clears all poison, resets the tracking.
+  // Replaces all bytes (zeros behind the image if it is smaller), clears all poison, resets the
+  // tracking.
   // REQUIRES: image.size() <= size().
   void load_image(std::span<const std::byte> image);
 
@@ -140,7 +159,9 @@ class Device {
 
   Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size, bool read_only);
 
-  bool contains(uint64_t offset, uint64_t size) const { return size <= size_ && offset <= size_ - size; }
+  bool contains(uint64_t offset, uint64_t size) const {
+    return size <= size_ && offset <= size_ - size;
+  }
   void require_inside(uint64_t offset, uint64_t size, const char* what) const;
   Status store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);
   void place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);

@@ -103,7 +103,8 @@ TEST_F(DeviceFile, KeepsWhatWasPersistedAcrossReopen) {
   EXPECT_EQ(device.value()->read_value<uint32_t>(kMiB - 4).value(), 0xdeadbeefu);
 }
 
-// With cache-line granularity libpmem2's own flush, drain and non-temporal copies run, as on real pmem.
+// With cache-line granularity libpmem2's own flush, drain and non-temporal copies run, as on real
+// pmem.
 TEST_F(DeviceFile, KeepsWhatWasPersistedWithCacheLineGranularity) {
   const std::string file = path("image");
   const std::vector<std::byte> bytes = pattern(9999, 3);
@@ -162,7 +163,8 @@ TEST_F(DeviceFile, BadFilesAreRefusedWithASentenceThatNamesThem) {
 
   const std::string odd = file_of("odd", 4096 * 3 + 512);
   EXPECT_EQ(refuse(odd).errc, Errc::kInval);
-  EXPECT_EQ(refuse(odd).message, odd + ": has 12800 bytes, which is no multiple of the block size 4096");
+  EXPECT_EQ(refuse(odd).message,
+            odd + ": has 12800 bytes, which is no multiple of the block size 4096");
 
   const std::string fifo = path("null");
   ASSERT_EQ(::symlink("/dev/null", fifo.c_str()), 0);
@@ -200,7 +202,8 @@ TEST(Device, ReadOutsideIsAnErrorBecauseMediaMayAskForIt) {
 // PM1.
 TEST(DeviceDeathTest, StoreOutsideIsABug) {
   auto device = anonymous(8192);
-  EXPECT_DEATH(device->store_value<uint64_t>(8190, 1).ignore_error("dies"), "PM1|leaves the device");
+  EXPECT_DEATH(device->store_value<uint64_t>(8190, 1).ignore_error("dies"),
+               "PM1|leaves the device");
   EXPECT_DEATH(device->zero(4096, ~uint64_t{0}).ignore_error("dies"), "PM1|leaves the device");
   EXPECT_DEATH(device->flush(8192, 1), "PM1|leaves the device");
   EXPECT_DEATH(device->set_poison(9000, 1), "PM1|leaves the device");
@@ -215,7 +218,8 @@ TEST(DeviceDeathTest, RestoreFromATemplateOfAnotherSizeIsABug) {
 // PM3.
 TEST(DeviceDeathTest, ClearingPartOfASectorIsABug) {
   auto device = anonymous(8192);
-  EXPECT_DEATH(device->store_clearing_poison(256, pattern(512, 1)).ignore_error("dies"), "PM3|part of a sector");
+  EXPECT_DEATH(device->store_clearing_poison(256, pattern(512, 1)).ignore_error("dies"),
+               "PM3|part of a sector");
 }
 
 TEST(Device, PoisonFailsEveryReadThatTouchesItsSectors) {
@@ -258,8 +262,11 @@ TEST(Device, OnlyAClearingStoreHealsASector) {
 
 TEST(Device, ChangedBlocksNamesExactlyWhatWasStored) {
   auto device = anonymous(kMiB);
-  auto bit = [&](uint64_t block) { return (device->changed_blocks()[block / 64] >> (block % 64) & 1) != 0; };
-  ASSERT_TRUE(device->store_value<uint64_t>(4096 * 63 + 4092, 1).ok());  // straddles blocks 63 and 64
+  auto bit = [&](uint64_t block) {
+    return (device->changed_blocks()[block / 64] >> (block % 64) & 1) != 0;
+  };
+  ASSERT_TRUE(
+      device->store_value<uint64_t>(4096 * 63 + 4092, 1).ok());  // straddles blocks 63 and 64
   ASSERT_TRUE(device->zero(4096 * 200, 4096).ok());
   device->flush(0, 4096);
   device->fence();
@@ -290,7 +297,10 @@ TEST(Device, RestoreAfterAnyStoresEqualsTheTemplate) {
         case 1: ASSERT_TRUE(device->store_nt(offset, bytes).ok()); break;
         case 2: ASSERT_TRUE(device->zero(offset, length).ok()); break;
         case 3:
-          ASSERT_TRUE(device->store_clearing_poison(offset / 512 * 512, std::span(source).first(length / 512 * 512)).ok());
+          ASSERT_TRUE(device
+                          ->store_clearing_poison(offset / 512 * 512,
+                                                  std::span(source).first(length / 512 * 512))
+                          .ok());
           break;
         default: device->set_poison(offset, length); continue;
       }
@@ -327,7 +337,8 @@ TEST(Device, AgreesWithAPlainArray) {
       default: {
         std::vector<std::byte> out(length);
         ASSERT_TRUE(device->read(offset, out).ok());
-        ASSERT_TRUE(std::equal(out.begin(), out.end(), model.begin() + static_cast<ptrdiff_t>(offset)));
+        ASSERT_TRUE(
+            std::equal(out.begin(), out.end(), model.begin() + static_cast<ptrdiff_t>(offset)));
       }
     }
   }
@@ -390,7 +401,9 @@ TEST(BitSet, RangesAgreeWithAPlainArray) {
     ASSERT_EQ(set.any_in(begin, end), expected) << begin << ".." << end;
     add ? set.set_range(begin, end) : set.clear_range(begin, end);
     for (uint64_t i = begin; i < end; ++i) { model[i] = add; }
-    for (uint64_t i = 0; i < 200; ++i) { ASSERT_EQ((set.words()[i / 64] >> (i % 64) & 1) != 0, model[i]); }
+    for (uint64_t i = 0; i < 200; ++i) {
+      ASSERT_EQ((set.words()[i / 64] >> (i % 64) & 1) != 0, model[i]);
+    }
   }
 }
 

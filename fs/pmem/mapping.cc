@@ -18,7 +18,8 @@ Errc failed(std::string* message) {
 
 }  // namespace
 
-Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from, std::string* message) {
+Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from,
+                                                              std::string* message) {
   pmem2_source* source = nullptr;
   pmem2_config* config = nullptr;
   ScopeGuard cleanup([&] {
@@ -29,7 +30,8 @@ Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from
   const int sourced = from.fd >= 0 ? pmem2_source_from_fd(&source, from.fd)
                                    : pmem2_source_from_anon(&source, from.size);
   if (sourced != 0 || pmem2_config_new(&config) != 0) { return failed(message); }
-  // PAGE is what any filesystem can give; libpmem2 still reports finer granularity where the medium has it.
+  // PAGE is what any filesystem can give; libpmem2 still reports finer granularity where the medium
+  // has it.
   if (pmem2_config_set_required_store_granularity(config, PMEM2_GRANULARITY_PAGE) != 0) {
     return failed(message);
   }
@@ -43,7 +45,9 @@ Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from
   auto mapping = std::make_unique<Mapping>();
   if (pmem2_map_new(&mapping->map_, config, source) != 0) { return failed(message); }
   if (pmem2_map_get_size(mapping->map_) < from.size) {
-    if (message != nullptr) { *message = "the mapping is smaller than the file: it changed size while it was opened"; }
+    if (message != nullptr) {
+      *message = "the mapping is smaller than the file: it changed size while it was opened";
+    }
     return Errc::kIo;
   }
   mapping->durable_ = from.fd >= 0 && !from.read_only && !from.private_copy;
@@ -53,7 +57,9 @@ Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from
   mapping->drain_fn_ = pmem2_get_drain_fn(mapping->map_);
   mapping->memcpy_fn_ = pmem2_get_memcpy_fn(mapping->map_);
   mapping->memset_fn_ = pmem2_get_memset_fn(mapping->map_);
-  if (mapping->durable_ && mapping->by_pages_) { mapping->to_sync_ = BitSet(div_round_up(from.size, kPageSize)); }
+  if (mapping->durable_ && mapping->by_pages_) {
+    mapping->to_sync_ = BitSet(div_round_up(from.size, kPageSize));
+  }
   return mapping;
 }
 
@@ -108,7 +114,8 @@ void Device::Mapping::sync_later(const std::byte* at, size_t size) {
 
 void Device::Mapping::sync_pages() {
   if (!to_sync_.any()) { return; }
-  // Below the simulation: not an rt lock, because it is held across a host system call and is no scheduling point.
+  // Below the simulation: not an rt lock, because it is held across a host system call and is no
+  // scheduling point.
   while (__atomic_test_and_set(&syncing_, __ATOMIC_ACQUIRE)) { ::sched_yield(); }
   ScopeGuard done([this] { __atomic_clear(&syncing_, __ATOMIC_RELEASE); });
 
@@ -116,7 +123,9 @@ void Device::Mapping::sync_pages() {
   uint64_t run_begin = 0;
   uint64_t run_end = 0;  // pages [run_begin, run_end) wait; runs may go on across words
   auto sync_run = [&] {
-    if (run_begin < run_end) { persist_fn_(start + run_begin * kPageSize, (run_end - run_begin) * kPageSize); }
+    if (run_begin < run_end) {
+      persist_fn_(start + run_begin * kPageSize, (run_end - run_begin) * kPageSize);
+    }
   };
   for (size_t word = 0; word < to_sync_.words().size(); ++word) {
     for (uint64_t bits = to_sync_.take_word(word); bits != 0; bits &= bits - 1) {

@@ -1,10 +1,12 @@
 // fs/pmem/mapping.h - the libpmem2 side of a device: how bytes reach the medium behind a mapping.
 //
-// Granularity decides what a fence costs. With CACHE_LINE or BYTE granularity (real pmem) libpmem2's flush and drain are
-// used as they are. With PAGE granularity (any other filesystem) durability is msync, so flushed pages are collected
-// and the fence syncs them: the same meaning as on pmem, one msync a run of pages.
+// Granularity decides what a fence costs. With CACHE_LINE or BYTE granularity (real pmem)
+// libpmem2's flush and drain are used as they are. With PAGE granularity (any other filesystem)
+// durability is msync, so flushed pages are collected and the fence syncs them: the same meaning as
+// on pmem, one msync a run of pages.
 //
-// Locking: none to the caller; the set of pages to sync is atomic, and msync runs in one task at a time.  Tested by: fs/pmem/device_test.cc.
+// Locking: none to the caller; the set of pages to sync is atomic, and msync runs in one task at a
+//   time.  Tested by: fs/pmem/device_test.cc.
 #pragma once
 
 #include <libpmem2.h>

@@ -1,9 +1,10 @@
 // fs/pmem/raw_copy.h - copies and fills of medium bytes that ThreadSanitizer does not judge.
 //
-// Simulated users may load and store the same bytes of a mapping at the same time; that is a race of the simulated
-// program, not of the library. So the bytes of the medium move by these functions, which TSan cannot see into: neither an
-// instrumented loop nor memcpy (which TSan intercepts even when an uninstrumented function calls it). TSan goes on to
-// judge all of the library's own state. In every other flavour this is memcpy, so that ASan checks both ranges.
+// Simulated users may load and store the same bytes of a mapping at the same time; that is a race
+// of the simulated program, not of the library. So the bytes of the medium move by these functions,
+// which TSan cannot see into: neither an instrumented loop nor memcpy (which TSan intercepts even
+// when an uninstrumented function calls it). TSan goes on to judge all of the library's own state.
+// In every other flavour this is memcpy, so that ASan checks both ranges.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +39,9 @@ FS_NO_TSAN inline void raw_zero(std::byte* to, size_t size) {
 #endif
 }
 #else
-inline void raw_copy(std::byte* to, const std::byte* from, size_t size) { std::memmove(to, from, size); }
+inline void raw_copy(std::byte* to, const std::byte* from, size_t size) {
+  std::memmove(to, from, size);
+}
 inline void raw_zero(std::byte* to, size_t size) { std::memset(to, 0, size); }
 #endif
 
