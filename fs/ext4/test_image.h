@@ -40,7 +40,7 @@ class TempFile {
     const int fd = mkstemp(path_.data());
     if (fd >= 0) { close(fd); }
   }
-  ~TempFile() { unlink(path_.c_str()); }
+  ~TempFile() { ::unlink(path_.c_str()); }
   TempFile(const TempFile&) = delete;
   TempFile& operator=(const TempFile&) = delete;
   const std::string& path() const { return path_; }
@@ -71,7 +71,9 @@ inline const std::vector<std::byte>& make_image(uint64_t blocks, const std::stri
   FILE* in = std::fopen(file.path().c_str(), "rb");
   EXPECT_NE(in, nullptr);
   if (in != nullptr) {
-    EXPECT_EQ(std::fread(bytes.data(), 1, bytes.size(), in), bytes.size());
+    // mke2fs drops a last group that is too small for its metadata.
+    bytes.resize(std::fread(bytes.data(), 1, bytes.size(), in));
+    EXPECT_NE(bytes.size(), 0u);
     std::fclose(in);
   }
   return images.emplace(key, std::move(bytes)).first->second;
