@@ -53,8 +53,9 @@ class Entry {
   // Index of the first page an entry of this order has when it covers `index`.
   constexpr PgOff base(PgOff index) const { return PgOff(round_down(index.value(), pages())); }
 
-  constexpr Entry locked() const { return Entry(bits_ | kLocked); }
-  constexpr Entry unlocked() const { return Entry(bits_ & ~kLocked); }
+  // No entry has no lock: none() stays none().
+  constexpr Entry locked() const { return none_ ? *this : Entry(bits_ | kLocked); }
+  constexpr Entry unlocked() const { return none_ ? *this : Entry(bits_ & ~kLocked); }
 
   // Between the entry and what a tree stores. from_tree REQUIRES null or a value.
   constexpr lib::XEntry to_tree() const {

@@ -65,6 +65,14 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
   return ok_status();
 }
 
+// Until whoever has the entry locked is done with it.
+void wait_for_entry(mm::AddressSpace& mapping, lib::XaCursor& xas)
+    FS_REQUIRES(mapping.i_pages.lock()) {
+  const PgOff index(xas.index());
+  xas.reset();
+  put_unlocked_entry(mapping, index, get_unlocked_entry(mapping, xas).entry);
+}
+
 }  // namespace
 
 // Kernel: dax_writeback_mapping_range.
@@ -79,13 +87,20 @@ Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff las
     const EntryRank rank(mapping, first);
     rt::SpinGuard tree(mapping.i_pages.lock());
     lib::XaCursor xas(mapping.i_pages, first.value());
+    // Walks DIRTY, not TOWRITE as Linux does: another task that is writing an entry has cleared
+    // TOWRITE already, while its flush is still to come; not to wait for it would be to return
+    // before the data is durable.
     for (;;) {
-      const Entry entry = Entry::from_tree(xas.find_marked(last.value(), kMarkToWrite));
+      const Entry entry = Entry::from_tree(xas.find_marked(last.value(), kMarkDirty));
       if (entry.none()) {
         break;
       }
       const uint64_t next = xas.index() + entry.pages();
-      result = writeback_one(mapping, xas, entry, &flushed);
+      if (xas.get_mark(kMarkToWrite)) {
+        result = writeback_one(mapping, xas, entry, &flushed);
+      } else if (entry.is_locked()) {
+        wait_for_entry(mapping, xas);
+      }
       if (!result.ok()) {
         mapping.wb_error.record(result.error());
         break;
