@@ -52,7 +52,7 @@ TEST(Bitmap, SetsAndClearsRanges) {
 }
 
 TEST(BlockAllocator, ReturnsAContiguousRunAtTheGoalAndTakesItBack) {
-  MountedVolume fs(2048);
+  MountedVolume fs(2048, "-O ^has_journal");
   const uint64_t free_before = fs.volume->blocks_free();
   const BlockRun run = fs.allocate(100, FsBlock(1000)).value();
   EXPECT_EQ(run.first, FsBlock(1000));
@@ -64,7 +64,7 @@ TEST(BlockAllocator, ReturnsAContiguousRunAtTheGoalAndTakesItBack) {
 }
 
 TEST(BlockAllocator, PrefersAWholeRunElsewhereToAPartAtTheGoal) {
-  MountedVolume fs(2048);
+  MountedVolume fs(2048, "-O ^has_journal");
   const BlockRun wall = fs.allocate(10, FsBlock(1010)).value();
   ASSERT_EQ(wall.first, FsBlock(1010));
   const BlockRun run = fs.allocate(20, FsBlock(1000)).value();
@@ -75,7 +75,7 @@ TEST(BlockAllocator, PrefersAWholeRunElsewhereToAPartAtTheGoal) {
 }
 
 TEST(BlockAllocator, AlignsLargeRequestsToAPmdWhereItCan) {
-  MountedVolume fs(4096);
+  MountedVolume fs(4096, "-O ^has_journal");
   const BlockRun first = fs.allocate(512, FsBlock(700), kAllocAlignPmd).value();
   EXPECT_EQ(first.first.value() % 512, 0u);
   EXPECT_EQ(first.count, 512u);

@@ -39,7 +39,8 @@ TEST(InodeAllocator, SpreadsTopLevelDirectoriesAndKeepsFilesWithTheirParent) {
     dirs.push_back(fs.create(true).value());
     groups.insert(fs.volume->geometry().group_of(dirs.back()));
   }
-  EXPECT_EQ(groups.size(), 4u);
+  // Groups with a copy of the superblock have less than average room.
+  EXPECT_EQ(groups, (std::set<uint32_t>{2, 4, 6}));
   const Ino file = fs.create(false, dirs[2]).value();
   EXPECT_EQ(fs.volume->geometry().group_of(file), fs.volume->geometry().group_of(dirs[2]));
   EXPECT_TRUE(fs.remove(file).ok());

@@ -31,7 +31,7 @@ void delete_file(MountedVolume& fs, Ino ino) {
   EXPECT_TRUE(fs.in_handle([&](jbd2::Handle& handle) {
                   return update_inode(*fs.volume, handle, ino, [](RawInode& raw) {
                     raw.i_links_count = 0;
-                    raw.i_dtime = 1;
+                    raw.i_dtime = 1767225600;
                   });
                 }).ok());
   EXPECT_TRUE(fs.remove(ino).ok());

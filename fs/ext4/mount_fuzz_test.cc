@@ -56,7 +56,8 @@ void exercise(Volume& volume, Random& random) {
   jbd2::Handle& handle = *started;
   std::vector<BlockRun> runs;
   for (int i = 0; i < 8; ++i) {
-    const AllocationRequest request{FsBlock(random()), 1 + random() % 600, random() % 16};
+    const AllocationRequest request{FsBlock(random()), static_cast<uint32_t>(1 + random() % 600),
+                                    static_cast<unsigned>(random() % 16)};
     Result<BlockRun> run = allocate_blocks(volume, handle, request);
     if (run.ok()) { runs.push_back(*run); }
     Result<Ino> ino = allocate_inode(volume, handle, Ino(kRootIno), random() % 2 == 0);

@@ -48,8 +48,8 @@ INSTANTIATE_TEST_SUITE_P(
     OfMke2fs, Features,
     ::testing::Values("", "-O ^has_journal", "-O ^metadata_csum", "-O ^metadata_csum,^64bit",
                       "-O ^metadata_csum,uninit_bg,^flex_bg", "-O metadata_csum_seed", "-I 128", "-O ^resize_inode",
-                      "-O ^flex_bg -g 512", "-O ^64bit", "-O ^extra_isize", "-O sparse_super2 -g 256",
-                      "-O ^sparse_super -g 512", "-O ^dir_index,^large_file,^huge_file,^dir_nlink"));
+                      "-O ^flex_bg -g 512", "-O ^64bit", "-O ^extra_isize", "-O sparse_super2 -g 512",
+                      "-O ^sparse_super,^resize_inode -g 512", "-O ^dir_index,^large_file,^huge_file,^dir_nlink"));
 
 TEST(Mount, AReadOnlyMountWritesNothing) {
   const auto& image = testing::make_image(3000);
