@@ -12,6 +12,7 @@ namespace daxfuzz::prog {
 namespace {
 
 constexpr int64_t kPage = daxfs::kPageSize;
+constexpr int64_t kSizeMax = int64_t{64} << 20;  // larger guesses are of no use
 
 // Flag combinations with their shares; the first column adds up to the total of its table.
 struct Choice {
@@ -159,10 +160,8 @@ int64_t OperandMaker::odd_size() { return random_.pick(std::span<const int64_t>(
 int64_t OperandMaker::offset(int64_t file_size) {
   if (random_.chance(1, 32)) { return odd_size(); }
   const int64_t pages = std::min<int64_t>(std::max<int64_t>(file_size / kPage, 1), 64);
-  int64_t value = 0;
-  if (random_.chance(1, 2)) {
-    value = random_.between(0, pages) * kPage;
-  }  // 0 in half of all cases
+  int64_t value = 0;  // the start of the file in half of all cases
+  if (random_.chance(1, 2)) { value = random_.between(0, pages) * kPage; }
   if (random_.chance(1, 16)) { value = file_size; }
   if (random_.chance(1, 24)) { value = static_cast<int64_t>(daxfs::kPmdSize); }
   if (random_.chance(1, 8)) { value += random_.between(-2, 2) * (random_.chance(1, 2) ? 1 : 256); }
@@ -219,17 +218,19 @@ Memory OperandMaker::buffer(const Op& op, bool source) {
   return memory;
 }
 
-// Size of the file that the operation works on, as far as known.
+// Size of the file or mapping that the operation works on, as far as known; mappings may claim any
+// length.
 int64_t OperandMaker::size_of_target(const Op& op) const {
   const OpInfo& info = op.info();
+  int64_t size = kPage;
   if (info.has(OperandKind::kFd) && op.fd != kBadFd) {
-    return world_.file_size(world_.fd(process_, op.fd).path);
+    size = world_.file_size(world_.fd(process_, op.fd).path);
+  } else if (info.has(OperandKind::kPath)) {
+    size = world_.file_size(op.path);
+  } else if (op.addr.kind == MemoryKind::kMapping) {
+    size = world_.mapping(process_, op.addr.slot).length;
   }
-  if (info.has(OperandKind::kPath)) { return world_.file_size(op.path); }
-  if (op.addr.kind == MemoryKind::kMapping) {
-    return world_.mapping(process_, op.addr.slot).length;
-  }
-  return kPage;
+  return std::clamp<int64_t>(size, 0, kSizeMax);
 }
 
 void OperandMaker::randomise(OperandKind kind, Op& op) {
