@@ -56,11 +56,11 @@ uint8_t kind_of(const Inode& inode) {
 // Whether i_block maps blocks at all. Devices and fast symlinks keep other things there.
 bool maps_blocks(const Context& c, const Inode& inode) {
   switch (inode.mode & kModeMask) {
-    case kModeChar: case kModeBlock: case kModeFifo: case kModeSocket: return false;
+    case kModeReg: case kModeDir: return true;
     case kModeLink:
       if (file_acl(c, inode) != 0) { return inode_size(inode) >= sizeof(inode.block); }
       return inode.blocks_lo != 0;
-    default: return true;
+    default: return false;
   }
 }
 
@@ -222,8 +222,11 @@ void check_used(Context& c, uint32_t ino, const Inode& inode, uint32_t seed) {
 void check_reserved(Context& c, uint32_t ino, const Inode& inode, uint32_t seed) {
   const At here{"inode", ino};
   const bool has_journal = c.sb->journal_inum == kJournalIno;
+  if ((inode.flags & kFlagCasefold) != 0 || (inode.flags & (kFlagInlineData | kFlagExtents)) == (kFlagInlineData | kFlagExtents)) {
+    complain(c, here, "reserved inode with flags %#x", inode.flags);
+  }
   if (ino == 1) {
-    if (inode.mode != 0 || inode.uid_lo != 0 || inode.gid_lo != 0 || inode.links_count != 0 || inode.file_acl_lo != 0 ||
+    if ((inode.flags & kFlagInlineData) != 0 || inode.mode != 0 || inode.uid_lo != 0 || inode.gid_lo != 0 || inode.links_count != 0 || inode.file_acl_lo != 0 ||
         !all_bytes(reinterpret_cast<const std::byte*>(inode.block), sizeof(inode.block), 0)) {
       complain(c, here, "the bad blocks inode is not empty");
     }

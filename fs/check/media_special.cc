@@ -90,15 +90,17 @@ void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally) {
 void check_journal(Context& c) {
   const SuperBlock& sb = *c.sb;
   const At here{"journal", 0};
+  const bool external =
+      sb.journal_dev != 0 || !all_bytes(reinterpret_cast<const std::byte*>(sb.journal_uuid), sizeof(sb.journal_uuid), 0);
   if ((sb.feature_compat & kCompatHasJournal) == 0) {
-    if (sb.journal_inum != 0 || sb.journal_dev != 0 ||
-        !all_bytes(reinterpret_cast<const std::byte*>(sb.journal_uuid), sizeof(sb.journal_uuid), 0)) {
+    if (sb.journal_inum != 0 || external) {
       complain(c, here, "a journal is named without the has_journal feature");
     }
     return;
   }
-  if (sb.journal_inum != kJournalIno || sb.journal_dev != 0) {
-    complain(c, here, "journal inode %u, device %#x: only inode 8 is supported", sb.journal_inum, sb.journal_dev);
+  if (sb.journal_inum != kJournalIno || external) {
+    complain(c, here, "journal in inode %u%s: only inode 8 is supported", sb.journal_inum,
+             external ? " or on another device" : "");
     return;
   }
   const Inode& inode = *c.inode(kJournalIno);

@@ -149,6 +149,7 @@ void check_constants(Context& c) {
     complain(c, kHere, "metadata_csum_seed without metadata_csum");
   }
   if (c.has_64bit && !c.extents) { complain(c, kHere, "64bit without extents"); }
+  if (sb.log_groups_per_flex > 31) { complain(c, kHere, "2^%u groups in a flexible group", sb.log_groups_per_flex); }
   if (sb.creator_os == 1) { complain(c, kHere, "made by Hurd, whose inodes we do not know"); }
 }
 
