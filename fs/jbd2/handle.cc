@@ -21,21 +21,29 @@ struct HandleState {
 Journal::Journal(BufferCache& buffers) : buffers_(buffers), object_(rt::new_object_id(rt::ObjectClass::kLock)) {}
 
 Journal::~Journal() {
-  for (HandleState* state : running_) {
-    FS_BUG_ON(!abandoned_ && state != nullptr, "JO2", "task %d still runs a handle at the end of the journal",
-              state->owner);
-    delete state;
-  }
+  RawGuard guard(lock_);
+  FS_BUG_ON(!abandoned_ && handles_running_ != 0, "JO2", "%u handles still run at the end of the journal",
+            handles_running_);
+#if defined(DAXFS_RT_FIBER)
+  for (HandleState* state : running_) { delete state; }
+#endif
 }
 
 HandleState*& Journal::current() {
+#if defined(DAXFS_RT_FIBER)
   const rt::TaskId task = rt::current_task();
   FS_BUG_ON(task < rt::kNoTask || task >= rt::kMaxTasks, "JO1", "task id %d is outside the table of handles", task);
   return running_[static_cast<size_t>(task + 1)];
+#else
+  static thread_local HandleState* running = nullptr;
+  FS_BUG_ON(running != nullptr && running->journal != this, "JO1", "a thread runs handles of two journals");
+  return running;
+#endif
 }
 
 HandleState* Journal::take_state() {
   RawGuard guard(lock_);
+  ++handles_running_;
   HandleState* state;
   if (spare_.empty()) {
     state = new HandleState;
@@ -50,6 +58,7 @@ HandleState* Journal::take_state() {
 
 void Journal::give_state(HandleState* state) {
   RawGuard guard(lock_);
+  --handles_running_;
   spare_.emplace_back(state);
 }
 

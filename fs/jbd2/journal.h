@@ -1,7 +1,8 @@
 // fs/jbd2/journal.h - where handles come from. For now the journal is off: a stopped handle's blocks go to the device.
 //
 // Kernel: fs/jbd2/transaction.c (jbd2_journal_start), fs/ext4/ext4_jbd2.c (the no-journal mode).
-// Locking: each task touches its own slot of the table of running handles only; the pool of handle states has a raw lock.
+// Locking: each task touches its own slot of the table of running handles only (native: a thread-local, because threads
+//   that the seam did not start have no task id of their own); the pool of handle states has a raw lock.
 //   A running handle holds rank kHandle.
 // Invariants:
 //   JO1  a task has at most one running handle; a nested start returns that one.
@@ -51,8 +52,11 @@ class Journal {
 
   BufferCache& buffers_;
   const rt::ObjectId object_;
+#if defined(DAXFS_RT_FIBER)
   std::array<HandleState*, rt::kMaxTasks + 1> running_{};  // by task id + 1
+#endif
   RawLock lock_;
+  uint32_t handles_running_ FS_GUARDED_BY(lock_) = 0;
   std::vector<std::unique_ptr<HandleState>> spare_ FS_GUARDED_BY(lock_);
   uint64_t handles_started_ FS_GUARDED_BY(lock_) = 0;
   bool aborted_ = false;
