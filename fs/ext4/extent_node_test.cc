@@ -220,6 +220,18 @@ TEST_P(ExtentDamage, IsSeenByTheChecksumWhereverItIs) {
 
 INSTANTIATE_TEST_SUITE_P(SmallAndRealNodes, ExtentDamage, ::testing::Values(0, 1));
 
+// The bitmap calls the full leaf free, so the split that wants to relieve it gets the leaf itself as its new node.
+TEST(ExtentDamageBytes, SplitRefusesANodeThatIsOnItsOwnPath) {
+  FakeHost host(4, 5, 600);
+  ExtentTree tree(host);
+  for (uint32_t i = 0; i < 5; ++i) { ASSERT_TRUE(tree.insert(run(10 * i, 1, 100 + 10 * i)).ok()); }
+  const FsBlock leaf = host.root().child(0).node;
+  for (uint64_t block = 0; block < 600; ++block) { host.set_owner(block, FakeHost::Owner::kData); }
+  host.set_owner(leaf.value(), FakeHost::Owner::kFree);
+  EXPECT_EQ(tree.insert(run(15, 1, 300)).error(), Errc::kCorrupted);
+  take_corruption_messages();
+}
+
 TEST(ExtentDamageBytes, RandomRootsAreRefusedOrUsable) {
   for (uint64_t seed = 1; seed <= 20000; ++seed) {
     Dice dice(seed);

@@ -8,7 +8,7 @@
 //   tree is whole, and every block that left or entered it is accounted in i_blocks.
 // All YIELD. The inode (i_block, i_blocks) is written through the handle before each call returns.
 // Not covered: bigalloc, the extent status cache (every lookup walks the tree), handle restarts for huge truncates.
-// Tested by: fs/ext4/map_blocks_test.cc, fs/ext4/extent_tree_test.cc.
+// Tested by: fs/ext4/extents_image_test.cc, fs/ext4/map_blocks_test.cc, fs/ext4/extent_tree_test.cc.
 #pragma once
 
 #include <cstdint>
