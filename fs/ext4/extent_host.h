@@ -1,8 +1,10 @@
-// fs/ext4/extent_host.h - what an extent tree needs from the world: its root bytes, node buffers, blocks to take and give.
+// fs/ext4/extent_host.h - what an extent tree needs from the world: root, nodes, blocks.
 //
-// The tree's code knows neither inode nor volume, so that tests can run it on a model of both. The real one is in
-// extents.cc. Kernel: none (there the tree calls the buffer cache, the journal and mballoc by name).
-// Locking: every call happens with the tree locked (i_data_sem); those that change something, exclusively.
+// The tree's code knows neither inode nor volume, so that tests can run it on a model of both. The
+// real one is in extents.cc. Kernel: none (there the tree calls the buffer cache, the journal and
+// mballoc by name).
+// Locking: every call happens with the tree locked (i_data_sem); those that change something,
+//   exclusively.
 // Tested by: fs/ext4/extent_tree_test.cc.
 #pragma once
 

@@ -1,17 +1,19 @@
 // fs/ext4/extent_tree.h - the extent tree of one file: find, insert, split, merge, remove, shift.
 //
-// Kernel: fs/ext4/extents.c. As there: a full leaf is split behind the place of insertion, so that appending fills
-// leaves; a tree grows at the root; only a leaf that a merge shrank to fit the root is pulled up; neighbours merge
-// inside one leaf only. Different: index nodes split one level at a time, and each step leaves a whole tree, so that
-// kNoSpc anywhere needs no repair.
-// Locking: the caller's i_data_sem; const-like calls (lookup, next_extent, check) need it for read, all others exclusive.
+// Kernel: fs/ext4/extents.c. As there: a full leaf is split behind the place of insertion, so that
+//   appending fills leaves; a tree grows at the root; only a leaf that a merge shrank to fit the
+//   root is pulled up; neighbours merge inside one leaf only. Different: index nodes split one
+//   level at a time, and each step leaves a whole tree, so that kNoSpc anywhere needs no repair.
+// Locking: the caller's i_data_sem; const-like calls (lookup, next_extent, check) need it for read,
+//   all others exclusive.
 // Invariants (of what we write; media is checked against them and gives kCorrupted):
 //   ET1  extents of a tree do not overlap.
 //   ET2  a node's first key equals the index entry that leads to it.
 //   ET3  no node but a root of depth 0 is empty.
 //   ET4  a change of state covers a part of one extent that fits one record in the new state.
-// Not covered: two index entries of different files that lead to one node (the checksum seed tells them apart). A tree
-// that punching left thin is not made shorter, as in the kernel: e2fsck may offer to ("could be shorter"), exit code 0.
+// Not covered: two index entries of different files that lead to one node (the checksum seed tells
+//   them apart). A tree that punching left thin is not made shorter, as in the kernel: e2fsck may
+//   offer to ("could be shorter"), exit code 0.
 // Tested by: fs/ext4/extent_tree_test.cc.
 #pragma once
 
@@ -26,14 +28,15 @@
 
 namespace daxfs::ext4 {
 
-// The nodes from the root to a leaf, held in memory. pos is the entry taken (in the leaf: the last one that begins at
-// or before the block looked for; -1 if none does).
+// The nodes from the root to a leaf, held in memory. pos is the entry taken (in the leaf: the last
+// one that begins at or before the block looked for; -1 if none does).
 class ExtentPath {
  public:
   struct Level {
     ExtentHost::NodePin pin;
     int pos = -1;
-    uint64_t lblk_end = kLogicalEnd;  // first key of the next node at this level, as far as the path shows it
+    uint64_t lblk_end =
+        kLogicalEnd;  // first key of the next node at this level, as far as the path shows it
   };
 
   ExtentPath() = default;
@@ -62,10 +65,11 @@ class ExtentTree {
   explicit ExtentTree(ExtentHost& host) : host_(host), limits_(host.limits()) {}
 
   struct Lookup {
-    std::optional<ExtentRun> run;       // the extent that contains the block
-    uint64_t hole_end = kLogicalEnd;    // without one: where the next extent begins
-    std::optional<ExtentRun> neighbor;  // the extent before the block, or else behind it, in the same leaf
-    std::optional<FsBlock> leaf;        // the leaf's own block, unless it is the root
+    std::optional<ExtentRun> run;     // the extent that contains the block
+    uint64_t hole_end = kLogicalEnd;  // without one: where the next extent begins
+    std::optional<ExtentRun>
+        neighbor;  // the extent before the block, or else behind it, in the same leaf
+    std::optional<FsBlock> leaf;  // the leaf's own block, unless it is the root
   };
   Result<Lookup> lookup(LogicalBlock lblk);
   // The first extent that ends behind `from`.
@@ -75,10 +79,12 @@ class ExtentTree {
   Status insert(const ExtentRun& run);
   // Makes [first, first + len) an extent of its own. REQUIRES: it lies in one extent.
   Status isolate(LogicalBlock first, uint32_t len);
-  // Changes the state of a part of one extent. REQUIRES: ET4, and len fits the new state. On kNoSpc nothing changed.
+  // Changes the state of a part of one extent. REQUIRES: ET4, and len fits the new state. On kNoSpc
+  // nothing changed.
   Status set_state(LogicalBlock first, uint32_t len, bool unwritten);
-  // As set_state(first, len, false), but without any split when a written extent of the same leaf continues the run
-  // logically and physically on the side where `run` ends. RETURNS whether it did.
+  // As set_state(first, len, false), but without any split when a written extent of the same leaf
+  // continues the run logically and physically on the side where `run` ends. RETURNS whether it
+  // did.
   Result<bool> transfer_to_neighbor(const ExtentRun& run, LogicalBlock first, uint32_t len);
 
   Status remove_range(LogicalBlock first, LogicalBlock end);
@@ -99,7 +105,8 @@ class ExtentTree {
   // Write access and its end, for a level of a path; the root is the inode's.
   Status will_change(ExtentPath* path, unsigned level);
   Status changed(ExtentPath* path, unsigned level);
-  // Copies the first key of `level` into the index entries above, as far up as it is the first one there.
+  // Copies the first key of `level` into the index entries above, as far up as it is the first one
+  // there.
   Status correct_keys(ExtentPath* path, unsigned level);
 
   Status insert_run(const ExtentRun& run, bool merge);

@@ -1,4 +1,4 @@
-// fs/ext4/extent_tree_insert.cc - inserting: merge, split, grow; and changes of state, which are splits and merges.
+// fs/ext4/extent_tree_insert.cc - inserting and changes of state: merge, split, grow.
 #include <algorithm>
 
 #include "fs/base/report.h"
@@ -25,8 +25,8 @@ ExtentRun tail_of(const ExtentRun& run, LogicalBlock from) {
 Status ExtentTree::insert(const ExtentRun& run) { return insert_run(run, true); }
 
 Status ExtentTree::insert_run(const ExtentRun& run, bool merge) {
-  FS_BUG_ON(run.len == 0 || run.len > extent_length_max(run.unwritten), "ET1", "inserting an extent of %u blocks",
-            run.len);
+  FS_BUG_ON(run.len == 0 || run.len > extent_length_max(run.unwritten), "ET1",
+            "inserting an extent of %u blocks", run.len);
   ExtentPath path;
   for (;;) {
     FS_RETURN_IF_ERROR(find(run.lblk, &path));
@@ -38,19 +38,24 @@ Status ExtentTree::insert_run(const ExtentRun& run, bool merge) {
     }
     if (merge) {
       FS_ASSIGN_OR_RETURN(const bool merged, merge_into_neighbor(&path, run));
-      if (merged) { return ok_status(); }
+      if (merged) {
+        return ok_status();
+      }
     }
     if (!path.node().is_full()) {
       FS_RETURN_IF_ERROR(insert_into_leaf(&path, run));
       return merge ? merge_around(&path) : ok_status();
     }
     FS_ASSIGN_OR_RETURN(const bool inserted, make_room(&path, run));
-    if (inserted) { return ok_status(); }
+    if (inserted) {
+      return ok_status();
+    }
     // Reloaded: the split moved entries to other nodes.
   }
 }
 
-// Extends the extent before or behind by `run`. One that then touches the other side too is merged as well.
+// Extends the extent before or behind by `run`. One that then touches the other side too is merged
+// as well.
 Result<bool> ExtentTree::merge_into_neighbor(ExtentPath* path, const ExtentRun& run) {
   const ExtentNode leaf = path->node();
   const unsigned next = static_cast<unsigned>(path->leaf().pos + 1);
@@ -66,7 +71,9 @@ Result<bool> ExtentTree::merge_into_neighbor(ExtentPath* path, const ExtentRun& 
     FS_RETURN_IF_ERROR(will_change(path, path->depth()));
     path->node().set_extent(next, head_of(run, run.len + leaf.extent(next).len));
     FS_RETURN_IF_ERROR(changed(path, path->depth()));
-    if (next == 0) { FS_RETURN_IF_ERROR(correct_keys(path, path->depth())); }
+    if (next == 0) {
+      FS_RETURN_IF_ERROR(correct_keys(path, path->depth()));
+    }
     return true;
   }
   return false;
@@ -97,7 +104,9 @@ Result<bool> ExtentTree::make_room(ExtentPath* path, const ExtentRun& run) {
     }
   }
   unsigned level = path->depth();
-  while (level > 0 && (*path)[level - 1].pin.node.is_full()) { --level; }
+  while (level > 0 && (*path)[level - 1].pin.node.is_full()) {
+    --level;
+  }
   if (level == 0) {
     path->reset();
     FS_RETURN_IF_ERROR(grow(run));
@@ -109,8 +118,11 @@ Result<bool> ExtentTree::make_room(ExtentPath* path, const ExtentRun& run) {
 // Moves the root's entries into a new node, which becomes the root's only child.
 Status ExtentTree::grow(const ExtentRun& run) {
   ExtentNode root = host_.root();  // whose node blocks, if any, this path does not hold
-  if (root.depth() >= kExtentDepthMax) { return Errc::kNoSpc; }
-  FS_ASSIGN_OR_RETURN(NodePin pin, host_.allocate_node(root.is_leaf() ? run.pblk : root.child(0).node));
+  if (root.depth() >= kExtentDepthMax) {
+    return Errc::kNoSpc;
+  }
+  FS_ASSIGN_OR_RETURN(NodePin pin,
+                      host_.allocate_node(root.is_leaf() ? run.pblk : root.child(0).node));
   pin.node.format(root.depth(), limits_.node_entries);
   root.move_tail(0, pin.node);
   const ChildNode entry{.lblk = pin.node.key(0), .node = pin.block};
@@ -121,7 +133,8 @@ Status ExtentTree::grow(const ExtentRun& run) {
   return host_.changed(pin);
 }
 
-// Gives the full node at `level` a new right neighbour and moves what lies behind the path's entry there.
+// Gives the full node at `level` a new right neighbour and moves what lies behind the path's entry
+// there.
 // REQUIRES: the parent has room. RETURNS true if the new node was a leaf that took just `run`.
 Result<bool> ExtentTree::split_node(ExtentPath* path, unsigned level, const ExtentRun& run) {
   ExtentPath::Level& old = (*path)[level];
@@ -132,13 +145,14 @@ Result<bool> ExtentTree::split_node(ExtentPath* path, unsigned level, const Exte
   const bool append = leaf && behind == entries;
   // Neither half may stay empty (ET3): an index node gives up its last entry when appending.
   const unsigned middle = leaf ? std::max(behind, 1u) : std::min(behind, entries - 1);
-  FS_BUG_ON(!append && (middle == 0 || middle >= entries), "ET3", "splitting a node of %u entries at %u", entries,
-            middle);
+  FS_BUG_ON(!append && (middle == 0 || middle >= entries), "ET3",
+            "splitting a node of %u entries at %u", entries, middle);
 
   FS_ASSIGN_OR_RETURN(NodePin pin, host_.allocate_node(run.pblk));
   for (unsigned i = 1; i <= path->depth(); ++i) {
     if ((*path)[i].pin.block == pin.block) {
-      return FS_CORRUPT("extent node %llu is free in its bitmap", static_cast<unsigned long long>(pin.block.value()));
+      return FS_CORRUPT("extent node %llu is free in its bitmap",
+                        static_cast<unsigned long long>(pin.block.value()));
     }
   }
   pin.node.format(old.pin.node.depth(), limits_.node_entries);
@@ -159,12 +173,15 @@ Result<bool> ExtentTree::split_node(ExtentPath* path, unsigned level, const Exte
   return append;
 }
 
-// Cuts the extent that contains `at` there; nothing to do if it begins there. On an error nothing changed.
+// Cuts the extent that contains `at` there; nothing to do if it begins there. On an error nothing
+// changed.
 Status ExtentTree::split_at(LogicalBlock at) {
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(at, &path));
   const std::optional<ExtentRun> run = path.run();
-  if (!run.has_value() || !run->contains(at) || run->lblk == at) { return ok_status(); }
+  if (!run.has_value() || !run->contains(at) || run->lblk == at) {
+    return ok_status();
+  }
   const unsigned i = slot(path.leaf().pos);
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
   path.node().set_extent(i, head_of(*run, at - run->lblk));
@@ -172,7 +189,9 @@ Status ExtentTree::split_at(LogicalBlock at) {
   path.reset();
 
   const Status inserted = insert_run(tail_of(*run, at), false);
-  if (inserted.ok()) { return inserted; }
+  if (inserted.ok()) {
+    return inserted;
+  }
   // Reloaded: a step of the failed insertion may have moved the head.
   FS_RETURN_IF_ERROR(find(run->lblk, &path));
   if (path.run() != head_of(*run, at - run->lblk)) {
@@ -186,7 +205,9 @@ Status ExtentTree::split_at(LogicalBlock at) {
 
 Status ExtentTree::isolate(LogicalBlock first, uint32_t len) {
   const uint64_t end = uint64_t{first.value()} + len;
-  if (end < kLogicalEnd) { FS_RETURN_IF_ERROR(split_at(LogicalBlock(static_cast<uint32_t>(end)))); }
+  if (end < kLogicalEnd) {
+    FS_RETURN_IF_ERROR(split_at(LogicalBlock(static_cast<uint32_t>(end))));
+  }
   const Status status = split_at(first);
   if (status.error() == Errc::kNoSpc && end < kLogicalEnd) {
     FS_RETURN_IF_ERROR(merge_around(LogicalBlock(static_cast<uint32_t>(end))));
@@ -195,7 +216,8 @@ Status ExtentTree::isolate(LogicalBlock first, uint32_t len) {
 }
 
 Status ExtentTree::set_state(LogicalBlock first, uint32_t len, bool unwritten) {
-  FS_BUG_ON(len == 0 || len > extent_length_max(unwritten), "ET4", "changing the state of %u+%u", first.value(), len);
+  FS_BUG_ON(len == 0 || len > extent_length_max(unwritten), "ET4", "changing the state of %u+%u",
+            first.value(), len);
   FS_RETURN_IF_ERROR(isolate(first, len));
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(first, &path));
@@ -210,19 +232,28 @@ Status ExtentTree::set_state(LogicalBlock first, uint32_t len, bool unwritten) {
   return merge_around(&path);
 }
 
-Result<bool> ExtentTree::transfer_to_neighbor(const ExtentRun& run, LogicalBlock first, uint32_t len) {
+Result<bool> ExtentTree::transfer_to_neighbor(const ExtentRun& run, LogicalBlock first,
+                                              uint32_t len) {
   const uint64_t end = uint64_t{first.value()} + len;
   const bool at_head = first == run.lblk;
-  if (len >= run.len || (!at_head && end != run.end())) { return false; }
+  if (len >= run.len || (!at_head && end != run.end())) {
+    return false;
+  }
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(run.lblk, &path));
-  if (path.run() != run) { return FS_CORRUPT("extent at %u changed under its lock", run.lblk.value()); }
+  if (path.run() != run) {
+    return FS_CORRUPT("extent at %u changed under its lock", run.lblk.value());
+  }
   const unsigned i = slot(path.leaf().pos);
   const unsigned neighbor = at_head ? i - 1 : i + 1;
-  if ((at_head && i == 0) || neighbor >= path.node().entries()) { return false; }
+  if ((at_head && i == 0) || neighbor >= path.node().entries()) {
+    return false;
+  }
   ExtentRun piece{.lblk = first, .len = len, .pblk = run.block_of(first), .unwritten = false};
   const ExtentRun other = path.node().extent(neighbor);
-  if (!(at_head ? extents_mergeable(other, piece) : extents_mergeable(piece, other))) { return false; }
+  if (!(at_head ? extents_mergeable(other, piece) : extents_mergeable(piece, other))) {
+    return false;
+  }
 
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
   if (at_head) {
@@ -252,27 +283,39 @@ Status ExtentTree::merge_around(ExtentPath* path) {
   for (const int side : {-1, 0}) {
     const int left = path->leaf().pos + side;
     ExtentNode leaf = path->node();
-    if (left < 0 || slot(left) + 1 >= leaf.entries()) { continue; }
+    if (left < 0 || slot(left) + 1 >= leaf.entries()) {
+      continue;
+    }
     const ExtentRun a = leaf.extent(slot(left));
     const ExtentRun b = leaf.extent(slot(left) + 1);
-    if (!extents_mergeable(a, b)) { continue; }
-    if (!merged) { FS_RETURN_IF_ERROR(will_change(path, path->depth())); }
+    if (!extents_mergeable(a, b)) {
+      continue;
+    }
+    if (!merged) {
+      FS_RETURN_IF_ERROR(will_change(path, path->depth()));
+    }
     leaf = path->node();
     leaf.set_extent(slot(left), head_of(a, a.len + b.len));
     leaf.erase(slot(left) + 1);
     path->leaf().pos = left;
     merged = true;
   }
-  if (merged) { FS_RETURN_IF_ERROR(changed(path, path->depth())); }
+  if (merged) {
+    FS_RETURN_IF_ERROR(changed(path, path->depth()));
+  }
   return pull_up(path);
 }
 
 // A single leaf under the root whose extents fit the root moves into it.
 Status ExtentTree::pull_up(ExtentPath* path) {
-  if (path->depth() != 1) { return ok_status(); }
+  if (path->depth() != 1) {
+    return ok_status();
+  }
   ExtentNode root = (*path)[0].pin.node;
   const ExtentNode leaf = path->node();
-  if (root.entries() != 1 || leaf.entries() > root.max()) { return ok_status(); }
+  if (root.entries() != 1 || leaf.entries() > root.max()) {
+    return ok_status();
+  }
   const FsBlock block = path->leaf().pin.block;
   const int pos = path->leaf().pos;
   // The leaf's bytes stay as they are: it is about to be forgotten.

@@ -1,4 +1,4 @@
-// fs/ext4/extents.cc - the extent code bound to inodes and volumes: locks, journal, buffers, i_blocks.
+// fs/ext4/extents.cc - the extent code bound to inodes and volumes: locks, journal, i_blocks.
 #include "fs/ext4/extents.h"
 
 #include <algorithm>
@@ -17,21 +17,28 @@ constexpr int64_t kSectorsPerBlock = kBlockSize / kSectorSize;
 
 // Context is the volume, argument the inode's seed.
 Status verify_node_csum(void* context, uint64_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
-  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) { return ok_status(); }
+  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) {
+    return ok_status();
+  }
   const ExtentNode node(const_cast<std::byte*>(bytes.data()));  // only read
-  if (node.csum_ok(static_cast<uint32_t>(seed))) { return ok_status(); }
-  return FS_CORRUPT("extent node %llu: bad checksum", static_cast<unsigned long long>(block.value()));
+  if (node.csum_ok(static_cast<uint32_t>(seed))) {
+    return ok_status();
+  }
+  return FS_CORRUPT("extent node %llu: bad checksum",
+                    static_cast<unsigned long long>(block.value()));
 }
 
 void set_node_csum(void* context, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
   ExtentNode node(bytes.data());
   // A block that was formatted as a node keeps a sane header; one that media aliased may not.
-  if (static_cast<const Volume*>(context)->geometry().metadata_csum() && node.max() <= kExtentNodeEntries) {
+  if (static_cast<const Volume*>(context)->geometry().metadata_csum() &&
+      node.max() <= kExtentNodeEntries) {
     node.set_csum(static_cast<uint32_t>(seed));
   }
 }
 
-// One call's view of an inode's tree. REQUIRES: i_data_sem while it lives, exclusive if there is a handle.
+// One call's view of an inode's tree. REQUIRES: i_data_sem while it lives, exclusive if there is a
+// handle.
 class InodeExtentHost final : public ExtentHost {
  public:
   InodeExtentHost(Inode& inode, jbd2::Handle* handle)
@@ -76,7 +83,9 @@ class InodeExtentHost final : public ExtentHost {
     return ok_status();
   }
 
-  bool block_valid(FsBlock first, uint32_t count) const override { return volume_.valid_data_blocks(first, count); }
+  bool block_valid(FsBlock first, uint32_t count) const override {
+    return volume_.valid_data_blocks(first, count);
+  }
 
   Result<BlockRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
     const AllocationRequest request{
@@ -97,7 +106,9 @@ class InodeExtentHost final : public ExtentHost {
 
   // Writes the inode if its root or its block count changed, whatever became of the change itself.
   Status finish(Status outcome) {
-    if (!inode_changed_) { return outcome; }
+    if (!inode_changed_) {
+      return outcome;
+    }
     const Status written = inode_.mark_data_dirty(*handle_);
     return outcome.ok() ? written : outcome;
   }
@@ -109,7 +120,8 @@ class InodeExtentHost final : public ExtentHost {
   }
   static NodePin pin(jbd2::BufferRef buffer, FsBlock block) {
     NodePin pin;
-    pin.node = ExtentNode(const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
+    pin.node = ExtentNode(
+        const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
     pin.block = block;
     pin.buffer = std::move(buffer);
     return pin;
@@ -155,18 +167,25 @@ Status change_tree(jbd2::Handle& handle, Inode& inode, F&& change) FS_REQUIRES(i
 
 }  // namespace
 
-Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request, Site site) {
+Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
+                             Site site) {
   FS_BUG_ON(request.len == 0, "MB1", "mapping no blocks at %u", request.lblk.value());
-  if (request.lblk.value() >= kLogicalEnd) { return Errc::kFBig; }
+  if (request.lblk.value() >= kLogicalEnd) {
+    return Errc::kFBig;
+  }
   MapRequest clipped = request;
-  clipped.len = static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
+  clipped.len =
+      static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
   {
     const rt::ReadLock lock(inode.i_data_sem, site);
     InodeExtentHost host(inode, nullptr);
     Result<MapResult> found = BlockMapper(host).look(clipped);
-    if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) { return found; }
+    if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) {
+      return found;
+    }
   }
-  FS_BUG_ON(handle == nullptr, "MB1", "changing the mapping of %u without a handle", request.lblk.value());
+  FS_BUG_ON(handle == nullptr, "MB1", "changing the mapping of %u without a handle",
+            request.lblk.value());
   // Reloaded: what the lookup saw may be different by now, so map() looks again.
   const rt::WriteLock lock(inode.i_data_sem, site);
   InodeExtentHost host(inode, handle);
@@ -175,7 +194,8 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   return mapped;
 }
 
-Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first, uint32_t len) {
+Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                 uint32_t len) {
   const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + len, kLogicalEnd);
   for (uint64_t at = first.value(); at < end;) {
     const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
@@ -187,7 +207,8 @@ Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBloc
   return ok_status();
 }
 
-Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
+Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                  LogicalBlock end) {
   for (uint64_t at = first.value(); at < end.value();) {
     const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
                              .len = static_cast<uint32_t>(end.value() - at),
@@ -203,16 +224,20 @@ Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, Logi
   return remove_range_locked(handle, inode, first, end);
 }
 
-Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
-  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.remove_range(first, end); });
+Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                           LogicalBlock end) {
+  return change_tree(handle, inode,
+                     [&](ExtentTree& tree) { return tree.remove_range(first, end); });
 }
 
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
-  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.shift_left(start, blocks); });
+  return change_tree(handle, inode,
+                     [&](ExtentTree& tree) { return tree.shift_left(start, blocks); });
 }
 
 Status shift_right_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
-  return change_tree(handle, inode, [&](ExtentTree& tree) { return tree.shift_right(start, blocks); });
+  return change_tree(handle, inode,
+                     [&](ExtentTree& tree) { return tree.shift_right(start, blocks); });
 }
 
 Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from) {

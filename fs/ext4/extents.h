@@ -1,14 +1,18 @@
 // fs/ext4/extents.h - the blocks of a file: look up, allocate, convert, remove, shift.
 //
-// Kernel: ext4_map_blocks (fs/ext4/inode.c), ext4_ext_map_blocks, ext4_ext_remove_space, ext4_ext_shift_extents,
-//   ext4_convert_unwritten_extents (fs/ext4/extents.c). The tree itself: extent_tree.h.
-// Locking: i_data_sem guards the tree. Functions without `_locked` take it (read to look, exclusive to change) inside
-//   the running handle; `_locked` ones want it exclusive.
-// Errors: kCorrupted for media that is not a tree, kIo for poison, kNoSpc for data or tree blocks. After any error the
-//   tree is whole, and every block that left or entered it is accounted in i_blocks.
+// Kernel: ext4_map_blocks (fs/ext4/inode.c), ext4_ext_map_blocks, ext4_ext_remove_space,
+//   ext4_ext_shift_extents, ext4_convert_unwritten_extents (fs/ext4/extents.c). The tree itself:
+//   extent_tree.h.
+// Locking: i_data_sem guards the tree. Functions without `_locked` take it (read to look, exclusive
+//   to change) inside the running handle; `_locked` ones want it exclusive.
+// Errors: kCorrupted for media that is not a tree, kIo for poison, kNoSpc for data or tree blocks.
+//   After any error the tree is whole, and every block that left or entered it is accounted in
+//   i_blocks.
 // All YIELD. The inode (i_block, i_blocks) is written through the handle before each call returns.
-// Not covered: bigalloc, the extent status cache (every lookup walks the tree), handle restarts for huge truncates.
-// Tested by: fs/ext4/extents_image_test.cc, fs/ext4/map_blocks_test.cc, fs/ext4/extent_tree_test.cc.
+// Not covered: bigalloc, the extent status cache (every lookup walks the tree), handle restarts for
+//   huge truncates.
+// Tested by: fs/ext4/extents_image_test.cc, fs/ext4/map_blocks_test.cc,
+//   fs/ext4/extent_tree_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -25,33 +29,41 @@
 
 namespace daxfs::ext4 {
 
-// One extent, hole, or part of one. Without a flag that changes something it only looks, under i_data_sem read, and
-// `handle` may be null. With kCreate it looks again under the exclusive lock, and may do less than asked: call again
-// behind the part that it did. Blocks that kZero covers are zeroed and fenced before the tree shows them as written.
-// kNoSpc only if nothing at all could be mapped. kFBig: the range reaches past the last logical block.
+// One extent, hole, or part of one. Without a flag that changes something it only looks, under
+// i_data_sem read, and
+// `handle` may be null. With kCreate it looks again under the exclusive lock, and may do less than
+// asked: call again behind the part that it did. Blocks that kZero covers are zeroed and fenced
+// before the tree shows them as written. kNoSpc only if nothing at all could be mapped. kFBig: the
+// range reaches past the last logical block.
 Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
                              Site site = Site::current());
 
-// Unwritten becomes written in [first, first + len) wherever it is unwritten. Kernel: ext4_convert_unwritten_extents.
-Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first, uint32_t len);
+// Unwritten becomes written in [first, first + len) wherever it is unwritten. Kernel:
+// ext4_convert_unwritten_extents.
+Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                 uint32_t len);
 // Written becomes unwritten in [first, end); holes stay.
-Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end);
+Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                  LogicalBlock end);
 
-// Frees the blocks of [first, end) and the tree nodes that become empty. kNoSpc only if it had to split an extent and
-// found no block for that: then nothing changed.
+// Frees the blocks of [first, end) and the tree nodes that become empty. kNoSpc only if it had to
+// split an extent and found no block for that: then nothing changed.
 Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end);
 Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end)
     FS_REQUIRES(inode.i_data_sem);
 
-// Moves every extent at or behind `start` by `blocks` towards 0 (COLLAPSE_RANGE). kInval if something is in the way.
+// Moves every extent at or behind `start` by `blocks` towards 0 (COLLAPSE_RANGE). kInval if
+// something is in the way.
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks)
     FS_REQUIRES(inode.i_data_sem);
-// Moves every extent at or behind `start` by `blocks` away from 0, splitting one that straddles `start`
-// (INSERT_RANGE). kInval if the last extent would pass the last logical block, kNoSpc for the split: nothing changed.
+// Moves every extent at or behind `start` by `blocks` away from 0, splitting one that straddles
+// `start` (INSERT_RANGE). kInval if the last extent would pass the last logical block, kNoSpc for
+// the split: nothing changed.
 Status shift_right_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks)
     FS_REQUIRES(inode.i_data_sem);
 
-// The first extent that ends behind `from` (it may begin before it); nullopt when there is none. For fiemap and SEEK.
+// The first extent that ends behind `from` (it may begin before it); nullopt when there is none.
+// For fiemap and SEEK.
 Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from);
 Result<std::optional<ExtentRun>> next_extent_locked(Inode& inode, LogicalBlock from)
     FS_REQUIRES_SHARED(inode.i_data_sem);

@@ -1,9 +1,10 @@
-// fs/ext4/map_blocks.h - from logical blocks to physical ones: what a caller asks, and how holes and unwritten
-// extents are filled.
+// fs/ext4/map_blocks.h - logical to physical blocks; how holes and unwritten extents are filled.
 //
-// Kernel: ext4_map_blocks (fs/ext4/inode.c); ext4_ext_map_blocks, ext4_ext_handle_unwritten_extents,
-//   ext4_ext_convert_to_initialized, ext4_split_convert_extents (fs/ext4/extents.c).
-// Locking: BlockMapper runs under i_data_sem: read for look, exclusive for the others. extents.h is for everybody else.
+// Kernel: ext4_map_blocks (fs/ext4/inode.c); ext4_ext_map_blocks,
+//   ext4_ext_handle_unwritten_extents, ext4_ext_convert_to_initialized, ext4_split_convert_extents
+//   (fs/ext4/extents.c).
+// Locking: BlockMapper runs under i_data_sem: read for look, exclusive for the others. extents.h is
+//   for everybody else.
 // Invariants:
 //   MB1  a mapping handed out lies inside what was asked, and is not empty.
 //   MB2  with kZero, every block that a call makes visible as written was zeroed and fenced before.
@@ -23,21 +24,29 @@ namespace daxfs::ext4 {
 
 enum class BlockState : uint8_t { kHole, kWritten, kUnwritten };
 
-// What to map, and what to do about a hole or an unwritten extent. Kernel: ext4_map_blocks and EXT4_GET_BLOCKS_*.
+// What to map, and what to do about a hole or an unwritten extent. Kernel: ext4_map_blocks and
+// EXT4_GET_BLOCKS_*.
 struct MapRequest {
   enum Flag : uint32_t {
-    kCreate = 1u << 0,            // allocate holes; unwritten extents become written (unless kUnwritten or kPreIo)
-    kUnwritten = 1u << 1,         // allocate as unwritten, leave unwritten extents alone (fallocate)
-    kPreIo = 1u << 2,             // with kUnwritten: also split, so that the range is an extent of its own (direct I/O)
-    kConvert = 1u << 3,           // the data arrived: unwritten becomes written, nothing is zeroed (direct I/O's end)
+    kCreate =
+        1u << 0,  // allocate holes; unwritten extents become written (unless kUnwritten or kPreIo)
+    kUnwritten = 1u << 1,  // allocate as unwritten, leave unwritten extents alone (fallocate)
+    kPreIo = 1u << 2,      // with kUnwritten: also split, so that the range is an extent of its own
+                           // (direct I/O)
+    kConvert =
+        1u
+        << 3,  // the data arrived: unwritten becomes written, nothing is zeroed (direct I/O's end)
     kConvertUnwritten = 1u << 4,  // written becomes unwritten (ZERO_RANGE)
-    kZero = 1u << 5,              // zero blocks on the device before they become visible as written (DAX)
-    kKeepSize = 1u << 6,          // the caller will not move i_disksize: no influence here, kept for its caller's sake
-    kNoZeroout = 1u << 7,         // never zero neighbours to save a split
+    kZero = 1u << 5,  // zero blocks on the device before they become visible as written (DAX)
+    kKeepSize =
+        1u
+        << 6,  // the caller will not move i_disksize: no influence here, kept for its caller's sake
+    kNoZeroout = 1u << 7,  // never zero neighbours to save a split
   };
-  // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS flags).
-  static constexpr std::array kAllFlags = {kCreate, kUnwritten, kPreIo,    kConvert,
-                                           kConvertUnwritten, kZero, kKeepSize, kNoZeroout};
+  // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS
+  // flags).
+  static constexpr std::array kAllFlags = {kCreate,           kUnwritten, kPreIo,    kConvert,
+                                           kConvertUnwritten, kZero,      kKeepSize, kNoZeroout};
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1
@@ -47,7 +56,9 @@ struct MapRequest {
 consteval bool map_flags_are_distinct_bits() {
   uint32_t seen = 0;
   for (const uint32_t flag : MapRequest::kAllFlags) {
-    if (!std::has_single_bit(flag) || (seen & flag) != 0) { return false; }
+    if (!std::has_single_bit(flag) || (seen & flag) != 0) {
+      return false;
+    }
     seen |= flag;
   }
   return true;
@@ -55,15 +66,15 @@ consteval bool map_flags_are_distinct_bits() {
 static_assert(map_flags_are_distinct_bits());
 
 struct MapResult {
-  LogicalBlock lblk;                     // as asked
-  uint32_t len = 0;                      // blocks with the same answer, 1..asked
-  FsBlock pblk;                          // of lblk; none for a hole
+  LogicalBlock lblk;  // as asked
+  uint32_t len = 0;   // blocks with the same answer, 1..asked
+  FsBlock pblk;       // of lblk; none for a hole
   BlockState state = BlockState::kHole;
-  bool is_new = false;                   // allocated by this call, or unwritten before it
+  bool is_new = false;  // allocated by this call, or unwritten before it
 };
 
-// Neighbours of a write into an unwritten extent are zeroed instead of split up to this size (kernel:
-// EXT4_EXT_ZERO_LEN, s_extent_max_zeroout_kb).
+// Neighbours of a write into an unwritten extent are zeroed instead of split up to this size
+// (kernel: EXT4_EXT_ZERO_LEN, s_extent_max_zeroout_kb).
 inline constexpr uint32_t kZeroOutMax = 32 * 1024 / kBlockSize;  // blocks
 
 class BlockMapper {
@@ -81,10 +92,13 @@ class BlockMapper {
 
  private:
   MapResult answer(const MapRequest& request, const ExtentTree::Lookup& found) const;
-  Result<MapResult> fill_hole(const MapRequest& request, const ExtentTree::Lookup& found, uint32_t len);
+  Result<MapResult> fill_hole(const MapRequest& request, const ExtentTree::Lookup& found,
+                              uint32_t len);
   FsBlock goal(LogicalBlock lblk, const ExtentTree::Lookup& found) const;
-  Status write_into_unwritten(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags);
-  Status split_or_zero(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags, bool* written);
+  Status write_into_unwritten(const ExtentRun& run, LogicalBlock first, uint32_t len,
+                              uint32_t flags);
+  Status split_or_zero(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags,
+                       bool* written);
   bool may_zero_out(const ExtentRun& run, uint64_t end, uint32_t flags) const;
   Status zero_part(const ExtentRun& run, uint64_t begin, uint64_t end);
 
