@@ -151,17 +151,19 @@ Status Handle::stop(Status outcome, Site site) {
 Status Handle::finish(HandleState& state, Site site) {
   Status first_error;
   bool stored = false;
-  const auto retire_all = [&](bool early) {
+  const auto runs_early = [](Buffer& buffer) {
+    RawGuard guard(buffer.cache_->lock_);
+    return buffer.trigger_.early;
+  };
+  for (const bool only_early : {true, false}) {
     for (Buffer*& buffer : state.buffers) {
-      if (buffer == nullptr || (early && !buffer->trigger_.early)) { continue; }
+      if (buffer == nullptr || (only_early && !runs_early(*buffer))) { continue; }
       const Status status = retire(*buffer, &stored, site);
       if (first_error.ok()) { first_error = status; }
       buffer->cache_->put(buffer);
       buffer = nullptr;
     }
-  };
-  retire_all(true);
-  retire_all(false);
+  }
   state.buffers.clear();
   if (stored) { state.journal->buffers().device().fence(site); }
   return first_error;
