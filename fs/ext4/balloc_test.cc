@@ -10,6 +10,7 @@
 
 #include "fs/ext4/bitmap.h"
 #include "fs/ext4/volume_test.h"
+#include "fs/rt/testing.h"
 
 namespace daxfs::ext4 {
 namespace {
@@ -181,6 +182,59 @@ TEST(BlockAllocator, PoisonsFreedBlocksIfAsked) {
   EXPECT_TRUE(fs.free(run.first, 2).ok());
   EXPECT_EQ(fs.device->data()[run.first.value() * kBlockSize], kPoisonByte);
   EXPECT_EQ(fs.device->data()[run.end().value() * kBlockSize - 1], kPoisonByte);
+}
+
+// Switches tasks at random points.
+class RandomPolicy final : public rt::Policy {
+ public:
+  explicit RandomPolicy(uint32_t seed) : random_(seed) {}
+  uint64_t budget(const rt::SchedView&) override { return 1 + random_() % 40; }
+  rt::TaskId preempt(const rt::SchedView& view) override { return view.runnable[random_() % view.runnable.size()]; }
+  rt::TaskId choose(const rt::SchedView& view) override { return preempt(view); }
+
+ private:
+  std::mt19937 random_;
+};
+
+// Tasks allocate and free blocks and inodes side by side: nobody gets what another holds, the image stays clean.
+TEST(BlockAllocator, ConcurrentTasksNeverShareABlockAndLeaveExactCounters) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    auto device = testing::load_device(testing::make_image(700, "-g 256 -G 2 -O ^has_journal"));
+    RandomPolicy policy(seed);
+    const rt::RunOutcome outcome = rt::run_lambda(
+        [&] {
+          auto volume = Volume::mount_with(*device, nullptr, {}, nullptr, nullptr).value();
+          const uint64_t free = volume->blocks_free();
+          std::vector<int> owner(700, -1);
+          for (int task = 0; task < 4; ++task) {
+            rt::spawn("allocator", [&, task] {
+              std::mt19937 random(seed * 4 + static_cast<uint32_t>(task));
+              for (int round = 0; round < 12; ++round) {
+                jbd2::Handle handle = jbd2::start(volume->journal(), 8).value();
+                const auto want = static_cast<uint32_t>(1 + random() % 200);
+                const Result<BlockRun> run = allocate_blocks(*volume, handle, {FsBlock(random() % 700), want, 0});
+                const Result<Ino> ino = allocate_inode(*volume, handle, Ino(kRootIno), false);
+                for (uint32_t i = 0; run.ok() && i < run->count; ++i) {
+                  int& holder = owner[run->first.value() + i];
+                  EXPECT_EQ(holder, -1);
+                  holder = task;
+                }
+                rt::yield();
+                for (uint32_t i = 0; run.ok() && i < run->count; ++i) { owner[run->first.value() + i] = -1; }
+                if (run.ok()) { EXPECT_TRUE(free_blocks(*volume, handle, run->first, run->count).ok()); }
+                if (ino.ok()) { EXPECT_TRUE(free_inode(*volume, handle, *ino, false).ok()); }
+                EXPECT_TRUE(handle.stop().ok());
+              }
+            });
+          }
+          rt::join_all_spawned();
+          EXPECT_EQ(volume->blocks_free(), free);
+          EXPECT_TRUE(volume->unmount().ok());
+        },
+        policy);
+    ASSERT_FALSE(outcome.finding.has_value()) << outcome.finding->title;
+    EXPECT_EQ(testing::e2fsck(device->bytes()), "");
+  }
 }
 
 // The bitmap says a group is freer than its descriptor does: nobody allocates from it.
