@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "fs/base/crc32c.h"
 #include "fs/vfs/abi.h"
 
 namespace daxfuzz::exec {
@@ -49,10 +50,6 @@ uint64_t fnv1a64(std::span<const std::byte> bytes) {
 }
 
 std::span<std::byte> Arena::take(size_t size) {
-  if (size > kChunk / 4) {
-    large_.push_back(std::make_unique_for_overwrite<std::byte[]>(size));
-    return {large_.back().get(), size};
-  }
   if (chunk_ == nullptr) { chunk_ = std::make_unique_for_overwrite<std::byte[]>(kChunk); }
   if (used_ + size > kChunk) {
     large_.push_back(std::make_unique_for_overwrite<std::byte[]>(size));
@@ -75,7 +72,9 @@ struct Interpreter::Call {
   std::string_view path2() const { return program.path_text(op.path2); }
   uint64_t length() const { return static_cast<uint64_t>(op.length); }
 
-  int fd() const { return op.fd == prog::kBadFd ? -1 : state.fd(op.fd); }
+  // Read once, when the operation begins: the record and the call mean the same descriptor.
+  int fd_number = -1;
+  int fd() const { return fd_number; }
   VirtAddr address(const prog::Memory& memory) const {
     switch (memory.kind) {
       case MemoryKind::kMapping: {
@@ -108,7 +107,7 @@ struct Interpreter::Call {
   }
   void set_data(std::span<const std::byte> bytes) {
     record.data = bytes;
-    record.data_hash = fnv1a64(bytes);
+    record.data_hash = daxfs::crc32c(0xffffffff, bytes.data(), bytes.size());
   }
   void note_file(int number) {
     record.fd = number;
@@ -123,7 +122,10 @@ struct Interpreter::Call {
 void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record) {
   Call call{process, op, record, program_};
   record.op = &op;
-  if (op.info().has(prog::OperandKind::kFd)) { call.note_file(call.fd()); }
+  if (op.info().has(prog::OperandKind::kFd)) {
+    if (op.fd != prog::kBadFd) { call.fd_number = process.fd(op.fd); }
+    call.note_file(call.fd());
+  }
   record.address = call.address(op.addr).value();
   record.buffer_address = call.address(op.buffer).value();
   switch (op.code) {

@@ -47,11 +47,22 @@ struct OpRecord {
   uint64_t pos = 0;               // where read and write started (files with a position; after the call for append)
   // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
   std::span<const std::byte> data;
-  uint64_t data_hash = 0;         // FNV-1a 64 of them
+  uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash
+};
+
+// A regular file as an independent reader found it on the medium after the unmount.
+struct FinalFile {
+  uint32_t ino = 0;
+  uint32_t generation = 0;
+  uint64_t size = 0;
+  std::span<const std::byte> contents;  // the first bytes; borrowed
+  bool complete = false;                // `contents` has all `size` bytes
 };
 
 struct History {
-  std::vector<OpRecord> records;  // set-up first, then in order of begin_seq
+  std::vector<OpRecord> records;    // set-up first, then the tasks' (in any order)
+  std::vector<FinalFile> finals;    // optional
+  bool foreign_image = false;       // not the template that the program names: files may begin with anything
 };
 
 }  // namespace daxfuzz::oracle

@@ -1,28 +1,42 @@
-// fuzz/oracle/judge.cc - may the results of this run be what they are?
+// fuzz/oracle/judge.cc - cheap checks of errors first; then the model and every result against it.
 #include "fuzz/oracle/judge.h"
 
-#include <cstdio>
+#include "fuzz/oracle/checks.h"
+#include "fuzz/oracle/model.h"
 
 namespace daxfuzz::oracle {
 namespace {
 
-// Nothing in a clean run may find bad media.
-std::optional<Objection> check_errors(const OpRecord& record) {
-  using daxfs::Errc;
-  if (record.error != Errc::kIo && record.error != Errc::kCorrupted) { return std::nullopt; }
-  char title[120];
-  std::snprintf(title, sizeof(title), "%.*s failed with %s in a run without media errors",
-                static_cast<int>(record.op->info().name.size()), record.op->info().name.data(),
-                daxfs::errc_name(record.error));
-  return Objection{"O9", title, {}};
+// Results that need the model: bytes, counts, sizes, signals.
+bool worth_a_model(const History& history) {
+  if (!history.finals.empty()) { return true; }
+  for (const OpRecord& record : history.records) {
+    const prog::OpInfo& info = record.op->info();
+    if (info.has(prog::OperandKind::kDest) || info.has(prog::OperandKind::kSplitAddr) || !record.data.empty() ||
+        record.op->code == prog::OpCode::kLseek) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
 
-std::optional<Objection> judge(const prog::Program&, const History& history) {
+std::optional<Objection> judge(const prog::Program& program, const History& history) {
   for (const OpRecord& record : history.records) {
-    if (!record.finished || record.op == nullptr) { continue; }
-    if (auto objection = check_errors(record)) { return objection; }
+    // A run that ended inside an operation is somebody else's finding.
+    if (!record.finished || record.op == nullptr) { return std::nullopt; }
+    if (auto objection = check_error(program, history, record)) { return objection; }
+  }
+  if (!worth_a_model(history)) { return std::nullopt; }
+
+  static Model& model = *new Model;  // keeps its memory
+  model.build(program, history);
+  for (const OpRecord* record : model.order()) {
+    if (auto objection = check_result(model, *record)) { return objection; }
+  }
+  for (const FinalFile& found : history.finals) {
+    if (auto objection = check_final(model, found)) { return objection; }
   }
   return std::nullopt;
 }

@@ -1,0 +1,366 @@
+#include "fuzz/oracle/checks.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+#include "fs/base/compiler.h"
+
+namespace daxfuzz::oracle {
+
+using daxfs::Errc;
+using prog::MemoryKind;
+using prog::OpCode;
+
+namespace {
+
+constexpr uint8_t kPoison = 0xdb;  // free blocks hold it: in image templates, and when poison_freed is on
+using Bytes = std::span<const std::byte>;
+
+std::string text(const char* format, ...) FS_PRINTF(1, 2);
+std::string text(const char* format, ...) {
+  char line[320];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line, sizeof(line), format, arguments);
+  va_end(arguments);
+  return line;
+}
+
+unsigned long long number(uint64_t value) { return value; }
+
+// "T1 op 2 (pread)", counted from 1 as programs' text does.
+std::string name_of(const OpRecord& record) {
+  const std::string_view call = record.op->info().name;
+  if (record.task == kInitTask) {
+    return text("P%u set-up op %u (%.*s)", record.process, record.index + 1, static_cast<int>(call.size()), call.data());
+  }
+  return text("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()), call.data());
+}
+
+std::string detail_of(const OpRecord& record, const FileHistory& file) {
+  return text("inode %u generation %u, operation at %llu..%llu, returned %lld\n", file.ino(), file.generation(),
+              number(record.begin_seq), number(record.end_seq), static_cast<long long>(record.ret));
+}
+
+std::optional<Objection> object(std::string title, std::string detail) {
+  return Objection{"O9", std::move(title), std::move(detail)};
+}
+
+// --- bytes
+
+size_t mismatch_fill(Bytes data, uint8_t value) {
+  size_t at = 0;
+  for (; at + 64 <= data.size(); at += 64) {
+    uint8_t differences = 0;
+    for (size_t i = 0; i < 64; ++i) { differences |= std::to_integer<uint8_t>(data[at + i]) ^ value; }
+    if (differences != 0) { break; }
+  }
+  while (at < data.size() && std::to_integer<uint8_t>(data[at]) == value) { ++at; }
+  return at;
+}
+
+size_t mismatch_sequence(Bytes data, const Source& source, uint64_t offset) {
+  size_t at = 0;
+  while (at < data.size()) {
+    // Within 256 bytes of the pattern the byte just counts up.
+    const uint64_t index = offset + at - source.origin;
+    const size_t run = static_cast<size_t>(std::min<uint64_t>(256 - index % 256, data.size() - at));
+    const uint8_t first = prog::sequence_byte(source.fill, index);
+    uint8_t differences = 0;
+    for (size_t i = 0; i < run; ++i) {
+      differences |= std::to_integer<uint8_t>(data[at + i]) ^ static_cast<uint8_t>(first + i);
+    }
+    if (differences != 0) { break; }
+    at += run;
+  }
+  while (at < data.size() && std::to_integer<uint8_t>(data[at]) == source.at(offset + at)) { ++at; }
+  return at;
+}
+
+// First byte of `data`, read at `offset`, that no source gives; data.size() if there is none.
+size_t unexplained(Bytes data, uint64_t offset, const PossibleBytes& possible) {
+  size_t at = 0;
+  while (at < data.size()) {
+    size_t longest = 0;
+    for (size_t i = 0; i < possible.count && at + longest < data.size(); ++i) {
+      const Source& source = possible.sources[i];
+      const Bytes rest = data.subspan(at);
+      const size_t matched = source.kind == Source::Kind::kFill ? mismatch_fill(rest, source.fill)
+                                                                : mismatch_sequence(rest, source, offset + at);
+      longest = std::max(longest, matched);
+    }
+    if (longest == 0) { return at; }
+    at += longest;
+  }
+  return at;
+}
+
+std::string values_of(const PossibleBytes& possible, uint64_t offset) {
+  std::string values;
+  for (size_t i = 0; i < possible.count; ++i) {
+    if (i != 0) { values += ", "; }
+    values += text("0x%02x", possible.sources[i].at(offset));
+  }
+  return values;
+}
+
+struct WrongByte {
+  uint64_t offset = 0;
+  uint8_t value = 0;
+  PossibleBytes possible;
+};
+
+bool find_wrong_byte(const FileHistory& file, uint64_t offset, Bytes data, Period period, WrongByte* wrong) {
+  PossibleBytes& possible = wrong->possible;
+  size_t at = 0;
+  while (at < data.size()) {
+    file.possible_bytes(offset + at, period, &possible);
+    const size_t size = static_cast<size_t>(std::min<uint64_t>(possible.until - (offset + at), data.size() - at));
+    if (!possible.anything) {
+      const size_t good = unexplained(data.subspan(at, size), offset + at, possible);
+      if (good < size) {
+        wrong->offset = offset + at + good;
+        wrong->value = std::to_integer<uint8_t>(data[at + good]);
+        return true;
+      }
+    }
+    at += size;
+  }
+  return false;
+}
+
+std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, std::string detail) {
+  const bool stale = wrong.value == kPoison;
+  std::string title = text("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
+                           stale ? "stale byte " : "", wrong.value, number(wrong.offset),
+                           values_of(wrong.possible, wrong.offset).c_str());
+  return Objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
+}
+
+std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& file, uint64_t offset, Bytes data) {
+  static WrongByte wrong;
+  if (!find_wrong_byte(file, offset, data, period_of(record), &wrong)) { return std::nullopt; }
+  return object_to_byte(name_of(record), wrong, detail_of(record, file));
+}
+
+// --- reads
+
+bool readable(uint32_t flags) { return (flags & prog::kOPath) == 0 && (flags & prog::kOAccMode) != prog::kOWrOnly; }
+bool writable(uint32_t flags) {
+  const uint32_t mode = flags & prog::kOAccMode;
+  return (flags & prog::kOPath) == 0 && (mode == prog::kOWrOnly || mode == prog::kORdWr);
+}
+
+std::optional<Objection> check_read(Model& model, const OpRecord& record) {
+  if (record.error != Errc::kOk) { return std::nullopt; }
+  const uint64_t length = asked(record);
+  const auto got = static_cast<uint64_t>(record.ret);
+  if (record.ret < 0 || got > length) {
+    return object(text("%s returned %lld for %llu bytes", name_of(record).c_str(), static_cast<long long>(record.ret),
+                       number(length)), {});
+  }
+  const FileHistory* const file = model.file_of(record);
+  const auto pos = model.position(record);
+  if (file == nullptr || !pos) { return std::nullopt; }
+  const SizeRange size = file->size(period_of(record));
+  const uint64_t most = size.most > *pos ? std::min(length, size.most - *pos) : 0;
+  const uint64_t least = size.least > *pos ? std::min(length, size.least - *pos) : 0;
+  // Through a mapping a read may end early at a page that cannot be had.
+  const bool whole = record.op->buffer.kind == MemoryKind::kAnonymous && model.scratch_untouched(record);
+  if (got > most || (whole && got < least)) {
+    return object(text("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
+                       name_of(record).c_str(), number(*pos), number(got), number(least), number(most)),
+                  detail_of(record, *file));
+  }
+  if (record.data.size() != got || !whole) { return std::nullopt; }
+  return check_bytes(record, *file, *pos, record.data);
+}
+
+std::optional<Objection> check_write(const OpRecord& record) {
+  if (record.error != Errc::kOk) { return std::nullopt; }
+  if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
+  return object(text("%s returned %lld for %llu bytes", name_of(record).c_str(), static_cast<long long>(record.ret),
+                     number(asked(record))), {});
+}
+
+// --- accesses through mappings
+
+std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint64_t address) {
+  const Period period = period_of(record);
+  const Region* const region = model.mappings(record).certain_at(address, period);
+  if (region == nullptr) { return std::nullopt; }
+  const bool reads = record.op->code == OpCode::kLoad;
+  const uint8_t needed = reads ? prog::kProtRead : prog::kProtWrite;
+  bool wrong = false;
+  switch (record.signal) {
+    case Signal::kSegvMaperr: wrong = true; break;
+    case Signal::kSegvAccerr: wrong = region->prot_certain && (region->prot & needed) != 0; break;
+    case Signal::kBusAdrerr: {
+      // A store may find no space.
+      if (region->file == nullptr) {
+        wrong = true;
+      } else if (reads) {
+        const uint64_t offset = region->offset + (address - region->begin);
+        wrong = page_down(offset) < region->file->size(period).least;
+      }
+      break;
+    }
+    default: break;
+  }
+  if (!wrong) { return std::nullopt; }
+  std::string title = text("%s got %s at byte %llu of its range, which was mapped and inside the file",
+                           name_of(record).c_str(), signal_name(record.signal), number(address - record.address));
+  return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
+}
+
+std::optional<Objection> check_access(Model& model, const OpRecord& record) {
+  const Period period = period_of(record);
+  const OpCode code = record.op->code;
+  const uint64_t count = record.ret > 0 ? static_cast<uint64_t>(record.ret) : 0;
+  const uint64_t begin = record.address;
+  const uint64_t end = count == 0 ? begin : begin + (code == OpCode::kTouch ? (count - 1) * kPageBytes + 1 : count);
+  std::optional<Objection> objection;
+  model.mappings(record).for_each_piece(begin, end, period, [&](const Region* region, uint64_t from, uint64_t to) {
+    if (objection || region == nullptr || !region->follows_file(period)) { return; }
+    const FileHistory& file = *region->file;
+    const uint64_t offset = region->offset + (from - region->begin);
+    uint64_t last = offset + (to - from) - 1;
+    if (code == OpCode::kTouch) {
+      const uint64_t skip = (kPageBytes - (from - begin) % kPageBytes) % kPageBytes;
+      if (skip >= to - from) { return; }
+      last -= (to - from - skip - 1) % kPageBytes;
+    }
+    const SizeRange size = file.size(period);
+    if (page_down(last) >= size.most) {
+      objection = object(text("%s reached file offset %llu; the file had at most %llu bytes", name_of(record).c_str(),
+                              number(last), number(size.most)),
+                         detail_of(record, file));
+    } else if (code == OpCode::kLoad && record.data.size() == count) {
+      objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from));
+    } else if (code != OpCode::kLoad && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
+      objection = object(name_of(record) + " succeeded in a mapping without write permission", detail_of(record, file));
+    }
+  });
+  if (objection || record.signal == Signal::kNone || record.fault_offset < 0) { return objection; }
+  return check_signal(model, record, begin + static_cast<uint64_t>(record.fault_offset));
+}
+
+// --- sizes
+
+std::optional<Objection> check_attributes(Model& model, const OpRecord& record) {
+  uint64_t row[4];  // mode, links, size, sectors
+  if (record.error != Errc::kOk || record.data.size() != sizeof(row)) { return std::nullopt; }
+  std::memcpy(row, record.data.data(), sizeof(row));
+  const bool regular = (row[0] & 0170000) == 0100000;
+  const FileHistory* const file = model.file_of(record);
+  if (!regular || file == nullptr) { return std::nullopt; }
+  const SizeRange size = file->size(period_of(record));
+  if (size.least <= row[2] && row[2] <= size.most) { return std::nullopt; }
+  return object(text("%s says size %llu; only %llu to %llu possible", name_of(record).c_str(), number(row[2]),
+                     number(size.least), number(size.most)),
+                detail_of(record, *file));
+}
+
+std::optional<Objection> check_lseek(Model& model, const OpRecord& record) {
+  const FileHistory* const file = model.file_of(record);
+  if (file == nullptr || !file->regular) { return std::nullopt; }
+  const SizeRange size = file->size(period_of(record));
+  const int64_t offset = record.op->offset;
+  const auto got = static_cast<uint64_t>(record.ret);
+  bool wrong = false;
+  if (record.error == Errc::kOk) {
+    switch (record.op->flags) {
+      case prog::kSeekSet: wrong = record.ret != offset; break;
+      case prog::kSeekEnd:
+        wrong = got - static_cast<uint64_t>(offset) < size.least || got - static_cast<uint64_t>(offset) > size.most;
+        break;
+      case prog::kSeekData: wrong = record.ret < offset || got >= size.most; break;
+      case prog::kSeekHole: wrong = record.ret < offset || got > size.most; break;
+      default: break;
+    }
+  } else if (record.error == Errc::kNxio && record.op->flags == prog::kSeekHole && offset >= 0) {
+    wrong = static_cast<uint64_t>(offset) < size.least;
+  }
+  if (!wrong) { return std::nullopt; }
+  return object(text("%s to %lld returned %lld (%s) in a file of %llu to %llu bytes", name_of(record).c_str(),
+                     static_cast<long long>(offset), static_cast<long long>(record.ret),
+                     daxfs::errc_name(record.error), number(size.least), number(size.most)),
+                detail_of(record, *file));
+}
+
+// --- errors
+
+bool has_mount_option(const std::string& mount, std::string_view option) {
+  std::string_view rest = mount;
+  while (!rest.empty()) {
+    const size_t comma = rest.find(',');
+    if (rest.substr(0, comma) == option) { return true; }
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return false;
+}
+
+std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& record) {
+  const OpRecord* const open = model.descriptors().opened_by(record);
+  if (open == nullptr) { return std::nullopt; }
+  const uint32_t flags = open->op->flags;
+  bool good = false;
+  switch (record.op->code) {
+    case OpCode::kRead: case OpCode::kPread: good = readable(flags); break;
+    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFallocate: good = writable(flags); break;
+    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kLseek: case OpCode::kFstat: case OpCode::kFtruncate:
+      good = (flags & prog::kOPath) == 0;
+      break;
+    default: break;
+  }
+  if (!good) { return std::nullopt; }
+  return object(name_of(record) + " failed with EBADF on an open descriptor", {});
+}
+
+}  // namespace
+
+std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record) {
+  switch (record.error) {
+    case Errc::kIo: case Errc::kCorrupted: case Errc::kHwPoison:
+      if (history.foreign_image) { return std::nullopt; }
+      break;
+    case Errc::kRoFs:
+      if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
+      break;
+    default:
+      return std::nullopt;
+  }
+  return object(text("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
+                "nothing in the run can cause this error");
+}
+
+std::optional<Objection> check_result(Model& model, const OpRecord& record) {
+  if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
+  switch (record.op->code) {
+    case OpCode::kRead: case OpCode::kPread: return check_read(model, record);
+    case OpCode::kWrite: case OpCode::kPwrite: return check_write(record);
+    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return check_access(model, record);
+    case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return check_attributes(model, record);
+    case OpCode::kLseek: return check_lseek(model, record);
+    default: return std::nullopt;
+  }
+}
+
+std::optional<Objection> check_final(Model& model, const FinalFile& found) {
+  const FileHistory* const file = model.find(found.ino, found.generation);
+  if (file == nullptr || !file->regular) { return std::nullopt; }
+  const Period end = {kNever - 1, kNever - 1};
+  const SizeRange size = file->size(end);
+  if (found.size < size.least || found.size > size.most) {
+    return object(text("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
+                       number(found.size), number(size.least), number(size.most)), {});
+  }
+  WrongByte wrong;
+  const Bytes contents = found.contents.first(std::min<size_t>(found.contents.size(), found.size));
+  if (!find_wrong_byte(*file, 0, contents, end, &wrong)) { return std::nullopt; }
+  return object_to_byte(text("on the medium inode %u", found.ino), wrong, {});
+}
+
+}  // namespace daxfuzz::oracle

@@ -1,0 +1,20 @@
+// fuzz/oracle/checks.h - results against the model: the objections.
+//
+// Tested by: fuzz/oracle/judge_test.cc, fuzz/oracle/judge_random_test.cc
+#pragma once
+
+#include <optional>
+
+#include "fuzz/oracle/judge.h"
+#include "fuzz/oracle/model.h"
+
+namespace daxfuzz::oracle {
+
+// Errors that nothing in a clean run can cause.
+std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record);
+// Bytes, counts, sizes and signals of one operation.
+std::optional<Objection> check_result(Model& model, const OpRecord& record);
+// A file on the medium after the unmount.
+std::optional<Objection> check_final(Model& model, const FinalFile& found);
+
+}  // namespace daxfuzz::oracle

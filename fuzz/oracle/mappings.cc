@@ -1,0 +1,83 @@
+#include "fuzz/oracle/mappings.h"
+
+#include <algorithm>
+
+namespace daxfuzz::oracle {
+
+void Mappings::map(Region region) {
+  // An unmapping at the same time may have come after.
+  for (const Range& unmap : unmaps_) {
+    if (unmap.period.begin == region.born.begin) { continue; }  // the same call makes room first
+    if (unmap.begin < region.end && region.begin < unmap.end && unmap.period.end > region.born.begin) {
+      region.dies.begin = std::min(region.dies.begin, region.born.begin);
+    }
+  }
+  regions_.push_back(region);
+}
+
+void Mappings::unmap(uint64_t begin, uint64_t end, Period period, bool certain) {
+  if (begin >= end) { return; }
+  const size_t count = regions_.size();  // pieces are appended
+  for (size_t i = 0; i < count; ++i) {
+    Region region = regions_[i];
+    if (region.begin >= end || region.end <= begin || !region.may_live(period)) { continue; }
+    if (region.begin < begin) {
+      Region left = region;
+      left.end = begin;
+      regions_.push_back(left);
+    }
+    if (region.end > end) {
+      Region right = region;
+      right.offset += end - region.begin;
+      right.begin = end;
+      regions_.push_back(right);
+    }
+    if (region.begin < begin) {
+      region.offset += begin - region.begin;
+      region.begin = begin;
+    }
+    region.end = std::min(region.end, end);
+    region.dies.begin = std::min(region.dies.begin, period.begin);
+    if (certain && region.born.before(period)) { region.dies.end = std::min(region.dies.end, period.end); }
+    regions_[i] = region;
+  }
+  unmaps_.push_back({begin, end, period});
+}
+
+bool Mappings::unmapped_during(Period period) const {
+  return std::any_of(unmaps_.begin(), unmaps_.end(),
+                     [&](const Range& unmap) { return unmap.period.overlaps(period); });
+}
+
+void Mappings::finish() {
+  // Somebody may have unmapped the scratch memory; then the transfer's own munmap removes what came to its place.
+  for (const Period& scratch : scratches_) {
+    if (!unmapped_during(scratch)) { continue; }
+    for (Region& region : regions_) {
+      if (region.born.overlaps(scratch)) { region.dies.begin = std::min(region.dies.begin, region.born.begin); }
+    }
+  }
+  for (const Range& range : protects_) {
+    for (Region& region : regions_) {
+      const bool met = region.begin < range.end && range.begin < region.end;
+      if (met && region.may_live(range.period)) { region.prot_certain = false; }
+    }
+  }
+}
+
+Region* Mappings::certain_at(uint64_t address, Period period) {
+  for (Region& region : regions_) {
+    if (region.begin <= address && address < region.end && region.lives_throughout(period)) {
+      return region.unknown ? nullptr : &region;
+    }
+  }
+  return nullptr;
+}
+
+bool Mappings::surely_mapped(uint64_t begin, uint64_t end, Period period) {
+  bool mapped = true;
+  for_each_piece(begin, end, period, [&](const Region* region, uint64_t, uint64_t) { mapped &= region != nullptr; });
+  return mapped;
+}
+
+}  // namespace daxfuzz::oracle

@@ -1,0 +1,286 @@
+// fuzz/oracle/model.cc - who is who: files, descriptors, addresses.
+#include "fuzz/oracle/model.h"
+
+#include <algorithm>
+
+namespace daxfuzz::oracle {
+
+using daxfs::Errc;
+using prog::MemoryKind;
+using prog::OpCode;
+
+bool is_write(OpCode code) { return code == OpCode::kWrite || code == OpCode::kPwrite; }
+
+bool is_transfer(OpCode code) { return is_write(code) || code == OpCode::kRead || code == OpCode::kPread; }
+
+uint64_t asked(const OpRecord& record) {
+  return record.op->length < 0 ? 0 : std::min(static_cast<uint64_t>(record.op->length), kTransferMax);
+}
+
+MemoryRange memory_of(const OpRecord& record) {
+  const prog::Op& op = *record.op;
+  switch (op.code) {
+    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch:
+      return {record.address, std::min(static_cast<uint64_t>(op.length), kTransferMax)};
+    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
+      if (op.buffer.kind != MemoryKind::kMapping) { return {}; }
+      return {record.buffer_address, asked(record)};
+    default:
+      return {};
+  }
+}
+
+bool refused(const OpRecord& record) {
+  const prog::Op& op = *record.op;
+  switch (record.error) {
+    case Errc::kBadf: case Errc::kPerm: case Errc::kRoFs: case Errc::kIsDir: case Errc::kFBig: case Errc::kNoEnt:
+    case Errc::kExist: case Errc::kNotDir: case Errc::kLoop: case Errc::kNameTooLong: case Errc::kAccess:
+    case Errc::kOpNotSupp: case Errc::kNoDev: case Errc::kNxio: case Errc::kTxtBsy:
+      return true;
+    case Errc::kInval:
+      // Direct I/O finds out about alignment piece by piece.
+      return !is_transfer(op.code) || record.dax || op.length < 0 ||
+             (op.offset < 0 && (op.code == OpCode::kPread || op.code == OpCode::kPwrite));
+    default:
+      return false;
+  }
+}
+
+void Model::order_records(const History& history) {
+  order_.clear();
+  for (const OpRecord& record : history.records) {
+    if (record.op != nullptr) { order_.push_back(&record); }
+  }
+  const auto earlier = [](const OpRecord* a, const OpRecord* b) { return a->begin_seq < b->begin_seq; };
+  if (!std::is_sorted(order_.begin(), order_.end(), earlier)) { std::sort(order_.begin(), order_.end(), earlier); }
+}
+
+FileHistory* Model::find(uint32_t ino, uint32_t generation) {
+  for (size_t i = 0; i < file_count_; ++i) {
+    if (files_[i]->ino() == ino && files_[i]->generation() == generation) { return files_[i].get(); }
+  }
+  return nullptr;
+}
+
+FileHistory& Model::file_for(uint32_t ino, uint32_t generation, bool foreign) {
+  if (FileHistory* known = find(ino, generation)) { return *known; }
+  if (file_count_ == files_.size()) { files_.push_back(std::make_unique<FileHistory>()); }
+  FileHistory& file = *files_[file_count_++];
+  file.reset(ino, generation, foreign);
+  return file;
+}
+
+FileHistory* Model::file_of(const OpRecord& record) {
+  return descriptors_.certain(record) ? find(record.ino, record.generation) : nullptr;
+}
+
+std::optional<uint64_t> Model::position(const OpRecord& record) const {
+  const OpCode code = record.op->code;
+  if (is_write(code)) {
+    for (const Append& append : appends_) {
+      if (append.record == &record) { return append.pos; }
+    }
+  }
+  if (code == OpCode::kPread || code == OpCode::kPwrite) {
+    if (record.op->offset < 0) { return std::nullopt; }
+    return static_cast<uint64_t>(record.op->offset);
+  }
+  return descriptors_.position(record);
+}
+
+// Files of all records, and what is known about them at once.
+void Model::note_files(const History& history) {
+  for (const OpRecord* record : order_) {
+    const prog::Op& op = *record->op;
+    switch (op.code) {
+      case OpCode::kRename: case OpCode::kLink: case OpCode::kSymlink: case OpCode::kUnlink:
+        if (!refused(*record)) { names_static_ = false; }
+        break;
+      case OpCode::kFallocate:
+        if ((op.flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0 && record->ret == 0) { shifts_seen_ = true; }
+        break;
+      case OpCode::kMmap: case OpCode::kMremap: case OpCode::kMunmap:
+        mapping_calls_.push_back(record);
+        break;
+      default: break;
+    }
+    if (record->ino == 0 || !descriptors_.certain(*record)) { continue; }
+    FileHistory& file = file_for(record->ino, record->generation, history.foreign_image);
+    const bool done = record->error == Errc::kOk;
+    if (op.code == OpCode::kOpen && done) {
+      if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
+      if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
+    }
+    if ((is_transfer(op.code) || op.code == OpCode::kMmap) && done) {
+      const bool anonymous = op.code == OpCode::kMmap && (op.flags & prog::kMapAnon) != 0;
+      if (!anonymous) { file.regular = true; }
+    }
+  }
+}
+
+bool Model::overlapped_by_mapping_call(const OpRecord& record) const {
+  return std::any_of(mapping_calls_.begin(), mapping_calls_.end(), [&](const OpRecord* other) {
+    return other != &record && other->process == record.process && period_of(*other).overlaps(period_of(record));
+  });
+}
+
+// A call that failed may have unmapped its target first. Where that is was only in a variable.
+void Model::may_unmap_target(const OpRecord& record, uint64_t length) {
+  const prog::Memory& at = record.op->at;
+  if (at.kind != MemoryKind::kMapping) { return; }
+  for (const OpRecord* other : mapping_calls_) {
+    if (other->process != record.process || other->op->result != at.slot || other->error != Errc::kOk) { continue; }
+    const uint64_t target = static_cast<uint64_t>(other->ret) + static_cast<uint64_t>(at.offset);
+    mappings(record).unmap(target, target + length, period_of(record), false);
+  }
+}
+
+void Model::note_mremap(const OpRecord& record) {
+  const prog::Op& op = *record.op;
+  Mappings& mappings = this->mappings(record);
+  const Period period = period_of(record);
+  const uint64_t old_length = page_up(static_cast<uint64_t>(op.length));
+  const uint64_t new_length = page_up(static_cast<uint64_t>(op.length2));
+  const bool fixed = (op.flags & prog::kRemapFixed) != 0;
+  if (record.error != Errc::kOk) {
+    if (fixed) {
+      may_unmap_target(record, new_length);
+      mappings.unmap(record.address, record.address + old_length, period, false);
+    }
+    return;
+  }
+  const uint64_t target = static_cast<uint64_t>(record.ret);
+  Region* const source = overlapped_by_mapping_call(record) ? nullptr : mappings.certain_at(record.address, period);
+  Region moved;
+  moved.unknown = true;
+  if (source != nullptr) {
+    moved = *source;
+    moved.offset += record.address - source->begin;
+    moved.copied_from = period.begin;  // of a private one: it keeps its copies
+  }
+  moved.prot_certain = false;
+  moved.born = period;
+  moved.dies = {kNever, kNever};
+  moved.begin = target;
+  moved.end = target + new_length;
+  if (target == record.address) {
+    if (new_length <= old_length) {
+      mappings.unmap(target + new_length, target + old_length, period, true);
+      return;
+    }
+    moved.begin = target + old_length;
+    moved.offset += old_length;
+  } else {
+    if (fixed) { mappings.unmap(target, target + new_length, period, true); }
+    mappings.unmap(record.address, record.address + old_length, period, true);
+  }
+  mappings.map(moved);
+}
+
+void Model::note_mapping(const OpRecord& record) {
+  const prog::Op& op = *record.op;
+  Mappings& mappings = this->mappings(record);
+  const Period period = period_of(record);
+  const uint64_t length = page_up(static_cast<uint64_t>(op.length));
+  switch (op.code) {
+    case OpCode::kMmap: {
+      if (record.error != Errc::kOk) {
+        if ((op.flags & prog::kMapFixed) != 0) { may_unmap_target(record, length); }
+        return;
+      }
+      Region region;
+      region.begin = static_cast<uint64_t>(record.ret);
+      region.end = region.begin + length;
+      region.offset = static_cast<uint64_t>(op.offset);
+      region.prot = op.prot;
+      region.born = period;
+      region.shared = (op.flags & prog::kMapType) != prog::kMapPrivate;
+      if ((op.flags & prog::kMapAnon) == 0) {
+        region.file = file_of(record);
+        region.unknown = region.file == nullptr;
+      }
+      if (!region.shared && (op.flags & prog::kMapPopulate) != 0) { region.copied_from = period.begin; }
+      if ((op.flags & prog::kMapFixed) != 0) { mappings.unmap(region.begin, region.end, period, true); }
+      return mappings.map(region);
+    }
+    case OpCode::kMunmap:
+      if (record.error == Errc::kInval) { return; }
+      return mappings.unmap(record.address, record.address + length, period, record.error == Errc::kOk);
+    case OpCode::kMremap:
+      return note_mremap(record);
+    case OpCode::kMprotect:
+      return mappings.protect(record.address, record.address + length, period);
+    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
+      if (op.buffer.kind == MemoryKind::kAnonymous && !record.dax && record.ino != 0) { mappings.scratch(period); }
+      return;
+    default:
+      return;
+  }
+}
+
+// Pages of private mappings stop following the file with the first store.
+void Model::note_private_copies() {
+  for (const OpRecord* record : order_) {
+    const prog::Op& op = *record->op;
+    MemoryRange range = memory_of(*record);
+    if (op.code == OpCode::kLoad || is_write(op.code)) { continue; }
+    if (op.code == OpCode::kMadvise && op.flags == prog::kAdvPopulateWrite) {
+      range = {record->address, page_up(static_cast<uint64_t>(op.length))};
+    }
+    if (range.length == 0) { continue; }
+    const Period period = period_of(*record);
+    mappings(*record).for_each_possible(range.address, range.address + range.length, period,
+                                        [&](Region& region, uint64_t, uint64_t) {
+      if (!region.shared) { region.copied_from = std::min(region.copied_from, period.begin); }
+    });
+  }
+}
+
+// If no name ever changed, a path that some open used is that open's file.
+FileHistory* Model::by_static_path(const OpRecord& record) {
+  if (!names_static_) { return nullptr; }
+  for (const OpRecord* other : order_) {
+    if (other->op->code != OpCode::kOpen || other->op->path != record.op->path) { continue; }
+    if (other->error == Errc::kOk && (other->op->flags & prog::kONoFollow) == 0) {
+      if (FileHistory* file = file_of(*other)) { return file; }
+    }
+  }
+  return nullptr;
+}
+
+bool Model::scratch_untouched(const OpRecord& record) {
+  if (record.dax || record.op->buffer.kind != MemoryKind::kAnonymous) { return true; }
+  const Period period = period_of(record);
+  Mappings& own = mappings(record);
+  if (own.unmapped_during(period)) { return false; }
+  for (const OpRecord* other : order_) {
+    if (other == &record || other->process != record.process || !period_of(*other).overlaps(period)) { continue; }
+    if (other->op->code == OpCode::kMprotect || other->op->code == OpCode::kMadvise) { return false; }
+    const MemoryRange range = memory_of(*other);
+    if (range.length == 0 || other->op->code == OpCode::kLoad || is_write(other->op->code)) { continue; }
+    if (!own.surely_mapped(range.address, range.address + range.length, period_of(*other))) { return false; }
+  }
+  return true;
+}
+
+void Model::build(const prog::Program& program, const History& history) {
+  file_count_ = 0;
+  names_static_ = true;
+  shifts_seen_ = false;
+  appends_.clear();
+  mapping_calls_.clear();
+  for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].reset(); }
+
+  order_records(history);
+  descriptors_.build(order_);
+  note_files(history);
+  for (const OpRecord* record : order_) { note_mapping(*record); }
+  for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].finish(); }
+  note_private_copies();
+  if (shifts_seen_) { note_shifts(); }
+  for (const OpRecord* record : order_) { note_sizes(*record); }
+  note_appends();
+  for (const OpRecord* record : order_) { note_writes(*record); }
+}
+
+}  // namespace daxfuzz::oracle

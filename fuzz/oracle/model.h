@@ -1,0 +1,102 @@
+// fuzz/oracle/model.h - what a run's operations must have done to files, read off their results.
+//
+// Whatever is unclear (a descriptor closed at the same time, an address unmapped at the same time) becomes "perhaps", and
+// what could have hit anything makes all files unknown from then on (blur). Memory is kept from run to run.
+//
+// Tested by: fuzz/oracle/judge_test.cc, fuzz/oracle/judge_random_test.cc
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "fuzz/oracle/descriptors.h"
+#include "fuzz/oracle/file_history.h"
+#include "fuzz/oracle/mappings.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::oracle {
+
+// The most that the executor transfers in one operation, bytes (exec::kTransferMax).
+inline constexpr uint64_t kTransferMax = uint64_t{64} << 20;
+
+class Model {
+ public:
+  // REQUIRES: every operation finished.
+  void build(const prog::Program& program, const History& history);
+
+  std::span<const OpRecord* const> order() const { return order_; }  // by begin
+  const Descriptors& descriptors() const { return descriptors_; }
+  Mappings& mappings(const OpRecord& record) { return mappings_[record.process]; }
+  // Null if unclear.
+  FileHistory* file_of(const OpRecord& record);
+  FileHistory* find(uint32_t ino, uint32_t generation);
+  // Where read, write, pread, pwrite started.
+  std::optional<uint64_t> position(const OpRecord& record) const;
+  // No other operation can have changed or seen the memory that the harness gave this transfer.
+  bool scratch_untouched(const OpRecord& record);
+
+ private:
+  // model.cc: who is who
+  void order_records(const History& history);
+  void note_files(const History& history);
+  void note_mapping(const OpRecord& record);
+  void note_mremap(const OpRecord& record);
+  void may_unmap_target(const OpRecord& record, uint64_t length);
+  void note_private_copies();
+  FileHistory& file_for(uint32_t ino, uint32_t generation, bool foreign);
+  FileHistory* by_static_path(const OpRecord& record);
+  bool overlapped_by_mapping_call(const OpRecord& record) const;
+
+  // effects.cc: what they did
+  void note_shifts();
+  void note_use(const OpRecord& record);
+  void note_sizes(const OpRecord& record);
+  void note_appends();
+  void note_writes(const OpRecord& record);
+  void write_sizes(const OpRecord& record, FileHistory& file, std::optional<uint64_t> pos);
+  void write_bytes(const OpRecord& record, FileHistory& file);
+  void write_from(const OpRecord& record, FileHistory& file, uint64_t pos, uint64_t begin, uint64_t end, bool certain);
+  void read_into_memory(const OpRecord& record);
+  void store(const OpRecord& record);
+  void truncate_bytes(FileHistory& file, uint64_t size, Period period, bool certain);
+  void punch(FileHistory& file, uint64_t begin, uint64_t end, Period period, bool certain);
+  void fallocate_bytes(const OpRecord& record, FileHistory& file);
+  void remove_advice(const OpRecord& record);
+  void blur_all(uint64_t from);
+  bool appends(const OpRecord& record, const FileHistory& file) const;
+
+  struct Append {
+    const OpRecord* record;
+    std::optional<uint64_t> pos;
+  };
+
+  std::vector<const OpRecord*> order_;
+  Descriptors descriptors_;
+  std::array<Mappings, prog::kProcessesMax> mappings_;
+  std::vector<std::unique_ptr<FileHistory>> files_;  // [0, file_count_) are in use
+  size_t file_count_ = 0;
+  bool names_static_ = true;
+  bool shifts_seen_ = false;
+  std::vector<Append> appends_;
+  std::vector<const OpRecord*> mapping_calls_;
+};
+
+// Range in memory that an operation accesses: [address, address + length).
+struct MemoryRange {
+  uint64_t address = 0;
+  uint64_t length = 0;
+};
+// The buffer of a transfer if it is in a mapping, the range of load, store and touch; otherwise empty.
+MemoryRange memory_of(const OpRecord& record);
+// Bytes that read and write asked for, as far as the executor passes them on.
+uint64_t asked(const OpRecord& record);
+bool is_transfer(prog::OpCode code);
+bool is_write(prog::OpCode code);
+// Failed with an error that is returned before anything is touched.
+bool refused(const OpRecord& record);
+
+}  // namespace daxfuzz::oracle
