@@ -92,6 +92,17 @@ inline uint32_t load32(const void* bytes) {
   return word;
 }
 inline bool all_bytes(const std::byte* bytes, size_t size, uint8_t value) {
+  uint64_t pattern = value;
+  pattern |= pattern << 8;
+  pattern |= pattern << 16;
+  pattern |= pattern << 32;
+  if (size == 64) {  // often asked: one cache line, without a call
+    uint64_t words[8];
+    std::memcpy(words, bytes, sizeof(words));
+    uint64_t differ = 0;
+    for (const uint64_t word : words) { differ |= word ^ pattern; }
+    return differ == 0;
+  }
   // A run of equal bytes equals itself shifted by one; memcmp is the fastest loop there is for it.
   return size == 0 || (bytes[0] == std::byte{value} && std::memcmp(bytes, bytes + 1, size - 1) == 0);
 }

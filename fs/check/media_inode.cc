@@ -67,14 +67,10 @@ bool maps_blocks(const Context& c, const Inode& inode) {
 void check_flags(Context& c, uint32_t ino, const Inode& inode) {
   const At here{"inode", ino};
   const uint32_t flags = inode.flags;
-  if ((flags & (kFlagCasefold | kFlagInlineData | kFlagEncrypt | kFlagImagic | kFlagEaInode)) != 0) {
+  if ((flags & (kFlagCasefold | kFlagInlineData | kFlagEncrypt | kFlagImagic)) != 0) {
     complain(c, here, "flags %#x need features this image does not have", flags);
   }
   if ((flags & kFlagExtents) != 0 && !c.extents) { complain(c, here, "extents flag without the extents feature"); }
-  if ((flags & kFlagIndex) != 0 && !is_type(inode, kModeDir)) { complain(c, here, "index flag, but no directory"); }
-  if ((flags & kFlagIndex) != 0 && (c.sb->feature_compat & kCompatDirIndex) == 0) {
-    complain(c, here, "index flag without the dir_index feature");
-  }
   if (c.extents && (flags & kFlagExtents) == 0 && (is_type(inode, kModeReg) || is_type(inode, kModeDir)) &&
       extent_header_sane(*reinterpret_cast<const ExtentHeader*>(inode.block), sizeof(inode.block))) {
     complain(c, here, "has an extent tree, but no extents flag");
@@ -173,6 +169,9 @@ void check_i_blocks(Context& c, uint32_t ino, const Inode& inode, const BlockTal
 void check_blocks(Context& c, uint32_t ino, const Inode& inode, uint32_t seed) {
   BlockTally tally;
   const bool directory = is_type(inode, kModeDir);
+  if ((inode.flags & kFlagIndex) != 0 && (!directory || (c.sb->feature_compat & kCompatDirIndex) == 0)) {
+    complain(c, {"inode", ino}, "index flag, but %s", directory ? "no dir_index feature" : "no directory");
+  }
   const auto first_dir_block = static_cast<uint32_t>(c.s.dir_blocks.size());
   const unsigned attribute = check_xattr_block(c, ino, inode);
   if (maps_blocks(c, inode)) {

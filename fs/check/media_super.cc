@@ -59,11 +59,7 @@ bool recognise(Context& c) {
 
 bool read_geometry(Context& c) {
   const SuperBlock& sb = *c.sb;
-  c.blocks = join(sb.blocks_count_hi, sb.blocks_count_lo);
-  if (sb.blocks_count_hi != 0 && (sb.feature_incompat & kIncompat64Bit) == 0) {
-    complain(c, kHere, "blocks_count_hi without the 64bit feature");
-    return false;
-  }
+  c.blocks = join(c.has_64bit ? sb.blocks_count_hi : 0, sb.blocks_count_lo);
   if (c.blocks == 0 || c.blocks > c.image_bytes / kBlockBytes) {
     complain(c, kHere, "blocks_count is %llu, the image has room for %llu", static_cast<unsigned long long>(c.blocks),
              static_cast<unsigned long long>(c.image_bytes / kBlockBytes));

@@ -127,7 +127,9 @@ const Image& populated_image(const Shape& shape) {
                           " dir/large\nwrite " + sparse.path() + " dir/sub/sparse\nsymlink fast target\nsymlink slow " +
                           long_target + "\nmknod pipe p\nmknod char c 1 3\nmknod blk b 3 1\nln small dir/hard\n"
                           "sif small links_count 2\nea_set small user.foo bar\nea_set dir/large user.big " +
-                          std::string(300, 'v') + "\nwrite " + small.path() + " prealloc\nfallocate prealloc 2 9\n");
+                          std::string(300, 'v') + "\nwrite " + small.path() + " prealloc\n" +
+                          // debugfs leaves a wrong size when it preallocates in a block-mapped file.
+                          (std::strstr(shape.options, "^extent") != nullptr ? "" : "fallocate prealloc 2 9\n"));
   return image;
 }
 

@@ -23,10 +23,13 @@ class Region {
   bool take(uint64_t first, uint64_t count) {
     if (count == 0 || first >= bytes_ || count > bytes_ - first) { return false; }
     bool free = true;
-    for (uint64_t i = first; i < first + count; ++i) {
-      const uint64_t bit = uint64_t{1} << (i % 64);
-      free = free && (taken_[i / 64] & bit) == 0;
-      taken_[i / 64] |= bit;
+    for (uint64_t begin = first, end = first + count; begin < end;) {
+      const uint64_t low = begin % 64;
+      const uint64_t span = std::min<uint64_t>(64 - low, end - begin);
+      const uint64_t mask = (span == 64 ? ~uint64_t{0} : (uint64_t{1} << span) - 1) << low;
+      free = free && (taken_[begin / 64] & mask) == 0;
+      taken_[begin / 64] |= mask;
+      begin += span;
     }
     return free;
   }
