@@ -143,7 +143,7 @@ TEST(EntryLock, EveryWaiterGetsItsTurn) {
         w.finish();
         return !overlap;
       },
-      60);
+      {.events_max = 60});
   EXPECT_TRUE(result.clean()) << result.text();
   EXPECT_GT(result.runs, 500u);
 }

@@ -21,7 +21,11 @@ struct FaultContext {
   bool write;  // the entry becomes writable and dirty; not for a private copy
 };
 
-FaultOutcome outcome(mm::FaultResult result) { return {.result = result, .error = {}, .pfn = {}}; }
+FaultOutcome outcome(mm::FaultResult result) {
+  FaultOutcome out;
+  out.result = result;
+  return out;
+}
 
 // Kernel: dax_fault_return. Space or medium, the access sees SIGBUS in both cases.
 FaultOutcome failed(Status error) {
@@ -158,6 +162,7 @@ FaultOutcome end_iomap(io::IomapOps& ops, io::IomapHost& host, const io::Iomap& 
                        const FaultRange& range, FaultOutcome out) {
   const uint64_t done = out.result == mm::FaultResult::kDone ? kPageSize : 0;
   const Status ended = ops.iomap_end(host, range.pos, kPageSize, done, range.flags, iomap);
+  out.allocated = iomap.is_new();
   if (!ended.ok() && out.result == mm::FaultResult::kDone) {
     return failed(ended);
   }

@@ -23,6 +23,7 @@ struct FaultOutcome {
   bool needs_sync = false;  // MAP_SYNC over metadata that is not durable: nothing is mapped yet;
                             // fsync, then finish_sync_fault
   Pfn pfn;                  // what to map then
+  bool allocated = false;   // iomap_begin made the block; neighbours may have become written, too
 };
 
 // Installs the page of a read, write or copy-on-write fault. Beyond the page that holds EOF:

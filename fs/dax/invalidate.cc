@@ -27,8 +27,11 @@ struct IndexBatch {
   uint64_t back() const { return index[count - 1]; }
 };
 
+enum class Wanted : uint8_t { kAll, kWithoutBlock };
+
 // Entries that begin in [first, last], or cover `first`.
-void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch) {
+void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch,
+            Wanted wanted = Wanted::kAll) {
   batch->count = 0;
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);
@@ -36,6 +39,9 @@ void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch
     const lib::XEntry stored = xas.find(last);
     if (stored.is_null()) {
       return;
+    }
+    if (wanted == Wanted::kWithoutBlock && Entry::from_tree(stored).is_frame()) {
+      continue;
     }
     batch->index[batch->count++] = xas.first_index();
   }
@@ -173,7 +179,7 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   bool dropped = false;
   IndexBatch batch;
   for (uint64_t at = first.value();;) {
-    gather(mapping, at, last.value(), &batch);
+    gather(mapping, at, last.value(), &batch, Wanted::kWithoutBlock);
     if (batch.empty()) {
       break;
     }

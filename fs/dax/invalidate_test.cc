@@ -119,7 +119,7 @@ TEST(TruncateRace, AgainstStoresKeepsCountsRight) {
         w.finish();
         return true;
       },
-      200, 3);
+      {.events_max = 200, .stride = 5});
   EXPECT_TRUE(result.clean()) << result.text();
 }
 

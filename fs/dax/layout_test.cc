@@ -63,20 +63,20 @@ bool dio_against_punch(World& w) {
 }
 
 TEST(LayoutRace, DirectReadIntoAMappingAgainstPunchIsSafe) {
-  const SearchResult result = search(dio_against_punch, 200, 3);
+  const SearchResult result = search(dio_against_punch, {.events_max = 200, .stride = 3});
   EXPECT_TRUE(result.clean()) << result.text();
   EXPECT_GT(result.runs, 1000u);
 }
 
 TEST(LayoutRace, WithoutUnmappingFirstAPinIsMissed) {
   const WithBug bug(Bug::kDioPinNoUnmap);
-  const SearchResult result = search(dio_against_punch, 200, 3);
+  const SearchResult result = search(dio_against_punch, {.events_max = 200, .stride = 3, .until_found = true});
   EXPECT_GT(result.findings("O1"), 0u);
 }
 
 TEST(LayoutRace, WithoutRevalidationInFastGupAPinIsMissed) {
   const WithBug bug(Bug::kDioPinNoRevalidate);
-  const SearchResult result = search(dio_against_punch, 200, 1);
+  const SearchResult result = search(dio_against_punch, {.events_max = 200, .until_found = true});
   EXPECT_GT(result.findings("O1") + result.findings("O15"), 0u);
 }
 

@@ -243,7 +243,7 @@ class WithBug {
 
 // Runs `body(world)` in a run of its own. On a finding the world is abandoned, as what the run held
 // cannot be undone.
-template <typename Body>
+template <typename World = dax::World, typename Body>
 rt::RunOutcome run_in_world(Body body, rt::Policy& policy = rt::default_policy(),
                             rt::RunLimits limits = {}) {
   static std::vector<World*>* const abandoned = new std::vector<World*>;
@@ -259,6 +259,7 @@ rt::RunOutcome run_in_world(Body body, rt::Policy& policy = rt::default_policy()
       },
       policy, limits);
   if (world != nullptr) {
+    world->device.reset();  // the large part
     abandoned->push_back(world);
   }
   return outcome;
@@ -327,8 +328,14 @@ struct SearchResult {
   }
 };
 
-template <typename Scenario>
-SearchResult search(Scenario scenario, uint64_t events_max = 160, uint64_t stride = 1) {
+struct SearchOptions {
+  uint64_t events_max = 160;
+  uint64_t stride = 1;       // of the second preemption
+  bool until_found = false;  // end with the first that is not clean
+};
+
+template <typename World = dax::World, typename Scenario>
+SearchResult search(Scenario scenario, SearchOptions options = {}) {
   SearchResult result;
   const auto one = [&](std::vector<Preemption> list) {
     PreemptionPolicy policy(std::move(list));
@@ -336,7 +343,7 @@ SearchResult search(Scenario scenario, uint64_t events_max = 160, uint64_t strid
     rt::RunLimits limits;
     limits.events_max = 20000;
     const rt::RunOutcome outcome =
-        run_in_world([&](World& world) { right = scenario(world); }, policy, limits);
+        run_in_world<World>([&](World& world) { right = scenario(world); }, policy, limits);
     ++result.runs;
     if (outcome.finding.has_value()) {
       ++result.tags[outcome.finding->tag];
@@ -346,11 +353,10 @@ SearchResult search(Scenario scenario, uint64_t events_max = 160, uint64_t strid
     return policy.used;
   };
   for (rt::TaskId a = 0; a < 2; ++a) {
-    for (uint64_t first = 1; first < events_max; ++first) {
-      if (!one({{a, first, 1 - a}})) {
-        break;
-      }
-      for (uint64_t second = 1; second < events_max; second += stride) {
+    for (uint64_t first = 1; first < options.events_max; ++first) {
+      if (!one({{a, first, 1 - a}})) { break; }
+      for (uint64_t second = 1; second < options.events_max; second += options.stride) {
+        if (options.until_found && !result.clean()) { return result; }
         one({{a, first, 1 - a}, {1 - a, second, a}});
       }
     }

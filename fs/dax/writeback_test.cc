@@ -127,7 +127,7 @@ TEST(WritebackRace, SecondSyncWaitsForTheFirst) {
         w.finish();
         return !early;
       },
-      80);
+      {.events_max = 80});
   EXPECT_TRUE(result.clean()) << result.text();
 }
 

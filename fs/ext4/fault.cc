@@ -22,6 +22,9 @@ mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode) {
   }
   const dax::FaultOutcome out = dax::iomap_fault(fault, inode, iomap_ops());
   const Status stopped = handle->stop();
+  if (out.allocated) {
+    drop_stale_hole_pages(inode, fault.pgoff, fault.pgoff);
+  }
   if (!out.needs_sync) {
     return out.result == mm::FaultResult::kDone && !stopped.ok() ? mm::FaultResult::kSigbus
                                                                  : out.result;

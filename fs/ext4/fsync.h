@@ -1,7 +1,7 @@
 // fs/ext4/fsync.h - fsync, fdatasync and msync of one file.
 //
 // Kernel: fs/ext4/fsync.c (ext4_sync_file), mm/filemap.c (file_write_and_wait_range).
-// Tested by: fs/ext4/fsync_test.cc.
+// Tested by: fs/ext4/fault_test.cc.
 #pragma once
 
 #include <cstdint>

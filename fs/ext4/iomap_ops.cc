@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "fs/base/report.h"
+#include "fs/dax/invalidate.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/inode.h"
@@ -118,10 +119,16 @@ class Ext4IomapOps final : public io::IomapOps {
     return ok_status();
   }
 
-  Status iomap_end(io::IomapHost& /*host*/, uint64_t /*pos*/, uint64_t /*length*/,
-                   uint64_t /*written*/, unsigned /*flags*/, const io::Iomap& /*iomap*/) override {
-    return ok_status();  // blocks that stay without data are cut off by the caller, which knows the
-                         // size
+  // Blocks that stay without data are cut off by the caller, which knows the size.
+  Status iomap_end(io::IomapHost& host, uint64_t pos, uint64_t length, uint64_t /*written*/,
+                   unsigned flags, const io::Iomap& iomap) override {
+    const bool dax_write = (flags & io::kIomapWrite) != 0 && (flags & io::kIomapDax) != 0;
+    // A fault still holds its entry lock here; it does this afterwards (fault.cc).
+    if (dax_write && (flags & io::kIomapFault) == 0 && iomap.is_new()) {
+      drop_stale_hole_pages(to_inode(host), PgOff(pos / kPageSize),
+                            PgOff((pos + length - 1) / kPageSize));
+    }
+    return ok_status();
   }
 
  private:
@@ -129,6 +136,26 @@ class Ext4IomapOps final : public io::IomapOps {
 };
 
 }  // namespace
+
+void drop_stale_hole_pages(Inode& inode, PgOff first, PgOff last) {
+  mm::AddressSpace& mapping = inode.mapping();
+  if (mapping.i_pages.empty()) {
+    return;
+  }
+  const auto run = next_extent(inode, LogicalBlock(static_cast<uint32_t>(first.value())));
+  if (!run.ok() || !run->has_value() || (*run)->unwritten) {
+    return;
+  }
+  const ExtentRun& written = **run;
+  const PgOff run_first(written.lblk.value());
+  const PgOff run_last(written.end() - 1);
+  if (run_first < first) {
+    dax::drop_hole_entries(mapping, run_first, first - 1);
+  }
+  if (run_last > last) {
+    dax::drop_hole_entries(mapping, last + 1, run_last);
+  }
+}
 
 io::IomapOps& iomap_ops() {
   static Ext4IomapOps ops(Ext4IomapOps::Mode::kNormal);

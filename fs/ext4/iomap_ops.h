@@ -13,6 +13,8 @@
 
 namespace daxfs::ext4 {
 
+class Inode;
+
 // Read, write and fault. With kIomapWrite and kIomapDax blocks are allocated zeroed and written;
 // with kIomapDirect unwritten below EOF (converted when the bytes are there), written beyond it.
 io::IomapOps& iomap_ops();
@@ -21,5 +23,11 @@ io::IomapOps& iomap_ops();
 io::IomapOps& iomap_overwrite_ops();
 // Only looks.
 io::IomapOps& iomap_report_ops();
+
+// After blocks [first, last] were made written: blocks next to them in the same extent may have
+// become written zeros with them (the 32 KiB rule of map_blocks), while mappings show the zero page
+// there. Drops those, but not [first, last]. Linux leaves them, and a later write there does not
+// show. No entry lock held. YIELDS.
+void drop_stale_hole_pages(Inode& inode, PgOff first, PgOff last);
 
 }  // namespace daxfs::ext4

@@ -248,7 +248,7 @@ TEST(DirectIoRace, ReturnsOnlyAfterAllItsBytesMoved) {
         }
         return right;
       },
-      80, 2);
+      {.events_max = 80, .stride = 3});
   EXPECT_TRUE(result.clean()) << result.text();
 }
 
