@@ -1,4 +1,5 @@
-// fs/mm/fault_test.cc - what installing a PTE does when somebody was faster, and what it objects to.
+// fs/mm/fault_test.cc - what installing a PTE does when somebody was faster, and what it objects
+// to.
 #include "fs/mm/test_support.h"
 
 namespace daxfs::mm {
@@ -12,7 +13,10 @@ class FaultTest : public MmTest {
     rt::ReadLock lock(mm_.mmap_lock);
     Vma* vma = mm_.find_vma(page(base, n));
     ASSERT_NE(vma, nullptr);
-    VmFault vmf{.mm = mm_, .vma = *vma, .address = page(base, n), .pgoff = vma->pgoff_of(page(base, n)),
+    VmFault vmf{.mm = mm_,
+                .vma = *vma,
+                .address = page(base, n),
+                .pgoff = vma->pgoff_of(page(base, n)),
                 .write = write};
     body(vmf);
   }

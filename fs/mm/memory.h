@@ -112,8 +112,6 @@ class Memory {
   std::unique_ptr<Page[]> pages_;
   std::unique_ptr<std::byte, Unmapper> dram_;
 
-  void make_idle(Page& page);
-
   mutable RawLock pool_lock_;
   std::vector<uint32_t> dram_free_ FS_GUARDED_BY(pool_lock_);  // given back, last first
   uint32_t dram_fresh_ FS_GUARDED_BY(pool_lock_) = 1;          // first DRAM frame never handed out

@@ -91,17 +91,18 @@ bool Mm::next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site si
 }
 
 Result<VirtAddr> Mm::user_buffer(uint64_t length, Site site) {
-  if (user_buffer_length_ >= length && length != 0) {
-    return user_buffer_;
+  const uint64_t size = round_up(std::max<uint64_t>(length, 1), kPageSize);
+  {
+    RawGuard guard(pool_lock_);
+    if (user_buffer_length_ >= size) {
+      return user_buffer_;
+    }
   }
-  MmapArgs args;
-  args.length = std::max<uint64_t>(length, kPageSize);
-  FS_ASSIGN_OR_RETURN(const VirtAddr fresh, mmap(args, site));
-  if (user_buffer_length_ != 0) {
-    FS_RETURN_IF_ERROR(munmap(user_buffer_, user_buffer_length_, site));
-  }
+  FS_ASSIGN_OR_RETURN(const VirtAddr fresh, mmap({.length = size}, site));
+  // The smaller one stays until exit: another task may be in the middle of a call that uses it.
+  RawGuard guard(pool_lock_);
   user_buffer_ = fresh;
-  user_buffer_length_ = round_up(args.length, kPageSize);
+  user_buffer_length_ = size;
   return fresh;
 }
 
@@ -116,6 +117,7 @@ void Mm::exit_mmap(Site site) {
                "an address space ends with %llu file and %llu anonymous pages counted",
                static_cast<unsigned long long>(left.file_pages),
                static_cast<unsigned long long>(left.anon_pages));
+    RawGuard guard(pool_lock_);
     user_buffer_length_ = 0;
   }
   finish_removed(removed, site);

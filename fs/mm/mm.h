@@ -154,8 +154,8 @@ class Mm {
   bool next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site site = Site::current())
       FS_EXCLUDES(mmap_lock);
 
-  // Anonymous memory of at least `length` bytes for system-call buffers; the same until a larger
-  // one is asked for. YIELDS.
+  // Anonymous memory of at least `length` bytes for system-call buffers: the same until a larger
+  // one is asked for, and shared by all tasks of the process. YIELDS.
   Result<VirtAddr> user_buffer(uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
 
   // Unmaps everything and puts every file. Afterwards as new. YIELDS.
@@ -249,8 +249,8 @@ class Mm {
   RawLock pool_lock_;
   std::vector<std::unique_ptr<Vma>> vma_pool_ FS_GUARDED_BY(pool_lock_);
   std::vector<Vma*> vma_free_ FS_GUARDED_BY(pool_lock_);
-  VirtAddr user_buffer_{0};
-  uint64_t user_buffer_length_ = 0;
+  VirtAddr user_buffer_ FS_GUARDED_BY(pool_lock_){0};
+  uint64_t user_buffer_length_ FS_GUARDED_BY(pool_lock_) = 0;
   Counters counters_ FS_GUARDED_BY(page_table.ptl);
 };
 

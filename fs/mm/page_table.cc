@@ -201,7 +201,9 @@ void PageTable::give_back(bool check_empty) {
       }
       FS_WARN_ON(check_empty && ptes->used != 0, "MM5", "a page table is freed with %u entries",
                  ptes->used);
-      if (ptes->used != 0) { *ptes = TablePage{}; }
+      if (ptes->used != 0) {
+        *ptes = TablePage{};
+      }
       pmds->entries[n] = 0;
       --pmds->used;
       memory_.free_table(ptes);

@@ -23,7 +23,8 @@ static_assert(Pte().none() && !Pte().present());
 static_assert(Pte::make(Pfn(5)).pfn() == Pfn(5) && !Pte::make(Pfn(5)).write());
 static_assert(Pte::make(Pfn(5)).allows(false) && !Pte::make(Pfn(5)).allows(true));
 static_assert(!Pte::make(Pfn(5)).mk_write().mk_protnone().allows(false));
-static_assert(Pte::make(Pfn(5)).mk_write().mk_dirty().clear_write().clear_dirty() == Pte::make(Pfn(5)));
+static_assert(Pte::make(Pfn(5)).mk_write().mk_dirty().clear_write().clear_dirty() ==
+              Pte::make(Pfn(5)));
 static_assert(Pmd::table(0x1000).is_table() && Pmd::table(0x1000).table_address() == 0x1000);
 
 TEST_F(PageTableTest, FarApartEntriesShareNothing) {
@@ -32,7 +33,8 @@ TEST_F(PageTableTest, FarApartEntriesShareNothing) {
     set(VirtAddr(0), Pte::make(Pfn(1)));
     set(VirtAddr(kPmdSize), Pte::make(Pfn(2)));
     set(far, Pte::make(Pfn(3)));
-    EXPECT_EQ(table_.table_pages(), 5U);  // two under one root entry, one under another, and their two parents
+    EXPECT_EQ(table_.table_pages(),
+              5U);  // two under one root entry, one under another, and their two parents
     EXPECT_EQ(table_.load(VirtAddr(0)).pfn(), Pfn(1));
     EXPECT_EQ(table_.load(far).pfn(), Pfn(3));
     EXPECT_TRUE(table_.load(VirtAddr(kPageSize)).none());

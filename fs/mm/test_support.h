@@ -1,10 +1,9 @@
-// fs/mm/test_support.h - a file of a few pages on a small device, and a fixture, for the tests of mm.
+// fs/mm/test_support.h - a file of a few pages on a small device, and a fixture, for the tests of
+// mm.
 //
-// FakeFile does with a fault what a DAX filesystem does, without a tree: blocks by page index, holes read as the zero page,
-// a store to a hole takes a block. It counts what it is asked.
+// FakeFile does with a fault what a DAX filesystem does, without a tree: blocks by page index,
+// holes read as the zero page, a store to a hole takes a block. It counts what it is asked.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <map>
 #include <memory>
@@ -12,7 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "fs/base/raw_lock.h"
+#include <gtest/gtest.h>
+
 #include "fs/mm/address_space.h"
 #include "fs/mm/fault.h"
 #include "fs/mm/gup.h"
@@ -20,6 +20,7 @@
 #include "fs/mm/mm.h"
 #include "fs/mm/rmap.h"
 #include "fs/pmem/device.h"
+#include "fs/rt/mutex.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
 
@@ -54,7 +55,9 @@ class FakeFile final : public VmFile, public MappingHost {
   bool is_dax() const override { return true; }
   void get() override { __atomic_fetch_add(&refs, 1, __ATOMIC_SEQ_CST); }
   void put() override {
-    if (watched_mm != nullptr) { EXPECT_FALSE(watched_mm->mmap_lock.held()); }
+    if (watched_mm != nullptr) {
+      EXPECT_FALSE(watched_mm->mmap_lock.held());
+    }
     __atomic_fetch_sub(&refs, 1, __ATOMIC_SEQ_CST);
   }
   Status mmap_check(unsigned, bool, bool) override { return check; }
@@ -67,17 +70,21 @@ class FakeFile final : public VmFile, public MappingHost {
       --retries;
       return FaultResult::kRetry;
     }
-    if (vmf.pgoff.value() * kPageSize >= size_) { return FaultResult::kSigbus; }
+    if (vmf.pgoff.value() * kPageSize >= size_) {
+      return FaultResult::kSigbus;
+    }
+    rt::MutexLock entry(entry_lock_);
     return map(vmf);
   }
   FaultResult pfn_mkwrite(VmFault& vmf) override {
     rt::ReadLock lock(mapping_.invalidate_lock);
     __atomic_fetch_add(&mkwrites, 1, __ATOMIC_SEQ_CST);
+    rt::MutexLock entry(entry_lock_);
     if (vmf.orig_pte.special()) {
       unmap_mapping_range(mapping_, vmf.pgoff, 1, false);
       return map(vmf);
     }
-    mark_dirty(vmf.pgoff.value());
+    dirty_.insert(vmf.pgoff.value());
     return finish_mkwrite_fault(vmf);
   }
 
@@ -87,9 +94,13 @@ class FakeFile final : public VmFile, public MappingHost {
     unmap_mapping_range(mapping_, PgOff(first), end - first, even_cows);
     for (uint64_t index = first; index < end; ++index) {
       const auto it = blocks_.find(index);
-      if (it == blocks_.end()) { continue; }
+      if (it == blocks_.end()) {
+        continue;
+      }
       Page& page = memory_.page(it->second);
-      if (page_ref_count(page) != 1) { ++busy_at_removal; }
+      if (page_ref_count(page) != 1) {
+        ++busy_at_removal;
+      }
       page.mapping = nullptr;
       blocks_.erase(it);
     }
@@ -105,10 +116,14 @@ class FakeFile final : public VmFile, public MappingHost {
     blocks_.clear();
     dirty_.clear();
     next_block_ = first_block_;
-    for (uint64_t n = 0; n < 4; ++n) { add_block(n, static_cast<char>('a' + n)); }
+    for (uint64_t n = 0; n < 4; ++n) {
+      add_block(n, static_cast<char>('a' + n));
+    }
   }
   void forget_frames() {
-    for (const auto& [index, pfn] : blocks_) { memory_.page(pfn).mapping = nullptr; }
+    for (const auto& [index, pfn] : blocks_) {
+      memory_.page(pfn).mapping = nullptr;
+    }
   }
 
   int refs = 0;
@@ -126,11 +141,6 @@ class FakeFile final : public VmFile, public MappingHost {
     memory_.page(pfn).index = PgOff(index);
   }
 
-  void mark_dirty(uint64_t index) {
-    RawGuard guard(lock_);
-    dirty_.insert(index);
-  }
-
   FaultResult map(VmFault& vmf) {
     const uint64_t index = vmf.pgoff.value();
     auto it = blocks_.find(index);
@@ -141,12 +151,16 @@ class FakeFile final : public VmFile, public MappingHost {
       return finish_cow_fault(vmf);
     }
     if (it == blocks_.end()) {
-      if (!vmf.write) { return insert_pfn(vmf, memory_.zero_pfn(), false); }
+      if (!vmf.write) {
+        return insert_pfn(vmf, memory_.zero_pfn(), false);
+      }
       it = blocks_.emplace(index, Pfn(next_block_++)).first;
       own(it->second, index);
       EXPECT_TRUE(memory_.device().zero(it->second.value() * kPageSize, kPageSize).ok());
     }
-    if (vmf.write) { mark_dirty(index); }
+    if (vmf.write) {
+      dirty_.insert(index);
+    }
     return insert_pfn(vmf, it->second, vmf.write);
   }
 
@@ -155,12 +169,13 @@ class FakeFile final : public VmFile, public MappingHost {
   const uint64_t first_block_;
   uint64_t next_block_;
   uint64_t size_;
-  RawLock lock_;
+  rt::Mutex entry_lock_{rt::Rank::kDaxEntry, "entry"};  // one for all pages
   std::map<uint64_t, Pfn> blocks_;
   std::set<uint64_t> dirty_;
 };
 
-// A machine with one device, two processes and a file of eight pages whose first four have blocks 'a'..'d'.
+// A machine with one device, two processes and a file of eight pages whose first four have blocks
+// 'a'..'d'.
 class MmTest : public ::testing::Test {
  protected:
   static constexpr uint64_t kFilePages = 8;
@@ -175,7 +190,9 @@ class MmTest : public ::testing::Test {
 
   // Everything given back: run at the end of every test.
   void TearDown() override {
-    if (abandoned_) { return; }
+    if (abandoned_) {
+      return;
+    }
     rt::run_for_test([this] {
       mm_.check();
       other_.check();
@@ -189,9 +206,12 @@ class MmTest : public ::testing::Test {
     EXPECT_TRUE(memory_.audit_idle(&report)) << report.front();
   }
 
-  VirtAddr map(Mm& mm, unsigned flags, unsigned prot = kProtRead | kProtWrite, uint64_t pages = kFilePages,
-               uint64_t first = 0) {
-    const auto addr = mm.mmap({.length = pages * kPageSize, .prot = prot, .flags = flags, .file = &file_,
+  VirtAddr map(Mm& mm, unsigned flags, unsigned prot = kProtRead | kProtWrite,
+               uint64_t pages = kFilePages, uint64_t first = 0) {
+    const auto addr = mm.mmap({.length = pages * kPageSize,
+                               .prot = prot,
+                               .flags = flags,
+                               .file = &file_,
                                .offset = first * kPageSize});
     EXPECT_TRUE(addr.ok());
     return addr.value_or(VirtAddr(0));
@@ -216,12 +236,18 @@ class MmTest : public ::testing::Test {
   }
   static std::string signal_name(Signal signal) {
     switch (signal) {
-      case Signal::kNone: return "none";
-      case Signal::kSegvMaperr: return "SEGV_MAPERR";
-      case Signal::kSegvAccerr: return "SEGV_ACCERR";
-      case Signal::kBusAdrerr: return "BUS_ADRERR";
-      case Signal::kBusMceerr: return "BUS_MCEERR";
-      case Signal::kKilled: return "killed";
+      case Signal::kNone:
+        return "none";
+      case Signal::kSegvMaperr:
+        return "SEGV_MAPERR";
+      case Signal::kSegvAccerr:
+        return "SEGV_ACCERR";
+      case Signal::kBusAdrerr:
+        return "BUS_ADRERR";
+      case Signal::kBusMceerr:
+        return "BUS_MCEERR";
+      case Signal::kKilled:
+        return "killed";
     }
     return "?";
   }
