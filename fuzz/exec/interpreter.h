@@ -25,13 +25,16 @@ namespace daxfuzz::exec {
 class Arena {
  public:
   std::span<std::byte> take(size_t size);
-  void reset() { used_ = 0; large_.clear(); }
+  void reset() {
+    used_ = 0;
+    large_.clear();
+  }
 
  private:
-  static constexpr size_t kChunk = size_t{1} << 20;
+  static constexpr size_t kChunk = size_t{4} << 20;  // touched only as far as used
   std::unique_ptr<std::byte[]> chunk_;
   size_t used_ = 0;
-  std::vector<std::unique_ptr<std::byte[]>> large_;
+  std::vector<std::unique_ptr<std::byte[]>> large_;  // what did not fit
 };
 
 // Longest transfer we give memory to, bytes; a longer one is cut as MAX_RW_COUNT cuts one in the kernel.
@@ -76,7 +79,7 @@ class Interpreter {
   Arena& arena_;
 };
 
-// FNV-1a, 64 bits.
+// FNV-1a, 64 bits: what result lines and dedup keys print. A byte at a time, so not for every run.
 uint64_t fnv1a64(std::span<const std::byte> bytes);
 
 }  // namespace daxfuzz::exec

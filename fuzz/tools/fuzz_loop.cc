@@ -10,6 +10,7 @@ namespace {
 constexpr unsigned kSchedulesPerProgram = 4;
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
+constexpr int64_t kSmallFile = 64 << 10;  // bytes
 
 }  // namespace
 
@@ -23,11 +24,14 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
 
 FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(options.seed) {
   edge_classes_.resize(EdgeCounters::get().total());
+  small_files_.file_bytes_max = kSmallFile;
 }
+
+const prog::Options& FuzzLoop::shape() { return random_.chance(1, 32) ? prog::default_options() : small_files_; }
 
 void FuzzLoop::next_candidate() {
   if (corpus_.empty() || !options_.feedback || random_.chance(1, 6)) {
-    candidate_ = prog::generate(random_);
+    candidate_ = prog::generate(random_, shape());
     return;
   }
   const auto pick = [&]() -> const prog::Program& {
@@ -35,10 +39,10 @@ void FuzzLoop::next_candidate() {
     return random_.chance(1, 2) ? corpus_[corpus_.size() - 1 - random_.below(recent)] : corpus_[random_.below(corpus_.size())];
   };
   if (random_.chance(1, 12)) {
-    candidate_ = prog::crossover(pick(), pick(), random_);
+    candidate_ = prog::crossover(pick(), pick(), random_, small_files_);
   } else {
     candidate_ = pick();
-    prog::mutate(candidate_, random_);
+    prog::mutate(candidate_, random_, shape());
   }
 }
 

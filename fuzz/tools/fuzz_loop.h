@@ -78,7 +78,11 @@ class FuzzLoop {
   std::optional<LoopFinding> take_finding();
   void keep(bool random_schedule);
 
+  // Mostly small files: what races do to a page they do to a megabyte, a hundred times slower.
+  const prog::Options& shape();
+
   LoopOptions options_;
+  prog::Options small_files_;
   prog::Random random_;
   exec::Executor executor_;
   exec::InterleavingCoverage coverage_;

@@ -46,7 +46,7 @@ nlohmann::json line_of(const prog::Program& program, const oracle::OpRecord& rec
   }
   if (!record.data.empty()) {
     line["data"] = hex(record.data);
-    line["fnv1a64"] = hash_text(record.data_hash);
+    line["fnv1a64"] = hash_text(exec::fnv1a64(record.data));
   }
   return line;
 }
