@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Lint of the repository as a test: prints `file:line: what to do` for each finding; exit code 1 if there is one.
+
+  ci/tidy.py                      every check
+  ci/tidy.py --only layers,words  these checks
+  ci/tidy.py --write-invariants   rewrites docs/invariants.md from the headers
+"""
+import argparse
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+from lint import documents, invariants, layers, sources  # noqa: E402
+from lint.tree import Tree  # noqa: E402
+
+CHECKS = {
+    "layers": layers.check_layers,
+    "invariants": invariants.check_invariants,
+    "targets": sources.check_targets,
+    "banned": sources.check_banned,
+    "headers": sources.check_headers,
+    "lines": sources.check_lines,
+    "historical": sources.check_historical,
+    "documents": documents.check_documents,
+    "words": documents.check_words,
+    "corpus": documents.check_corpus,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default=pathlib.Path(__file__).resolve().parent.parent, help="the repository")
+    parser.add_argument("--only", default=",".join(CHECKS), help="checks to run, separated by commas")
+    parser.add_argument("--daxfuzz", help="the tool that parses corpus programs (default build/release/daxfuzz)")
+    parser.add_argument("--no-warnings", action="store_true", help="errors only")
+    parser.add_argument("--write-invariants", action="store_true", help=f"rewrite {invariants.DOCUMENT} and stop")
+    options = parser.parse_args()
+    tree = Tree(options.root)
+    if options.write_invariants:
+        (tree.root / invariants.DOCUMENT).write_text(invariants.render(tree), encoding="utf-8")
+        return 0
+    findings = []
+    for name in options.only.split(","):
+        if name not in CHECKS:
+            parser.error(f"unknown check '{name}'; expected some of {','.join(CHECKS)}")
+        findings += CHECKS[name](tree, options.daxfuzz) if name == "corpus" else CHECKS[name](tree)
+    errors = [finding for finding in findings if not finding.warning]
+    for finding in sorted(findings):
+        if not (finding.warning and options.no_warnings):
+            print(finding)
+    print(f"tidy: {len(errors)} to fix, {len(findings) - len(errors)} warnings, {len(tree.files)} files")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
