@@ -306,7 +306,7 @@ class PreemptionPolicy final : public rt::Policy {
   std::vector<Preemption> list_;
 };
 
-// What all interleavings of tasks 0 and 1 with at most two preemptions showed: 0 -> 1 at one event,
+// What all interleavings of two tasks with at most two preemptions showed: 0 -> 1 at one event,
 // 1 -> 0 at another, in both orders. `scenario(world)` sets up, spawns both, joins, judges: it
 // returns false for a wrong result.
 struct SearchResult {
@@ -329,9 +329,11 @@ struct SearchResult {
 };
 
 struct SearchOptions {
+  std::array<rt::TaskId, 2> tasks{0, 1};
   uint64_t events_max = 160;
-  uint64_t stride = 1;       // of the second preemption
-  bool until_found = false;  // end with the first that is not clean
+  uint64_t second_events_max = 0;  // 0: as many
+  uint64_t stride = 1;             // of the second preemption
+  bool until_found = false;        // end with the first that is not clean
 };
 
 template <typename World = dax::World, typename Scenario>
@@ -352,12 +354,20 @@ SearchResult search(Scenario scenario, SearchOptions options = {}) {
     }
     return policy.used;
   };
-  for (rt::TaskId a = 0; a < 2; ++a) {
+  const uint64_t second_max =
+      options.second_events_max != 0 ? options.second_events_max : options.events_max;
+  for (size_t i = 0; i < 2; ++i) {
+    const rt::TaskId a = options.tasks[i];
+    const rt::TaskId b = options.tasks[1 - i];
     for (uint64_t first = 1; first < options.events_max; ++first) {
-      if (!one({{a, first, 1 - a}})) { break; }
-      for (uint64_t second = 1; second < options.events_max; second += options.stride) {
-        if (options.until_found && !result.clean()) { return result; }
-        one({{a, first, 1 - a}, {1 - a, second, a}});
+      if (!one({{a, first, b}})) {
+        break;
+      }
+      for (uint64_t second = 1; second < second_max; second += options.stride) {
+        if (options.until_found && !result.clean()) {
+          return result;
+        }
+        one({{a, first, b}, {b, second, a}});
       }
     }
   }

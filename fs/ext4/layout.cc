@@ -45,11 +45,12 @@ void retake_locks(Inode& inode, SleepLocks locks) FS_NO_THREAD_SAFETY_ANALYSIS {
 void wait_for_pins(Inode& inode, bool invalidate_held) {
   const SleepLocks locks = locks_to_drop(invalidate_held);
   mm::Memory& memory = inode.mapping().memory();
+  const uint64_t size = inode.i_size();
   bool retry = true;
   while (retry) {
     mm::Page* const page = dax::layout_busy_page(inode.mapping());
     if (page == nullptr) {
-      return;
+      break;
     }
     // Bug kBreakLayoutsLostRetry (b1f382178d15): only a sleep made the loop look again. A pin that
     // goes away between the scan and the wait takes the loop past every other busy page.
@@ -62,6 +63,9 @@ void wait_for_pins(Inode& inode, bool invalidate_held) {
         },
         [&] { retake_locks(inode, locks); });
   }
+  FS_WARN_ON(inode.i_size() != size, "O11",
+             "inode %u: the size changed while its lock was held for a layout change",
+             inode.ino().value());
 }
 
 bool skips_break_layouts(LayoutChange change) {

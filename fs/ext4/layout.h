@@ -5,6 +5,7 @@
 // sleep, because whoever
 //   holds the pin may have to fault for its next page, and is held again on return.
 // Invariants:
+//   O11  the inode lock is kept while break_layouts sleeps: nobody changes the size meanwhile.
 //   EL1  break_layouts runs with the invalidate lock held exclusively.
 // Tested by: fs/ext4/layout_test.cc.
 #pragma once

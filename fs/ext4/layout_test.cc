@@ -1,12 +1,15 @@
-// fs/ext4/layout_test.cc - direct I/O against everything that takes blocks away; the historical bugs around break_layouts.
+// fs/ext4/layout_test.cc - direct I/O against everything that takes blocks away; the historical
+// bugs around break_layouts.
 //
-// Each search runs every interleaving of two tasks with up to two preemptions (with a stride in the second). The pages of a
-// DAX file are the buffer of a direct read from a file of a second kind: one whose DAX flag is off.
+// Each search runs every interleaving of two tasks with up to two preemptions (with a stride in the
+// second). The pages of a DAX file are the buffer of a direct read from a file of a second kind:
+// one whose DAX flag is off.
 #include "fs/ext4/layout.h"
 
 #include "fs/ext4/file_test_world.h"
 #include "fs/ext4/iomap_ops.h"
 #include "fs/io/direct_io.h"
+#include "fs/mm/gup.h"
 
 namespace daxfs::ext4 {
 namespace {
@@ -18,8 +21,8 @@ using testing::TestFile;
 
 constexpr unsigned kPunch = kFallocPunchHole | kFallocKeepSize;
 
-// Task 0 reads two blocks of `source` directly into the mapping of `target`; task 1 runs `remove`. What the freed blocks
-// become afterwards is the fuzzer's business; here O1 and O15 speak.
+// Task 0 reads two blocks of `source` directly into the mapping of `target`; task 1 runs `remove`.
+// What the freed blocks become afterwards is the fuzzer's business; here O1 and O15 speak.
 template <typename Remove>
 void dio_against(FileWorld& w, Remove remove) {
   const TestFile source = w.open("source");
@@ -32,7 +35,8 @@ void dio_against(FileWorld& w, Remove remove) {
   rt::spawn("dio", [&] {
     io::IovBuffer buffer = io::IovBuffer::user(w.p0, a, 2 * kPageSize);
     // As file_read does for a file without DAX.
-    io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr).ignore_error("a hole beyond EOF may fault");
+    io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr)
+        .ignore_error("a hole beyond EOF may fault");
   });
   rt::spawn("remove", [&] { remove(target); });
   rt::join_all_spawned();
@@ -73,11 +77,27 @@ struct BugCase {
   void (*remove)(const TestFile&);
 };
 
-// A01, A02, A03: the pin is missed and O1 fires where the entry goes.
+// A02. The completion releases the two pins one by one: the punch finds the first page busy, and
+// idle again when it is about to wait; so it never sleeps, and with the bug never looks at the
+// second page.
+TEST(BreakLayouts, LooksAgainAfterAWaitThatNeedNotSleep) {
+  dax::SearchOptions options{
+      .tasks = {1, rt::kFirstIrqTask}, .events_max = 400, .second_events_max = 40, .stride = 2};
+  EXPECT_TRUE(search_dio(punch, options).clean());
+  const dax::WithBug bug(Bug::kBreakLayoutsLostRetry);
+  options.stride = 1;
+  options.until_found = true;
+  const dax::SearchResult result = search_dio(punch, options);
+  EXPECT_GT(result.findings("O1") + result.findings("O15"), 0u) << result.text();
+}
+
+// A01, A03: the pin is missed and O1 fires where the entry goes.
 TEST(BreakLayouts, HistoricalBugsMissAPin) {
-  const BugCase cases[] = {{Bug::kBreakLayoutsLostRetry, punch},    {Bug::kNoBreakLayoutsPunch, punch},
-                           {Bug::kNoBreakLayoutsTruncate, shrink},  {Bug::kNoBreakLayoutsCollapse, collapse},
-                           {Bug::kNoBreakLayoutsZeroRange, zero},   {Bug::kDioPinNoUnmap, punch},
+  const BugCase cases[] = {{Bug::kNoBreakLayoutsPunch, punch},
+                           {Bug::kNoBreakLayoutsTruncate, shrink},
+                           {Bug::kNoBreakLayoutsCollapse, collapse},
+                           {Bug::kNoBreakLayoutsZeroRange, zero},
+                           {Bug::kDioPinNoUnmap, punch},
                            {Bug::kDioPinScanUnlocked, punch}};
   for (const BugCase& c : cases) {
     const dax::WithBug bug(c.bug);
@@ -87,7 +107,8 @@ TEST(BreakLayouts, HistoricalBugsMissAPin) {
   }
 }
 
-// A04: the direct read pins its first page, and faults for the second while the punch sleeps with the lock held.
+// A04: the direct read pins its first page, and faults for the second while the punch sleeps with
+// the lock held.
 TEST(BreakLayouts, AWaitThatKeepsTheInvalidateLockDeadlocks) {
   const auto race = [](FileWorld& w) {
     const TestFile source = w.open("source");
@@ -114,6 +135,37 @@ TEST(BreakLayouts, AWaitThatKeepsTheInvalidateLockDeadlocks) {
   EXPECT_FALSE(result.tags.empty()) << result.text();
 }
 
+// A04, the opposite error. O11: somebody changes the size while a punch sleeps.
+TEST(BreakLayouts, AWaitThatDropsTheInodeLockLetsOthersIn) {
+  for (const bool buggy : {false, true}) {
+    BugSet bugs;
+    bugs.set(static_cast<size_t>(Bug::kWaitDropsInodeLock), buggy);
+    set_historical(bugs);
+    const auto outcome = dax::run_in_world<FileWorld>([&](FileWorld& w) {
+      TestFile f = w.open("f");
+      EXPECT_TRUE(w.fill(f, 0, 2 * kPageSize, 0x11).ok());
+      const VirtAddr a = w.map(w.p0, f, 2);
+      w.poke(w.p0, a, 1);
+      auto pin = mm::pin_user_page(w.p0, a, true);
+      rt::spawn("punch", [&] { punch(f); });
+      const rt::TaskId grow =
+          rt::spawn("grow", [&] { EXPECT_TRUE(w.truncate(f, 9 * kPageSize).ok()); });
+      if (buggy) {
+        rt::join(grow);
+      }
+      pin->release();
+      rt::join_all_spawned();
+      f.inode.put();
+      w.finish(/*fsck=*/false);
+    });
+    EXPECT_EQ(outcome.finding.has_value(), buggy);
+    if (outcome.finding.has_value()) {
+      EXPECT_EQ(outcome.finding->tag, "O11") << outcome.finding->title;
+    }
+  }
+  set_historical(BugSet());
+}
+
 // A03, eviction: the file goes away while its page is under DMA.
 TEST(BreakLayouts, EvictionWaitsForPins) {
   const auto race = [](FileWorld& w) {
@@ -126,7 +178,8 @@ TEST(BreakLayouts, EvictionWaitsForPins) {
     w.poke(w.p0, a, 1);
     rt::spawn("dio", [&] {
       io::IovBuffer buffer = io::IovBuffer::user(w.p0, a, kPageSize);
-      io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr).ignore_error("the mapping may be gone");
+      io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr)
+          .ignore_error("the mapping may be gone");
     });
     rt::spawn("close", [&] {
       EXPECT_TRUE(w.p0.munmap(a, kPageSize).ok());
@@ -147,7 +200,8 @@ TEST(BreakLayouts, EvictionWaitsForPins) {
   EXPECT_GT(result.findings("O1") + result.findings("O15"), 0u) << result.text();
 }
 
-// C01: a store fault between the dropped entries and the freed blocks maps a block that is about to belong to nobody.
+// C01: a store fault between the dropped entries and the freed blocks maps a block that is about to
+// belong to nobody.
 TEST(Punch, WithoutInvalidateLockAFaultMapsADoomedBlock) {
   const auto race = [](FileWorld& w) {
     const TestFile f = w.open("f");
@@ -159,7 +213,7 @@ TEST(Punch, WithoutInvalidateLockAFaultMapsADoomedBlock) {
     const dax::Entry entry = dax::Entry::from_tree(f->mapping().i_pages.load(0));
     const auto map = map_blocks(nullptr, *f, {.lblk = LogicalBlock(0), .len = 1});
     return !entry.is_frame() || (map.ok() && map->state == BlockState::kWritten &&
-                                             map->pblk.value() == entry.pfn().value());  // O6
+                                 map->pblk.value() == entry.pfn().value());  // O6
   };
   const auto scenario = [&](FileWorld& w) {
     const bool right = race(w);
