@@ -1,0 +1,517 @@
+// fuzz/oracle/judge_test.cc - histories by hand: each rule once with a possible and once with an impossible result.
+#include "fuzz/oracle/judge.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fuzz/oracle/story.h"
+
+namespace daxfuzz::oracle {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr uint64_t kAddr = 0x700000000000;
+constexpr uint64_t kAddr2 = 0x700000400000;
+
+// --- bytes of one file
+
+TEST(JudgeBytes, NewFileReadsZeros) {
+  EXPECT_EQ(Story().open(0).ftruncate(0, 8192).pread(0, 4096, 0, bytes(4096, 0)).said(), "");
+  EXPECT_EQ(Story().open(0).ftruncate(0, 8192).pread(0, 4096, 0, bytes(4095, 0) + bytes(1, 7)).said(),
+            "O9: T0 op 3 (pread) got 0x07 at file offset 4095; only 0x00 possible");
+}
+
+TEST(JudgeBytes, ReadSeesTheLastWrite) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 100, 0).pwrite(0, fill(2), 50, 25);
+    s.pread(0, 100, 0, bytes(25, 1) + bytes(50, value) + bytes(25, 1));
+    return s.said();
+  };
+  EXPECT_EQ(story(2), "");
+  EXPECT_THAT(story(1), HasSubstr("offset 25; only 0x02 possible"));
+}
+
+TEST(JudgeBytes, SequencesTellShiftedBytes) {
+  Story good;
+  good.open(0).pwrite(0, sequence(0x41), 9000, 100).pread(0, 5000, 1100, sequence_bytes(5000, 0x41, 1000));
+  EXPECT_EQ(good.said(), "");
+  Story bad;
+  bad.open(0).pwrite(0, sequence(0x41), 9000, 100).pread(0, 5000, 1100, sequence_bytes(5000, 0x41, 1001));
+  EXPECT_THAT(bad.said(), StartsWith("O9: "));
+}
+
+TEST(JudgeBytes, StaleByteIsO16) {
+  EXPECT_THAT(Story().open(0).ftruncate(0, 8192).pread(0, 10, 0, bytes(10, 0xdb)).said(), StartsWith("O16: "));
+  EXPECT_EQ(Story().open(0).pwrite(0, fill(0xdb), 10, 0).pread(0, 10, 0, bytes(10, 0xdb)).said(), "");
+}
+
+TEST(JudgeBytes, ConcurrentWriteGivesOldOrNewBytes) {
+  const auto story = [](std::vector<uint8_t> data) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 10, 0);
+    s.during(100, 200).pwrite(0, fill(2), 10, 0);
+    s.during(150, 160).task(1).pread(0, 10, 0, std::move(data));
+    return s.said();
+  };
+  EXPECT_EQ(story(bytes(10, 1)), "");
+  EXPECT_EQ(story(bytes(10, 2)), "");
+  EXPECT_EQ(story(bytes(5, 2) + bytes(5, 1)), "");
+  EXPECT_THAT(story(bytes(9, 2) + bytes(1, 0)), HasSubstr("offset 9; only 0x01, 0x02 possible"));
+}
+
+TEST(JudgeBytes, TwoConcurrentWritesLeaveEither) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 10, 0);
+    s.during(100, 200).pwrite(0, fill(2), 10, 0);
+    s.during(150, 300).task(1).pwrite(0, fill(3), 10, 0);
+    s.pread(0, 10, 0, bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(2), "");
+  EXPECT_EQ(story(3), "");
+  EXPECT_NE(story(1), "");
+}
+
+TEST(JudgeBytes, FailedWriteMayHaveWrittenAPart) {
+  const auto story = [](std::vector<uint8_t> data) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 10, 0).pwrite(0, fill(2), 10, 0, -1, Errc::kNoSpc);
+    s.pread(0, 10, 0, std::move(data));
+    return s.said();
+  };
+  EXPECT_EQ(story(bytes(10, 1)), "");
+  EXPECT_EQ(story(bytes(3, 2) + bytes(7, 1)), "");
+  EXPECT_NE(story(bytes(10, 3)), "");
+}
+
+TEST(JudgeBytes, RefusedWriteWroteNothing) {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 10, 0).pwrite(0, fill(2), 10, 0, -1, Errc::kBadf).pread(0, 10, 0, bytes(10, 2));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeBytes, PunchAndZeroRangeLeaveZeros) {
+  for (const uint32_t mode : {prog::kFallocPunch | prog::kFallocKeepSize, prog::kFallocZero}) {
+    const auto story = [&](uint8_t value) {
+      Story s;
+      s.open(0).pwrite(0, fill(1), 100, 0).fallocate(0, mode, 10, 20);
+      s.pread(0, 100, 0, bytes(10, 1) + bytes(20, value) + bytes(70, 1));
+      return s.said();
+    };
+    EXPECT_EQ(story(0), "");
+    EXPECT_NE(story(1), "");
+  }
+}
+
+TEST(JudgeBytes, TruncateAndGrowAgainLeavesZeros) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 100, 0).ftruncate(0, 10).ftruncate(0, 100);
+    s.pread(0, 100, 0, bytes(10, 1) + bytes(90, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(0), "");
+  EXPECT_NE(story(1), "");
+}
+
+TEST(JudgeBytes, OpenWithTruncationEmptiesTheFile) {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 100, 0).open(0, prog::kORdWr | prog::kOTrunc).ftruncate(0, 100);
+  s.pread(0, 100, 0, bytes(100, 1));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeBytes, CollapseMovesBytesDown) {
+  const auto story = [](uint8_t at_page_1) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 4096, 0).pwrite(0, fill(2), 4096, 4096).pwrite(0, sequence(3), 4096, 8192);
+    s.fallocate(0, prog::kFallocCollapse, 4096, 4096);
+    s.pread(0, 12288, 0, bytes(4096, 1) + sequence_bytes(4096, at_page_1));
+    return s.said();
+  };
+  EXPECT_EQ(story(3), "");
+  EXPECT_NE(story(2), "");
+}
+
+TEST(JudgeBytes, InsertMovesBytesUpAndLeavesAHole) {
+  const auto story = [](uint8_t hole, uint8_t moved) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 4096, 0).pwrite(0, fill(2), 4096, 4096);
+    s.fallocate(0, prog::kFallocInsert, 4096, 8192).pwrite(0, fill(4), 10, 8192);
+    s.pread(0, 20000, 0, bytes(4096, 1) + bytes(4096, hole) + bytes(10, 4) + bytes(4086, 0) + bytes(4096, moved));
+    return s.said();
+  };
+  EXPECT_EQ(story(0, 2), "");
+  EXPECT_NE(story(2, 2), "");
+  EXPECT_NE(story(0, 1), "");
+}
+
+TEST(JudgeBytes, ShiftBesideAnotherWriterMakesTheRestUnknown) {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 12288, 0);
+  s.during(100, 200).fallocate(0, prog::kFallocCollapse, 4096, 4096);
+  s.during(150, 300).task(1).pwrite(0, fill(2), 4096, 8192);
+  s.pread(0, 8192, 0, bytes(4096, 1) + bytes(4096, 9));
+  EXPECT_EQ(s.said(), "");
+  s.pread(0, 10, 0, bytes(10, 9));  // in front of it nothing moved
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeBytes, ForeignImageMayHoldAnything) {
+  EXPECT_EQ(Story().foreign_image().open(0).pread(0, 10, 0, bytes(10, 9)).said(), "");
+  EXPECT_NE(Story().foreign_image().open(0).pwrite(0, fill(1), 10, 0).pread(0, 10, 0, bytes(10, 9)).said(), "");
+}
+
+TEST(JudgeBytes, TruncateByNameMayHitAnyFileOnceNamesChange) {
+  const auto story = [](bool rename, uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 100, 0);
+    if (rename) { s.add({.code = OpCode::kRename, .path = 1, .path2 = 2}, 0); }
+    s.add({.code = OpCode::kTruncate, .path = 1, .length = 10}, 0);
+    s.pwrite(0, fill(5), 1, 99).pread(0, 100, 0, bytes(10, 1) + bytes(89, value) + bytes(1, 5));
+    return s.said();
+  };
+  EXPECT_EQ(story(true, 1), "");
+  EXPECT_EQ(story(true, 0), "");
+  EXPECT_NE(story(true, 3), "");
+}
+
+TEST(JudgeBytes, TruncateByNameIsCertainWhileNamesStay) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 100, 0);
+    s.add({.code = OpCode::kTruncate, .path = 0, .length = 10}, 0);
+    s.ftruncate(0, 100).pread(0, 100, 0, bytes(10, 1) + bytes(90, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(0), "");
+  EXPECT_NE(story(1), "");
+}
+
+// --- mappings
+
+TEST(JudgeMappings, LoadSeesStoresAndWrites) {
+  const auto story = [](uint8_t stored, uint8_t written) {
+    Story s;
+    s.open(0).ftruncate(0, 8192).mmap(0, 0, 8192, kAddr).store(kAddr + 10, 20, fill(7)).pwrite(0, fill(8), 10, 4096);
+    s.load(kAddr, 4106, bytes(10, 0) + bytes(20, stored) + bytes(4066, 0) + bytes(10, written));
+    return s.said();
+  };
+  EXPECT_EQ(story(7, 8), "");
+  EXPECT_NE(story(0, 8), "");
+  EXPECT_NE(story(7, 0), "");
+}
+
+TEST(JudgeMappings, ReadSeesTouchedBytesOnly) {
+  const auto story = [](size_t at) {
+    Story s;
+    s.open(0).ftruncate(0, 12288).mmap(0, 0, 12288, kAddr).touch(kAddr + 5, 8192, 0x54);
+    std::vector<uint8_t> data(12288);
+    data[5] = 0x54;
+    data[at] = 0x54;
+    s.pread(0, 12288, 0, std::move(data));
+    return s.said();
+  };
+  EXPECT_EQ(story(4101), "");
+  EXPECT_NE(story(4102), "");
+  EXPECT_NE(story(8197), "");
+}
+
+TEST(JudgeMappings, OffsetOfTheMappingCounts) {
+  Story s;
+  s.open(0).ftruncate(0, 12288).mmap(0, 4096, 8192, kAddr).store(kAddr, 10, sequence(9));
+  s.pread(0, 10, 4096, sequence_bytes(10, 9));
+  EXPECT_EQ(s.said(), "");
+  s.pread(0, 10, 0, sequence_bytes(10, 9));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeMappings, StoreBehindEofShowsWhenTheFileGrows) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).ftruncate(0, 100).mmap(0, 0, 4096, kAddr).store(kAddr + 200, 10, fill(7)).ftruncate(0, 4096);
+    s.pread(0, 10, 200, bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(7), "");
+  EXPECT_NE(story(9), "");
+}
+
+TEST(JudgeMappings, UnmappedAddressesSayNothing) {
+  Story s;
+  s.open(0).open(1).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr).munmap(kAddr, 4096);
+  s.load(kAddr, 10, bytes(10, 9));
+  EXPECT_EQ(s.said(), "");
+}
+
+TEST(JudgeMappings, StoreBesideAnUnmappingIsAPerhaps) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr);
+    s.during(100, 200).munmap(kAddr, 4096);
+    s.during(150, 160).task(1).store(kAddr, 10, fill(2));
+    s.pread(0, 10, 0, bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(1), "");
+  EXPECT_EQ(story(2), "");
+  EXPECT_NE(story(3), "");
+}
+
+TEST(JudgeMappings, MoveKeepsTheOffset) {
+  Story s;
+  s.open(0).ftruncate(0, 12288).mmap(0, 0, 12288, kAddr).mremap(kAddr + 4096, 4096, 8192, kAddr2);
+  s.store(kAddr2 + 4096, 1, fill(5)).pread(0, 1, 8192, bytes(1, 5));
+  EXPECT_EQ(s.said(), "");
+  s.pread(0, 1, 4096, bytes(1, 5));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeMappings, FixedMappingReplacesWhatWasThere) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).open(1).pwrite(0, fill(1), 8192, 0).pwrite(1, fill(2), 8192, 0).mmap(0, 0, 8192, kAddr);
+    s.mmap(1, 0, 4096, kAddr, prog::kMapShared | prog::kMapFixed);
+    s.load(kAddr, 8192, bytes(4096, value) + bytes(4096, 1));
+    return s.said();
+  };
+  EXPECT_EQ(story(2), "");
+  EXPECT_NE(story(1), "");
+}
+
+TEST(JudgeMappings, PrivateMappingFollowsTheFileUntilItIsWritten) {
+  const auto story = [](bool store, uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr, prog::kMapPrivate);
+    if (store) { s.store(kAddr, 1, fill(9)); }
+    s.pwrite(0, fill(2), 4096, 0).load(kAddr, 10, bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(false, 2), "");
+  EXPECT_NE(story(false, 1), "");
+  EXPECT_EQ(story(true, 1), "");
+  Story s;  // the file does not see the store
+  s.open(0).pwrite(0, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr, prog::kMapPrivate).store(kAddr, 1, fill(9));
+  s.pread(0, 1, 0, bytes(1, 9));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeMappings, EachProcessHasItsOwnAddresses) {
+  Story s;
+  s.open(0).open(1).pwrite(0, fill(1), 4096, 0).pwrite(1, fill(2), 4096, 0).mmap(0, 0, 4096, kAddr);
+  s.process(1).mmap(1, 0, 4096, kAddr).load(kAddr, 1, bytes(1, 2));
+  EXPECT_EQ(s.said(), "");
+  s.process(0).load(kAddr, 1, bytes(1, 2));
+  EXPECT_NE(s.said(), "");
+}
+
+// --- copies
+
+TEST(JudgeCopies, ReadIntoAMappingWritesTheOtherFile) {
+  const auto story = [](uint8_t first) {
+    Story s;
+    s.open(0).open(1).ftruncate(0, 8192).pwrite(1, sequence(0x61), 4096, 0).mmap(0, 0, 8192, kAddr);
+    s.pread_to(1, 1024, 512, kAddr + 4096).pread(0, 1024, 4096, sequence_bytes(1024, first, 512));
+    return s.said();
+  };
+  EXPECT_EQ(story(0x61), "");
+  EXPECT_NE(story(0x62), "");
+}
+
+TEST(JudgeCopies, WriteFromAMappingCopiesItsFile) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).open(1).pwrite(0, fill(3), 4096, 0).mmap(0, 0, 4096, kAddr).pwrite_from(1, 100, 50, kAddr);
+    s.pwrite(0, fill(4), 4096, 0).pread(1, 100, 50, bytes(100, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(3), "");
+  EXPECT_NE(story(4), "");
+}
+
+TEST(JudgeCopies, SourceMayChangeDuringTheCopy) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).open(1).pwrite(0, fill(3), 4096, 0).mmap(0, 0, 4096, kAddr);
+    s.during(100, 200).pwrite_from(1, 100, 0, kAddr);
+    s.during(150, 160).task(1).store(kAddr, 4096, fill(4));
+    s.pread(1, 1, 0, bytes(1, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(3), "");
+  EXPECT_EQ(story(4), "");
+  EXPECT_NE(story(0), "");
+}
+
+TEST(JudgeCopies, CopyOntoItselfIsUnknown) {
+  Story s;
+  s.open(0).pwrite(0, fill(3), 8192, 0).mmap(0, 0, 8192, kAddr).pwrite_from(0, 4096, 100, kAddr);
+  s.pread(0, 8192, 0, bytes(200, 3) + bytes(4096, 9) + bytes(3896, 3));
+  EXPECT_EQ(s.said().substr(0, 3), "O9:");  // 9 was nowhere: behind the copy, offset 4196 and on
+}
+
+// --- sizes and counts
+
+TEST(JudgeSizes, ReadEndsAtEof) {
+  const auto story = [](size_t count) {
+    Story s;
+    s.open(0).ftruncate(0, 100).pread(0, 4096, 20, bytes(count, 0));
+    return s.said();
+  };
+  EXPECT_EQ(story(80), "");
+  EXPECT_EQ(story(79), "O9: T0 op 3 (pread) at file offset 20 returned 79 bytes; only 80 to 80 possible");
+  EXPECT_NE(story(81), "");
+}
+
+TEST(JudgeSizes, SizeDuringATruncateIsOldOrNew) {
+  const auto story = [](uint64_t size) {
+    Story s;
+    s.open(0).ftruncate(0, 8192);
+    s.during(100, 200).ftruncate(0, 4096);
+    s.during(150, 160).task(1).fstat(0, size);
+    return s.said();
+  };
+  EXPECT_EQ(story(8192), "");
+  EXPECT_EQ(story(4096), "");
+  EXPECT_NE(story(4095), "");
+  EXPECT_NE(story(8193), "");
+}
+
+TEST(JudgeSizes, GrowthCannotBeLost) {
+  const auto story = [](uint64_t size) {
+    Story s;
+    s.open(0);
+    s.during(100, 200).pwrite(0, fill(1), 4096, 0);
+    s.during(150, 300).task(1).fallocate(0, 0, 0, 8192);
+    s.fstat(0, size);
+    return s.said();
+  };
+  EXPECT_EQ(story(8192), "");
+  EXPECT_NE(story(4096), "");
+}
+
+TEST(JudgeSizes, KeepSizeKeepsIt) {
+  Story s;
+  s.open(0).fallocate(0, prog::kFallocKeepSize, 0, 8192).fstat(0, 0);
+  EXPECT_EQ(s.said(), "");
+  s.fallocate(0, 0, 0, 8192).fstat(0, 0);
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeSizes, ShiftsChangeIt) {
+  Story s;
+  s.open(0).ftruncate(0, 16384).fallocate(0, prog::kFallocCollapse, 0, 4096).fstat(0, 12288);
+  s.fallocate(0, prog::kFallocInsert, 4096, 8192).fstat(0, 20480);
+  EXPECT_EQ(s.said(), "");
+  s.fstat(0, 12288);
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeSizes, PositionsAdvance) {
+  Story s;
+  s.open(0).write(0, fill(1), 100).write(0, fill(2), 100).lseek(0, 50, prog::kSeekSet, 50);
+  s.read(0, 100, bytes(50, 1) + bytes(50, 2)).read(0, 100, bytes(50, 2));
+  EXPECT_EQ(s.said(), "");
+  s.read(0, 100, bytes(50, 2));
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeSizes, AppendGoesToTheEnd) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0, prog::kORdWr | prog::kOCreat | prog::kOAppend).write(0, fill(1), 10).pwrite(0, fill(2), 10, 0);
+    s.pread(0, 100, 0, bytes(10, 1) + bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(2), "");
+  EXPECT_NE(story(1), "");
+}
+
+TEST(JudgeSizes, ConcurrentWritesThroughOneDescriptorHaveNoClearPlace) {
+  Story s;
+  s.open(0);
+  s.during(100, 200).write(0, fill(1), 10);
+  s.during(150, 300).task(1).write(0, fill(2), 10);
+  s.pread(0, 20, 0, bytes(10, 2) + bytes(10, 1));
+  EXPECT_EQ(s.said(), "");
+}
+
+TEST(JudgeSizes, SeekEndAndHolesFollowTheSize) {
+  EXPECT_EQ(Story().open(0).ftruncate(0, 100).lseek(0, -10, prog::kSeekEnd, 90).fstat(0, 100).said(), "");
+  EXPECT_NE(Story().open(0).ftruncate(0, 100).lseek(0, -10, prog::kSeekEnd, 91).fstat(0, 100).said(), "");
+  EXPECT_EQ(Story().open(0).ftruncate(0, 100).lseek(0, 0, prog::kSeekHole, 100).said(), "");
+  EXPECT_NE(Story().open(0).ftruncate(0, 100).lseek(0, 0, prog::kSeekHole, 101).said(), "");
+  EXPECT_NE(Story().open(0).ftruncate(0, 100).lseek(0, 0, prog::kSeekHole, -1, Errc::kNxio).said(), "");
+}
+
+// --- signals and errors
+
+TEST(JudgeSignals, LoadInsideTheFileGetsNoBusError) {
+  Story s;
+  s.open(0).ftruncate(0, 4097).mmap(0, 0, 12288, kAddr).load(kAddr, 8193, bytes(8192, 0), Signal::kBusAdrerr);
+  EXPECT_EQ(s.said(), "");
+  s.load(kAddr, 8192, bytes(4096, 0), Signal::kBusAdrerr);
+  EXPECT_THAT(s.said(), HasSubstr("SIGBUS"));
+}
+
+TEST(JudgeSignals, LoadBehindThePageOfEofGetsNoBytes) {
+  EXPECT_EQ(Story().open(0).ftruncate(0, 10).mmap(0, 0, 8192, kAddr).load(kAddr, 4096, bytes(4096, 0)).said(), "");
+  EXPECT_THAT(Story().open(0).ftruncate(0, 10).mmap(0, 0, 8192, kAddr).load(kAddr, 4097, bytes(4097, 0)).said(),
+              HasSubstr("at most 10 bytes"));
+}
+
+TEST(JudgeSignals, AccessToALivingMappingDoesNotSegfault) {
+  EXPECT_NE(Story().open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr)
+                .load(kAddr, 10, {}, Signal::kSegvMaperr).said(), "");
+  EXPECT_EQ(Story().open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr).munmap(kAddr, 4096)
+                .load(kAddr, 10, {}, Signal::kSegvMaperr).said(), "");
+}
+
+TEST(JudgeSignals, StoreNeedsPermission) {
+  Story s;
+  s.open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr, prog::kMapShared, prog::kProtRead).store(kAddr, 1, fill(1));
+  EXPECT_THAT(s.said(), HasSubstr("without write permission"));
+}
+
+TEST(JudgeErrors, CleanRunHasNoMediaErrors) {
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kIo).said(), "");
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kRoFs).said(), "");
+  EXPECT_EQ(Story().mount("ro,dax=always").open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kRoFs).said(), "");
+}
+
+TEST(JudgeErrors, OpenDescriptorIsNotBad) {
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
+  EXPECT_EQ(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
+  EXPECT_EQ(Story().open(0).close(0).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
+}
+
+TEST(JudgeErrors, DescriptorClosedAtTheSameTimeIsUnclear) {
+  Story s;
+  s.open(0).open(1).pwrite(0, fill(1), 10, 0);
+  s.during(100, 200).close(0);
+  s.during(150, 300).task(1).pread(0, 10, 0, bytes(10, 9));
+  EXPECT_EQ(s.said(), "");
+}
+
+// --- the medium afterwards
+
+TEST(JudgeFinals, MediumHoldsTheLastBytes) {
+  EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 1)).said(), "");
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 2)).said(), "");
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(9, 1)).said(), "");
+}
+
+TEST(Judge, IsSilentOnRunsThatEndedInsideAnOperation) {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 10, 0).pread(0, 10, 0, bytes(10, 2));
+  s.last().finished = false;
+  EXPECT_EQ(s.said(), "");
+}
+
+}  // namespace
+}  // namespace daxfuzz::oracle
