@@ -1,5 +1,6 @@
 // fs/mm/function_ref.h - a borrowed callable: two words, no heap, valid for the call it is passed
 // to.
+// Tested by: fs/mm/memory_test.cc.
 #pragma once
 
 #include <memory>

@@ -88,6 +88,33 @@ TEST_F(GupTest, APinOutlivesTheMapping) {
   });
 }
 
+// What break_layouts relies on: after unmapping, a frame seen idle stays idle, and a pin is of a
+// frame that is owned.
+TEST_F(GupTest, ARemoverThatWaitsNeverMeetsAPin) {
+  rt::run_for_test([&] {
+    const VirtAddr base = map(mm_, kMapShared);
+    for (int task = 0; task < 2; ++task) {
+      rt::spawn("pin", [&, base] {
+        for (uint64_t n = 0; n < 400; ++n) {
+          auto result = pin_user_page(mm_, page(base, n % 4), true);
+          ASSERT_TRUE(result.ok());
+          EXPECT_TRUE(result->still_owned());
+          rt::yield();
+          EXPECT_TRUE(result->still_owned());
+          result->release();
+        }
+      });
+    }
+    rt::spawn("remove", [&] {
+      for (uint64_t n = 0; n < 60; ++n) {
+        file_.remove_when_idle(n % 4, n % 4 + 1);
+      }
+    });
+    rt::join_all_spawned();
+    EXPECT_EQ(file_.busy_at_removal, 0);
+  });
+}
+
 #if defined(DAXFS_HISTORICAL_BUGS)
 TEST_F(GupTest, WithTheOldBugAReadOnlyDevicePageCanBePinnedForWriting) {
   rt::run_for_test([&] {

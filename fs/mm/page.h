@@ -85,9 +85,12 @@ class [[nodiscard]] PagePin {
   Page& page() const { return *page_; }
   Pfn pfn() const { return page_pfn(*page_); }
 
-  // Whether the frame still belongs to the (file, index) it belonged to when it was pinned. Oracle
-  // O15: must hold when a DMA through the pin completes. Not a scheduling point.
+  // False if the frame now belongs to another (file, index) than when it was pinned. Oracle O15:
+  // must hold when a DMA through the pin completes. A frame that belongs to nobody may be one whose
+  // clean entry was invalidated while the block stayed with its file; a block that is freed while
+  // pinned is O1's. Not a scheduling point.
   FS_NO_TSAN bool still_owned() const {
+    if (page_->mapping == nullptr || mapping_ == nullptr) { return true; }
     return page_->mapping == mapping_ && page_->index == index_;
   }
 

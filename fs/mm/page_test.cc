@@ -46,11 +46,19 @@ TEST_F(PageTest, APinKnowsWhetherItsFrameChangedHands) {
   rt::run_for_test([&] {
     Page& page = memory_.page(Pfn(100));
     get_page(page);
+    // Owners are compared, never looked into.
+    auto* const one_file = reinterpret_cast<AddressSpace*>(&page);
+    auto* const other_file = reinterpret_cast<AddressSpace*>(&memory_);
+    page.mapping = one_file;
     PagePin pin = PagePin::adopt(page);
     EXPECT_TRUE(pin.still_owned());
     page.index = PgOff(3);
     EXPECT_FALSE(pin.still_owned());
     page.index = PgOff(0);
+    page.mapping = other_file;
+    EXPECT_FALSE(pin.still_owned());
+    page.mapping = nullptr;
+    EXPECT_TRUE(pin.still_owned());
     PagePin moved = std::move(pin);
     EXPECT_TRUE(pin.empty());  // NOLINT(bugprone-use-after-move)
     EXPECT_EQ(moved.pfn(), Pfn(100));

@@ -88,22 +88,35 @@ class FakeFile final : public VmFile, public MappingHost {
     return finish_mkwrite_fault(vmf);
   }
 
-  // Frees the blocks of [first, end) as punch hole and truncate do.
+  // Frees the blocks of [first, end) as punch hole and truncate do, but for the wait for pins.
   void remove(uint64_t first, uint64_t end, bool even_cows) {
     rt::WriteLock lock(mapping_.invalidate_lock);
     unmap_mapping_range(mapping_, PgOff(first), end - first, even_cows);
-    for (uint64_t index = first; index < end; ++index) {
-      const auto it = blocks_.find(index);
-      if (it == blocks_.end()) {
-        continue;
+    drop_blocks(first, end);
+  }
+  // With that wait: unmap, look for a pinned frame, sleep without the lock, look again.
+  void remove_when_idle(uint64_t first,
+                        uint64_t end) FS_NO_THREAD_SAFETY_ANALYSIS {  // drops the lock to sleep
+    rt::RwSem& lock = mapping_.invalidate_lock;
+    lock.down_write();
+    for (;;) {
+      unmap_mapping_range(mapping_, PgOff(first), end - first, false);
+      Page* busy = nullptr;
+      for (const auto& [index, pfn] : blocks_) {
+        Page& page = memory_.page(pfn);
+        if (index >= first && index < end && page_ref_count(page) != 1) {
+          busy = &page;
+        }
       }
-      Page& page = memory_.page(it->second);
-      if (page_ref_count(page) != 1) {
-        ++busy_at_removal;
+      if (busy == nullptr) {
+        break;
       }
-      page.mapping = nullptr;
-      blocks_.erase(it);
+      memory_.wait_page_idle(
+          *busy, [&]() FS_NO_THREAD_SAFETY_ANALYSIS { lock.up_write(); },
+          [&]() FS_NO_THREAD_SAFETY_ANALYSIS { lock.down_write(); });
     }
+    drop_blocks(first, end);
+    lock.up_write();
   }
   void truncate(uint64_t pages) {
     const uint64_t end = size_ / kPageSize;
@@ -139,6 +152,21 @@ class FakeFile final : public VmFile, public MappingHost {
   void own(Pfn pfn, uint64_t index) {
     memory_.page(pfn).mapping = &mapping_;
     memory_.page(pfn).index = PgOff(index);
+  }
+
+  void drop_blocks(uint64_t first, uint64_t end) {
+    for (uint64_t index = first; index < end; ++index) {
+      const auto it = blocks_.find(index);
+      if (it == blocks_.end()) {
+        continue;
+      }
+      Page& page = memory_.page(it->second);
+      if (page_ref_count(page) != 1) {
+        ++busy_at_removal;
+      }
+      page.mapping = nullptr;
+      blocks_.erase(it);
+    }
   }
 
   FaultResult map(VmFault& vmf) {

@@ -10,6 +10,7 @@
 // Kernel: local_irq_save in internal_get_user_pages_fast; flush_tlb_range.
 // Locking: none of ours. Windows are short (at most one page of bytes) and never contain a point or
 // a sleep.
+// Tested by: fs/mm/gup_test.cc (native flavour).
 #pragma once
 
 #include <cstdint>

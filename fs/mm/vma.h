@@ -4,6 +4,7 @@
 // Locking: a VMA is changed with mmap_lock held for write and, while it is on a file's list,
 // i_mmap_rwsem of that file
 //   for write; either of the two held for read is enough to read it.
+// Tested by: fs/mm/mmap_test.cc.
 #pragma once
 
 #include <cstdint>
