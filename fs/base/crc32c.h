@@ -3,6 +3,7 @@
 // Source: RFC 3720 appendix B.4 for the polynomial; Linux ext4 disk layout documentation for the seed convention
 // (crc32c(~0, uuid) seeds everything; results are stored as they come).
 // Uses the SSE4.2 instruction when the processor has it (decided at run time), tables otherwise; same results.
+// Tested by: fs/base/base_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -2,6 +2,7 @@
 //
 // Numbers are those of Linux on every architecture we build for (asm-generic/errno*.h); kCorrupted is EUCLEAN, which
 // Linux filesystems return as EFSCORRUPTED.
+// Tested by: fs/base/base_test.cc.
 #pragma once
 
 #include <cstdint>

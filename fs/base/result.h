@@ -1,6 +1,7 @@
 // fs/base/result.h - Status and Result<T>: how an operating error travels.
 //
 // No exceptions in fs/ (docs/decisions/0004). Both types are [[nodiscard]]; drop one only with `.ignore_error("why")`.
+// Tested by: fs/base/base_test.cc.
 #pragma once
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
 // fs/base/scope_guard.h - undo on every path out of a scope, unless dismissed.
+// Tested by: fs/base/base_test.cc.
 #pragma once
 
 #include <utility>

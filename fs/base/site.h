@@ -1,4 +1,5 @@
 // fs/base/site.h - a place in the source: the default argument of every function that is a scheduling point.
+// Tested by: fs/base/base_test.cc.
 #pragma once
 
 #include <source_location>

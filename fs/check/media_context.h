@@ -3,6 +3,7 @@
 // Invariants of the parts: no pointer into the image is formed before its block number was compared with
 // Context::blocks; every loop is bounded by blocks that only one owner can claim, or by inodes.
 // Internal to fs/check; not for other folders.
+// Tested by: fs/check/media_test.cc, fs/check/media_fuzz_test.cc.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // fs/check/media_csum.h - the checksums of ext4 metadata, computed from bytes alone.
 //
 // Kernel: the *_csum functions of fs/ext4; seed convention crc32c(~0, uuid).
+// Tested by: fs/check/media_test.cc, fs/check/media_corrupt_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -3,6 +3,7 @@
 // Source: Linux ext4 disk layout documentation and the public headers of libext2fs (offsets pinned below).
 // All structures are little-endian, of alignment 1, and may be laid over any bytes.
 // Kernel: fs/ext4/ext4.h, fs/ext4/ext4_extents.h, fs/ext4/xattr.h, include/linux/jbd2.h.
+// Tested by: the compiler, fs/check/media_test.cc.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,5 @@
 // fs/ext4/block_run.h - a run of physical blocks.
+// Tested by: fs/ext4/balloc_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 //   all others exclusive.
 // Invariants (of what we write; media is checked against them and gives kCorrupted):
 //   ET1  extents of a tree do not overlap.
-//   ET2  a node's first key equals the index entry that leads to it.
+//   ET2  (judged in tests) a node's first key equals the index entry that leads to it.
 //   ET3  no node but a root of depth 0 is empty.
 //   ET4  a change of state covers a part of one extent that fits one record in the new state.
 // Not covered: two index entries of different files that lead to one node (the checksum seed tells

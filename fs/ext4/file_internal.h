@@ -1,4 +1,5 @@
 // fs/ext4/file_internal.h - steps that the files of ext4's file part share.
+// Tested by: fs/ext4/file_rw_test.cc, fs/ext4/fallocate_test.cc.
 #pragma once
 
 #include <algorithm>

@@ -8,9 +8,9 @@
 //   i_lock       spinlock, leaf. Times, link count, i_blocks, i_disksize: short copies only.
 //   i_size       atomic; written under i_rwsem exclusive, read anywhere (kernel: i_size_read).
 // Invariants:
-//   IN1  an inode in memory with links == 0 is on the orphan list or is being created or evicted.
-//   IN2  i_disksize <= i_size whenever i_rwsem is free.
 //   IN3  i_blocks never falls below zero.
+// Kept by callers, and seen by the image checker only: an inode with links == 0 is on the orphan list or is being
+// created or evicted; i_disksize <= i_size whenever i_rwsem is free.
 // Lifetime: InodeRef (inode_cache.h) counts users; the memory is freed under RCU.
 // Tested by: fs/ext4/inode_test.cc, fs/ext4/namei_test.cc.
 #pragma once

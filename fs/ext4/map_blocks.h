@@ -7,7 +7,8 @@
 //   for everybody else.
 // Invariants:
 //   MB1  a mapping handed out lies inside what was asked, and is not empty.
-//   MB2  with kZero, every block that a call makes visible as written was zeroed and fenced before.
+//   MB2  (judged in tests) with kZero, every block that a call makes visible as written was zeroed
+//   and fenced before.
 // Tested by: fs/ext4/map_blocks_test.cc.
 #pragma once
 

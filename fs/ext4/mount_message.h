@@ -1,4 +1,5 @@
 // fs/ext4/mount_message.h - why an image was refused, in one sentence.
+// Tested by: fs/ext4/super_test.cc, fs/ext4/mount_fuzz_test.cc.
 #pragma once
 
 #include <string>

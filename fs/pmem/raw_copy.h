@@ -5,6 +5,7 @@
 // which TSan cannot see into: neither an instrumented loop nor memcpy (which TSan intercepts even
 // when an uninstrumented function calls it). TSan goes on to judge all of the library's own state.
 // In every other flavour this is memcpy, so that ASan checks both ranges.
+// Tested by: fs/pmem/device_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -19,7 +19,8 @@
 // stacks are not destroyed and heap memory they own leaks; locks they held stay locked. The caller must throw away
 // everything the run touched. Their fibers are rebuilt before they are used again, so the next run is clean.
 //
-// Invariants: RT1 somebody can run until all have ended (deadlock); RT2 the step budget suffices (livelock).
+// Invariants: RT1 somebody can run until all have ended (deadlock); RT2 the step budget suffices (livelock);
+// RT3 the harness stays within the engine's bounds and policies choose runnable tasks.
 // Locking: one run at a time in a process; run() may not be called inside a run.
 // Tested by: fs/rt/engine_test.cc, fs/rt/deadlock_test.cc.
 #pragma once

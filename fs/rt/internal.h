@@ -2,6 +2,7 @@
 //
 // Locking: fiber flavour: one OS thread, switches only at points, so plain data suffices; every function that touches
 // it is FS_NO_TSAN because switches do not synchronise in TSan's eyes.
+// Tested by: fs/rt/lock_test.cc, fs/rt/lockdep_test.cc.
 #pragma once
 
 #include "fs/rt/lock_rank.h"

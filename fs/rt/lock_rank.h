@@ -4,7 +4,8 @@
 // the *_nested(subclass) variants, which may repeat a rank with a growing subclass. try_lock is not checked: it cannot
 // wait. Kernel: lockdep, reduced to a total order per class.
 //
-// Invariants: LD3 ranks are taken in growing order; LD6 an operation ends without ranks held.
+// Invariants: LD3 ranks are taken in growing order; LD6 an operation ends without ranks held; LD7 a lock that a
+// caller owes (assert_held) is held.
 // Tested by: fs/rt/lockdep_test.cc.
 #pragma once
 

@@ -1,4 +1,5 @@
 // fs/rt/rt.h - the whole seam, for code that uses most of it.
+// Tested by: ci/package_test, which compiles it from an installed tree.
 #pragma once
 
 #include "fs/rt/atomic.h"

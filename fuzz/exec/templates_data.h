@@ -1,4 +1,5 @@
 // fuzz/exec/templates_data.h - the generated table of image templates (make_templates.py).
+// Tested by: what uses templates.h.
 #pragma once
 
 #include <cstddef>

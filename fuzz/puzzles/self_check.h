@@ -1,4 +1,5 @@
 // fuzz/puzzles/self_check.h - a fuzzer that misses a planted bug proves nothing: find one before every job.
+// Tested by: every `daxfuzz fuzz`, which begins with it.
 #pragma once
 
 #include <string>

@@ -2,6 +2,7 @@
 //
 // Locking: one OS thread; functions that touch it are FS_NO_TSAN. No container lives here whose out-of-line code TSan
 // would instrument, except `outcome`, which is touched only in the host's name (TsanImpersonation).
+// Tested by: fs/rt/engine_test.cc.
 #pragma once
 
 #include "fs/rt/engine.h"

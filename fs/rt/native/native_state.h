@@ -1,6 +1,7 @@
 // fs/rt/native/native_state.h - what the native flavour keeps per OS thread.
 //
 // Locking: a NativeTask belongs to its thread, except `sleeping`, which its mutex guards.
+// Tested by: fs/rt/task_test.cc, fs/rt/system_task_test.cc with OS threads.
 #pragma once
 
 #include <condition_variable>
