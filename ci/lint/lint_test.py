@@ -86,6 +86,11 @@ class LintTest(unittest.TestCase):
         code = CLEAN["fs/up/thing.cc"].replace('"TH2"', '"TH1"') + '// "TH2" in a comment does not count\n'
         self.assert_one(invariants.check_invariants, {"fs/up/thing.cc": code}, "fs/up/thing.h:7: TH2 has no assertion")
 
+    def test_tag_judged_in_tests_needs_no_assertion(self):
+        more = {"fs/up/thing.h": HEADER.replace("TH2  two", "TH2  (judged in tests) two"),
+                "fs/up/thing.cc": CLEAN["fs/up/thing.cc"].replace('"TH2"', '"TH1"')}
+        self.assertEqual([], self.findings(invariants.check_invariants, more))
+
     def test_tag_without_test(self):
         code = CLEAN["fs/up/thing_test.cc"].replace("TH1, ", "")
         self.assert_one(invariants.check_invariants, {"fs/up/thing_test.cc": code}, "TH1 is named by no test")
