@@ -36,8 +36,6 @@ struct Executor::Run {
   Outcome& outcome;
   Machine& machine;
   daxfs::ext4::MountOptions options;
-  daxfs::check::MediaScratch* media_scratch = nullptr;
-
   std::unique_ptr<daxfs::vfs::Filesystem> fs;
   std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
   std::array<Interpreter::ProcessState, prog::kProcessesMax> states;
@@ -134,7 +132,9 @@ void Executor::Run::audit() {
 }
 
 void Executor::Run::check_image() {
-  const auto media = daxfs::check::check_media(machine.device().bytes(), {}, *media_scratch);
+  daxfs::check::MediaOptions media_options;
+  media_options.changed_blocks = machine.changed_blocks_for_check();
+  const auto media = daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch());
   if (media.clean()) { return; }
   std::string detail;
   for (const auto& problem : media.problems) { detail += problem.where + ": " + problem.what + "\n"; }
@@ -228,9 +228,8 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   if (machine == nullptr) { return; }
   machine->restore();
   for (const auto& task : tasks_) { task->arena.reset(); }
-  static daxfs::check::MediaScratch& scratch = *new daxfs::check::MediaScratch;
   // On the heap and released only when the run came to its end: an abandoned run's fibers still point into it.
-  std::unique_ptr<Run> run(new Run{*this, program, config, *outcome, *machine, *options, &scratch, {}, {}, {}, 0, 0});
+  std::unique_ptr<Run> run(new Run{*this, program, config, *outcome, *machine, *options, {}, {}, {}, 0, 0});
   rt::Policy* policy = config.policy;
   if (policy == nullptr) {
     to_anchors(program, &anchors_);
@@ -276,16 +275,18 @@ bool adopt_schedule(std::span<const rt::TakenSwitch> taken, prog::Program* progr
 
 namespace {
 
-// "daxfs::dax::disassociate_entry" from a compiler's pretty function name: no return type, no parameters.
+// "dax::disassociate_entry" from a compiler's pretty function name: no return type, no parameters, no anonymous
+// namespaces, no lambdas.
 std::string short_function(std::string_view pretty) {
-  const size_t paren = pretty.find('(');
-  std::string_view name = pretty.substr(0, paren);
+  std::string name(pretty);
+  for (const std::string_view noise : {"(anonymous namespace)::", "{anonymous}::", "(anonymous class)::", "daxfs::"}) {
+    for (size_t at; (at = name.find(noise)) != std::string::npos;) { name.erase(at, noise.size()); }
+  }
+  name.resize(std::min(name.find('('), name.size()));
   const size_t space = name.rfind(' ');
-  if (space != std::string_view::npos) { name.remove_prefix(space + 1); }
-  while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.remove_prefix(1); }
-  constexpr std::string_view kPrefix = "daxfs::";
-  if (name.starts_with(kPrefix)) { name.remove_prefix(kPrefix.size()); }
-  return std::string(name);
+  if (space != std::string::npos && name.find("operator ") == std::string::npos) { name.erase(0, space + 1); }
+  while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.erase(0, 1); }
+  return name;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fs/base/result.h"
+#include "fs/check/media.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/pmem/device.h"
@@ -32,6 +33,13 @@ class Machine {
   // Address space of the i-th process of a run.
   daxfs::mm::Mm& mm(size_t i);
 
+  // For the image check at a run's end: what of the pristine image need not be checksummed again. Empty when the pristine
+  // image itself is not clean.
+  daxfs::check::MediaScratch& media_scratch() { return media_scratch_; }
+  std::span<const uint64_t> changed_blocks_for_check() const {
+    return has_baseline_ ? device_->changed_blocks() : std::span<const uint64_t>();
+  }
+
  private:
   Machine() = default;
 
@@ -39,6 +47,8 @@ class Machine {
   std::unique_ptr<daxfs::pmem::Device> device_;
   std::unique_ptr<daxfs::mm::Memory> memory_;
   std::vector<std::unique_ptr<daxfs::mm::Mm>> mms_;
+  daxfs::check::MediaScratch media_scratch_;
+  bool has_baseline_ = false;
 };
 
 }  // namespace daxfuzz::exec
