@@ -102,6 +102,7 @@ Status append_block(jbd2::Handle& handle, Inode& dir, std::string_view name, Ino
 }  // namespace
 
 Result<std::optional<DirSlot>> dir_find(Inode& dir, std::string_view name) {
+  if (name.size() > kNameMax) { return Errc::kNameTooLong; }
   for (uint32_t i = 0; i < dir_blocks(dir); ++i) {
     FS_ASSIGN_OR_RETURN(const auto buffer, dir_buffer(dir, LogicalBlock(i)));
     FS_ASSIGN_OR_RETURN(const auto record, DirBlockView(buffer->data(), has_csum(dir)).find(name));

@@ -28,6 +28,7 @@ struct DirSlot {
   uint32_t offset = 0;  // in the block
 };
 
+// kNameTooLong for a name that no entry can have.
 Result<std::optional<DirSlot>> dir_find(Inode& dir, std::string_view name);
 
 // REQUIRES: no entry of that name. Grows the directory by a block when none has room.

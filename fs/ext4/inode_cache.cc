@@ -148,9 +148,12 @@ Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t m
   // A freed number may be handed out again before its old object has left memory.
   wait_eviction(ino, /*absent=*/true);
   auto* inode = new Inode(volume_, ino, mode);
+  const uint16_t type = mode & kModeTypeMask;
+  const bool has_data = directory || type == kModeRegular || type == kModeSymlink;
   inode->init_new(volume_.next_generation(),
-                  kFlagExtents | (dir.flags() & (directory ? kInheritedByDirectories : kInheritedByFiles)));
-  format_extent_root(inode->i_block());
+                  (has_data ? kFlagExtents : 0u) |
+                      (dir.flags() & (directory ? kInheritedByDirectories : kInheritedByFiles)));
+  if (has_data) { format_extent_root(inode->i_block()); }
   inode->references_ = 1;
   {
     const rt::SpinGuard guard(lock_);

@@ -46,18 +46,18 @@ Status drop_link(jbd2::Handle& handle, Inode& inode, TimeSpec now) {
   return inode.mark_dirty(handle);
 }
 
-}  // namespace internal
-
-namespace {
-
-using internal::kCredits;
-
-// A new inode that never got a name: gone with its last reference.
 Status abandon(jbd2::Handle& handle, Inode& inode) {
   inode.set_links(0);
   FS_RETURN_IF_ERROR(orphan_add(inode.volume(), handle, inode.ino()));
   return inode.mark_dirty(handle);
 }
+
+}  // namespace internal
+
+namespace {
+
+using internal::abandon;
+using internal::kCredits;
 
 // Gives a fresh inode its name; on failure the inode is left without links. REQUIRES: dir locked, name free.
 Status add_name(jbd2::Handle& handle, Inode& dir, std::string_view name, Inode& inode, uint32_t links) {
@@ -180,6 +180,19 @@ Result<OpenedName> lookup_or_create(Inode& dir, std::string_view name, uint16_t 
   locks.unlock_all();
   FS_RETURN_IF_ERROR(created.status());
   return OpenedName{std::move(created).value(), true};
+}
+
+Result<InodeRef> create_unnamed(Inode& dir, uint16_t permissions) {
+  if (dir.volume().read_only()) { return Errc::kRoFs; }
+  FS_RETURN_IF_ERROR(internal::may_change(dir));
+  Volume& volume = dir.volume();
+  InodeLocks locks;
+  locks.lock(dir);
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), kCredits));
+  auto created = volume.inodes().create(handle, dir, static_cast<uint16_t>(kModeRegular | (permissions & 07777)));
+  const Status listed = created.ok() ? abandon(handle, **created) : created.status();
+  FS_RETURN_IF_ERROR(handle.stop(listed));
+  return std::move(created).value();
 }
 
 Status mkdir(Inode& dir, std::string_view name, uint16_t permissions) {

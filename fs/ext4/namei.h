@@ -28,6 +28,9 @@ struct OpenedName {
 // open(O_CREAT): the inode of that name, or a new regular file. With `exclusive` an existing name is kExist.
 Result<OpenedName> lookup_or_create(Inode& dir, std::string_view name, uint16_t permissions, bool exclusive);
 
+// open(O_TMPFILE): a regular file without a name, on the orphan list.
+Result<InodeRef> create_unnamed(Inode& dir, uint16_t permissions);
+
 Status mkdir(Inode& dir, std::string_view name, uint16_t permissions);
 Status rmdir(Inode& dir, std::string_view name);
 Status unlink(Inode& dir, std::string_view name);
@@ -39,6 +42,7 @@ Result<std::string> readlink(Inode& inode);
 struct RenameFlags {
   bool no_replace = false;
   bool exchange = false;
+  bool whiteout = false;  // a character device 0:0 stays at the old name
 };
 // `*_slash`: the path ended in a slash, so the name must be a directory.
 Status rename(Inode& old_dir, std::string_view old_name, Inode& new_dir, std::string_view new_name, RenameFlags flags,

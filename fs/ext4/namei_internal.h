@@ -24,4 +24,7 @@ Status touch_directory(jbd2::Handle& handle, Inode& dir, TimeSpec now);
 // One name less; an inode without names goes to the orphan list until its last user is gone.
 Status drop_link(jbd2::Handle& handle, Inode& inode, TimeSpec now);
 
+// A new inode that never got a name: gone with its last reference.
+Status abandon(jbd2::Handle& handle, Inode& inode);
+
 }  // namespace daxfs::ext4::internal

@@ -61,7 +61,8 @@ struct Names {
   DirSlot old_slot;
   std::optional<DirSlot> new_slot;
   InodeRef source;
-  InodeRef target;  // empty when the new name is free
+  InodeRef target;    // empty when the new name is free
+  InodeRef whiteout;  // empty when none is wanted
 };
 
 Status look_up(Names& names, RenameFlags flags, bool old_slash, bool new_slash, Ino trap) {
@@ -113,6 +114,19 @@ Status finish(jbd2::Handle& handle, Names& names, TimeSpec now) {
 
 FileType type_of(const Inode& inode) { return file_type_of_mode(inode.type()); }
 
+// What stays at the old name: nothing, or a whiteout.
+Status give_up_old_name(jbd2::Handle& handle, Names& names) {
+  // Reloaded: the insertion of the new name may have changed the block of the old one.
+  FS_ASSIGN_OR_RETURN(const auto old_slot, dir_find(names.old_dir, names.old_name));
+  if (!old_slot) { return FS_CORRUPT("rename: the old name vanished from directory %u", names.old_dir.ino().value()); }
+  if (!names.whiteout) { return dir_remove(handle, names.old_dir, *old_slot); }
+  Inode& whiteout = *names.whiteout;
+  FS_RETURN_IF_ERROR(dir_replace(handle, names.old_dir, *old_slot, whiteout.ino(), FileType::kCharDevice));
+  whiteout.set_links(1);
+  return whiteout.mark_dirty(handle);
+}
+
+// The steps that can run out of space come first: after them nothing fails on sound media.
 Status move(jbd2::Handle& handle, Names& names) {
   const TimeSpec now = current_time();
   Inode& source = *names.source;
@@ -121,10 +135,7 @@ Status move(jbd2::Handle& handle, Names& names) {
   } else {
     FS_RETURN_IF_ERROR(dir_add(handle, names.new_dir, names.new_name, source.ino(), type_of(source)));
   }
-  // Reloaded: the insertion may have changed the block of the old name.
-  FS_ASSIGN_OR_RETURN(const auto old_slot, dir_find(names.old_dir, names.old_name));
-  if (!old_slot) { return FS_CORRUPT("rename: the old name vanished from directory %u", names.old_dir.ino().value()); }
-  FS_RETURN_IF_ERROR(dir_remove(handle, names.old_dir, *old_slot));
+  FS_RETURN_IF_ERROR(give_up_old_name(handle, names));
   FS_RETURN_IF_ERROR(reparent(handle, source, names.old_dir, names.new_dir));
   if (names.target) {
     if (names.target->is_directory()) { internal::drop_subdirectory(names.new_dir); }
@@ -151,15 +162,28 @@ Status rename_locked(Names& names, InodeLocks& locks, RenameFlags flags) {
   FS_RETURN_IF_ERROR(check_kinds(names, flags));
   Inode* first = names.source.get();
   Inode* second = names.target.get();
-  if (second != nullptr && second->ino() < first->ino()) { std::swap(first, second); }
+  // Directories before others, then by number: every pair of tasks agrees on the order.
+  const auto order = [](const Inode& inode) { return std::pair(!inode.is_directory(), inode.ino()); };
+  if (second != nullptr && order(*second) < order(*first)) { std::swap(first, second); }
   locks.lock(*first);
   if (second != nullptr) { locks.lock(*second); }
   if (names.target && !flags.exchange && names.target->is_directory()) {
     FS_ASSIGN_OR_RETURN(const bool empty, dir_is_empty(*names.target));
     if (!empty) { return Errc::kNotEmpty; }
   }
-  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(names.old_dir.volume().journal(), internal::kCredits));
-  return handle.stop(flags.exchange ? exchange(handle, names) : move(handle, names));
+  Volume& volume = names.old_dir.volume();
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), internal::kCredits));
+  if (flags.exchange) { return handle.stop(exchange(handle, names)); }
+  if (flags.whiteout) {
+    auto created = volume.inodes().create(handle, names.old_dir, kModeCharDevice);
+    if (!created.ok()) { return handle.stop(created.error()); }
+    names.whiteout = std::move(created).value();
+  }
+  const Status status = move(handle, names);
+  if (names.whiteout && names.whiteout->links() == 0) {
+    internal::abandon(handle, *names.whiteout).ignore_error("the first error is the one to report");
+  }
+  return handle.stop(status);
 }
 
 }  // namespace
@@ -169,7 +193,7 @@ Status rename(Inode& old_dir, std::string_view old_name, Inode& new_dir, std::st
   Volume& volume = old_dir.volume();
   if (volume.read_only()) { return Errc::kRoFs; }
   // Declared first, released last: the target's last put may evict.
-  Names names{old_dir, old_name, new_dir, new_name, {}, {}, {}, {}};
+  Names names{old_dir, old_name, new_dir, new_name, {}, {}, {}, {}, {}};
   const bool two_dirs = &old_dir != &new_dir;
   Relation relation;
   struct RenameMutex {

@@ -28,6 +28,7 @@ inline constexpr uint32_t kSeekHole = 4;
 
 inline constexpr uint32_t kRenameNoReplace = 1;
 inline constexpr uint32_t kRenameExchange = 2;
+inline constexpr uint32_t kRenameWhiteout = 4;
 
 inline constexpr uint32_t kMmapShared = 0x01;
 inline constexpr uint32_t kMmapPrivate = 0x02;
@@ -35,7 +36,9 @@ inline constexpr uint32_t kMmapSharedValidate = 0x03;
 inline constexpr uint32_t kMmapType = 0x0f;
 inline constexpr uint32_t kMmapFixed = 0x10;
 inline constexpr uint32_t kMmapAnonymous = 0x20;
+inline constexpr uint32_t kMmapLocked = 0x2000;
 inline constexpr uint32_t kMmapPopulate = 0x8000;
+inline constexpr uint32_t kMmapNonBlock = 0x10000;
 inline constexpr uint32_t kMmapSync = 0x80000;
 inline constexpr uint32_t kMmapFixedNoReplace = 0x100000;
 

@@ -46,6 +46,8 @@ void File::put() {
 Status File::mmap_check(unsigned prot, bool shared, bool sync) {
   if (!readable()) { return Errc::kAccess; }
   if (shared && (prot & mm::kProtWrite) != 0 && !writable()) { return Errc::kAccess; }
+  // A shared mapping could be made writable later and store anywhere.
+  if (shared && writable() && (inode_->flags() & ext4::kFlagAppend) != 0) { return Errc::kAccess; }
   return ext4::mmap_check(*inode_, sync);
 }
 

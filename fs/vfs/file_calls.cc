@@ -29,42 +29,74 @@ Result<ext4::OpenedName> Process::open_create(std::string_view path, uint32_t fl
   ext4::InodeRef start;
   for (;;) {
     FS_ASSIGN_OR_RETURN(ParentOf parent, walk_parent(fs_.volume(), target, &symlinks, start.get()));
-    if (parent.kind != LastKind::kName || parent.trailing_slash) { return Errc::kIsDir; }
+    if (parent.kind != LastKind::kName) { return exclusive ? Errc::kExist : Errc::kIsDir; }
+    if (parent.trailing_slash) { return Errc::kIsDir; }
     FS_ASSIGN_OR_RETURN(ext4::OpenedName opened, ext4::lookup_or_create(*parent.dir, parent.last, mode, exclusive));
-    if (!opened.inode->is_symlink()) { return opened; }
-    if ((flags & kOpenNoFollow) != 0 || ++symlinks > kSymlinksMax) { return Errc::kLoop; }
+    if (!opened.inode->is_symlink() || (flags & kOpenNoFollow) != 0) { return opened; }
+    if (++symlinks > kSymlinksMax) { return Errc::kLoop; }
     FS_ASSIGN_OR_RETURN(target, ext4::readlink(*opened.inode));
     start = std::move(parent.dir);
   }
 }
 
-Result<FileRef> Process::open_existing(ext4::InodeRef inode, uint32_t flags, bool created) {
-  const bool wants_write = (flags & kOpenAccessMode) != 0 || ((flags & kOpenTruncate) != 0 && !created);
-  if ((flags & kOpenPath) == 0) {
-    if (inode->is_directory() && (wants_write || (flags & kOpenCreate) != 0)) { return Errc::kIsDir; }
-    if ((flags & kOpenDirectory) != 0 && !inode->is_directory()) { return Errc::kNotDir; }
-    if (inode->is_symlink()) { return Errc::kLoop; }
-    if (!inode->is_regular() && !inode->is_directory()) { return Errc::kNxio; }  // no drivers behind special files
-    if (wants_write && !created) {
-      if (fs_.volume().read_only()) { return Errc::kRoFs; }
-      if ((inode->flags() & ext4::kFlagImmutable) != 0) { return Errc::kPerm; }
-      const bool appends = (flags & kOpenAppend) != 0 && (flags & kOpenTruncate) == 0;
-      if ((inode->flags() & ext4::kFlagAppend) != 0 && !appends) { return Errc::kPerm; }
-    }
+namespace {
+
+// do_open and may_open of the kernel: may this inode be opened with these flags?
+Status may_open(const ext4::Inode& inode, uint32_t flags, bool created) {
+  const bool wants_write = !created && (flags & (kOpenAccessMode | kOpenTruncate)) != 0;
+  if (inode.is_directory() && (flags & kOpenCreate) != 0) { return Errc::kIsDir; }
+  if ((flags & kOpenDirectory) != 0 && !inode.is_directory()) { return Errc::kNotDir; }
+  const bool truncates = !created && (flags & kOpenTruncate) != 0 && inode.is_regular();
+  if (truncates && inode.volume().read_only()) { return Errc::kRoFs; }
+  if (inode.is_symlink()) { return Errc::kLoop; }
+  if (inode.is_directory() && wants_write) { return Errc::kIsDir; }
+  if (wants_write) {
+    if (inode.volume().read_only() && inode.is_regular()) { return Errc::kRoFs; }
+    if ((inode.flags() & ext4::kFlagImmutable) != 0) { return Errc::kPerm; }
   }
-  const bool truncates = (flags & (kOpenTruncate | kOpenPath)) == kOpenTruncate && !created && inode->is_regular();
-  if (truncates) {
+  if ((inode.flags() & ext4::kFlagAppend) != 0) {
+    if ((flags & kOpenAccessMode) != 0 && (flags & kOpenAppend) == 0) { return Errc::kPerm; }
+    if (truncates) { return Errc::kPerm; }
+  }
+  if (!inode.is_regular() && !inode.is_directory()) { return Errc::kNxio; }  // no drivers behind special files
+  // Only regular files have a direct_IO operation.
+  if (inode.is_directory() && (flags & kOpenDirect) != 0) { return Errc::kInval; }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<FileRef> Process::open_existing(ext4::InodeRef inode, uint32_t flags, bool created) {
+  if ((flags & kOpenPath) != 0) {
+    if ((flags & kOpenDirectory) != 0 && !inode->is_directory()) { return Errc::kNotDir; }
+    return FileRef::adopt(File::create(std::move(inode), flags));
+  }
+  FS_RETURN_IF_ERROR(may_open(*inode, flags, created));
+  if ((flags & kOpenTruncate) != 0 && !created && inode->is_regular()) {
     const rt::WriteLock lock(inode->i_rwsem);
     FS_RETURN_IF_ERROR(ext4::setattr_size(*inode, 0));
   }
   return FileRef::adopt(File::create(std::move(inode), flags));
 }
 
+// open(O_TMPFILE): `path` is the directory.
+Result<int> Process::open_unnamed(std::string_view path, uint32_t flags, uint16_t mode) {
+  if ((flags & kOpenCreate) != 0) { return Errc::kInval; }
+  if ((flags & kOpenAccessMode) == 0) { return Errc::kInval; }
+  FS_ASSIGN_OR_RETURN(const ext4::InodeRef dir, walk(fs_.volume(), path, (flags & kOpenNoFollow) == 0));
+  if (!dir->is_directory()) { return Errc::kNotDir; }
+  FS_ASSIGN_OR_RETURN(ext4::InodeRef inode, ext4::create_unnamed(*dir, mode));
+  return fds_.install(FileRef::adopt(File::create(std::move(inode), flags & ~kOpenTmpfile)));
+}
+
 Result<int> Process::open(std::string_view path, uint32_t flags, uint16_t mode) {
-  if ((flags & kOpenTmpfile) == kOpenTmpfile) { return Errc::kOpNotSupp; }
-  if (path.size() >= kPathMax) { return Errc::kNameTooLong; }
+  if ((flags & kOpenPath) != 0) { flags &= kOpenPath | kOpenDirectory | kOpenNoFollow; }
+  constexpr uint32_t kTmpfileBit = kOpenTmpfile & ~kOpenDirectory;
+  if ((flags & kTmpfileBit) != 0) {
+    return (flags & kOpenDirectory) != 0 ? open_unnamed(path, flags, mode) : Result<int>(Errc::kInval);
+  }
   ext4::OpenedName opened;
-  if ((flags & kOpenCreate) != 0 && (flags & kOpenPath) == 0) {
+  if ((flags & kOpenCreate) != 0) {
     FS_ASSIGN_OR_RETURN(opened, open_create(path, flags, mode));
   } else {
     FS_ASSIGN_OR_RETURN(opened.inode, walk(fs_.volume(), path, (flags & kOpenNoFollow) == 0));
@@ -97,7 +129,6 @@ Result<uint64_t> Process::write_at(File& file, io::IovBuffer& buffer, uint64_t* 
   if (buffer.is_user() && !access_ok(buffer.address(), buffer.remaining())) { return Errc::kFault; }
   FS_RETURN_IF_ERROR(verify_area(*pos, buffer.remaining()));
   buffer.truncate(kRwCountMax);
-  if (buffer.remaining() == 0) { return uint64_t{0}; }
   return ext4::file_write(file.inode(), buffer, pos, file.rw_flags());
 }
 
@@ -203,10 +234,10 @@ Result<int64_t> seek_directory(uint64_t pos, int64_t offset, uint32_t whence) {
       offset = INT64_MAX + offset;
       break;
     case kSeekData:
-      if (offset < 0) { return Errc::kNxio; }
+      if (offset < 0 || offset == INT64_MAX) { return Errc::kNxio; }
       break;
     case kSeekHole:
-      if (offset < 0) { return Errc::kNxio; }
+      if (offset < 0 || offset == INT64_MAX) { return Errc::kNxio; }
       offset = INT64_MAX;
       break;
     default:

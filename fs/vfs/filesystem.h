@@ -49,7 +49,8 @@ class Filesystem {
 
   // sync(2). YIELDS. PERSISTS.
   Status sync();
-  // echo 3 > /proc/sys/vm/drop_caches: unused inodes leave memory. DAX entries of inodes in use stay (as in 6.1). YIELDS.
+  // echo 3 > /proc/sys/vm/drop_caches: unused inodes leave memory. DAX entries of inodes in use stay (as in 6.1).
+  // YIELDS.
   void drop_caches();
 
  private:

@@ -18,7 +18,9 @@ unsigned map_flags(uint32_t flags) {
   if ((flags & kMmapFixed) != 0) { translated |= mm::kMapFixed; }
   if ((flags & kMmapFixedNoReplace) != 0) { translated |= mm::kMapFixedNoReplace; }
   if ((flags & kMmapSync) != 0) { translated |= mm::kMapSync; }
-  if ((flags & kMmapPopulate) != 0) { translated |= mm::kMapPopulate; }
+  // Locking a DAX mapping is no more than populating it.
+  const bool populate = (flags & (kMmapPopulate | kMmapNonBlock)) == kMmapPopulate || (flags & kMmapLocked) != 0;
+  if (populate) { translated |= mm::kMapPopulate; }
   return translated;
 }
 

@@ -22,8 +22,8 @@ Status no_slash(const ParentOf& parent) {
 }  // namespace
 
 Status Process::rename(std::string_view from, std::string_view to, uint32_t flags) {
-  if ((flags & ~(kRenameNoReplace | kRenameExchange)) != 0) { return Errc::kInval; }
-  if (flags == (kRenameNoReplace | kRenameExchange)) { return Errc::kInval; }
+  if ((flags & ~(kRenameNoReplace | kRenameExchange | kRenameWhiteout)) != 0) { return Errc::kInval; }
+  if ((flags & kRenameExchange) != 0 && flags != kRenameExchange) { return Errc::kInval; }
   FS_ASSIGN_OR_RETURN(const ParentOf old_parent, walk_parent(fs_.volume(), from));
   FS_ASSIGN_OR_RETURN(const ParentOf new_parent, walk_parent(fs_.volume(), to));
   if (old_parent.kind != LastKind::kName) { return Errc::kBusy; }
@@ -31,7 +31,8 @@ Status Process::rename(std::string_view from, std::string_view to, uint32_t flag
     return (flags & kRenameNoReplace) != 0 ? Errc::kExist : Errc::kBusy;
   }
   const ext4::RenameFlags rename_flags{.no_replace = (flags & kRenameNoReplace) != 0,
-                                       .exchange = (flags & kRenameExchange) != 0};
+                                       .exchange = (flags & kRenameExchange) != 0,
+                                       .whiteout = (flags & kRenameWhiteout) != 0};
   return ext4::rename(*old_parent.dir, old_parent.last, *new_parent.dir, new_parent.last, rename_flags,
                       old_parent.trailing_slash, new_parent.trailing_slash);
 }
@@ -63,6 +64,7 @@ Status Process::unlink(std::string_view path) {
   FS_ASSIGN_OR_RETURN(const ParentOf parent, walk_parent(fs_.volume(), path));
   if (parent.kind != LastKind::kName) { return Errc::kIsDir; }
   if (parent.trailing_slash) {
+    if (fs_.volume().read_only()) { return Errc::kRoFs; }
     FS_ASSIGN_OR_RETURN(const ext4::InodeRef inode, ext4::lookup(*parent.dir, parent.last));
     return inode->is_directory() ? Errc::kIsDir : Errc::kNotDir;
   }
@@ -116,7 +118,10 @@ Result<std::vector<ext4::DirEntry>> Process::getdents(int fd) {
   if (file->inode().links() == 0) { return Errc::kNoEnt; }
   for (;;) {
     FS_ASSIGN_OR_RETURN(auto entry, ext4::dir_next(file->inode(), file->pos));
-    if (!entry) { return entries; }
+    if (!entry) {
+      file->pos = INT64_MAX;  // where ext4's positions, hashes of names, have their end
+      return entries;
+    }
     file->pos = entry->next_position;
     entries.push_back(std::move(*entry));
   }

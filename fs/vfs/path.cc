@@ -27,7 +27,6 @@ class Walker {
       const std::string_view name = path.substr(0, path.find('/'));
       path.remove_prefix(name.size());
       if (!at_->is_directory()) { return Errc::kNotDir; }
-      if (name.size() > ext4::kNameMax) { return Errc::kNameTooLong; }
       const bool slash = !path.empty();
       const bool last = path.find_first_not_of('/') == std::string_view::npos;
       if (last) {

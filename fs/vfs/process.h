@@ -97,6 +97,7 @@ class Process {
 
  private:
   Result<FileRef> open_existing(ext4::InodeRef inode, uint32_t flags, bool created);
+  Result<int> open_unnamed(std::string_view path, uint32_t flags, uint16_t mode);
   Result<ext4::OpenedName> open_create(std::string_view path, uint32_t flags, uint16_t mode);
   Result<uint64_t> read_at(File& file, io::IovBuffer& buffer, uint64_t* pos);
   Result<uint64_t> write_at(File& file, io::IovBuffer& buffer, uint64_t* pos);

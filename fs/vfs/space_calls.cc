@@ -1,5 +1,6 @@
 // fs/vfs/space_calls.cc - truncate, fallocate, sync, fiemap, inode flags.
 #include "fs/ext4/fallocate.h"
+#include "fs/ext4/file_rw.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/namei_internal.h"
 #include "fs/ext4/truncate.h"
@@ -63,6 +64,7 @@ Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, 
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
   if (length == 0) { return Errc::kInval; }
+  if (start >= ext4::kMaxFileBytes) { return Errc::kFBig; }
   struct Collector final : ext4::FiemapVisitor {
     std::vector<ext4::FiemapExtent> extents;
     bool visit(const ext4::FiemapExtent& extent) override {
@@ -87,6 +89,9 @@ Status Process::setxflags(int fd, uint32_t xflags) {
   if ((xflags & kXflagAppend) != 0) { flags |= ext4::kFlagAppend; }
   // Whether the inode in memory uses DAX changes only when it is loaded anew.
   if ((xflags & kXflagDax) != 0) { flags |= ext4::kFlagDax; }
+  // An immutable file stays as it is as long as it stays immutable.
+  const uint32_t kept = flags & inode.flags() & ext4::kFlagImmutable;
+  if (kept != 0 && flags != inode.flags()) { return Errc::kPerm; }
   FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), ext4::internal::kCredits));
   inode.set_flags(flags);
   inode.update_times(ext4::current_time(), /*mtime=*/false, /*ctime=*/true);

@@ -1,0 +1,282 @@
+// props/differential_test.cc - the library against the machine's own kernel: random sequential programs, same answers?
+//
+// Each program runs twice: in our executor on a DAX mount, and as real system calls on the same image, loop-mounted by
+// the kernel as ext4 without DAX. Operations whose answers differ by design between the two are not generated (see
+// restrict_program), and differences of kernel versions are listed below as data. Afterwards both images hold the same
+// tree; ours is read by the kernel, too.
+//
+// Skipped, with a message, without root or a loop device.
+// DAXFS_DIFFERENTIAL="first count" in the environment chooses other seeds.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "fs/ext4/test_image.h"
+#include "fuzz/exec/executor.h"
+#include "fuzz/exec/interpreter.h"
+#include "fuzz/prog/edit.h"
+#include "fuzz/prog/generate.h"
+#include "fuzz/prog/text.h"
+#include "props/differential_kernel.h"
+
+namespace daxfuzz::props {
+namespace {
+
+using prog::MemoryKind;
+using prog::Op;
+using prog::OpCode;
+
+// Programs with stores keep every size and offset on page boundaries: what is stored behind EOF in the last page stays
+// on a DAX file (6.1) and is lost on others.
+enum class Family : uint8_t { kNoStores, kAligned, kNames };
+
+prog::Options options_for(Family family) {
+  prog::Options options;
+  options.processes_max = 1;
+  options.tasks_min = options.tasks_max = 1;
+  options.ops_per_task_max = 40;
+  options.preemptions_max = 0;
+  static constexpr std::string_view kMounts[] = {"dax=always"};
+  options.mounts = kMounts;
+  options.swarm = family != Family::kNames;
+  const auto off = [&](std::initializer_list<OpCode> codes) {
+    for (const OpCode code : codes) { options.weights[static_cast<size_t>(code)] = 0; }
+  };
+  // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
+  off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags});
+  if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
+  if (family == Family::kNames) {
+    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap, OpCode::kMprotect,
+         OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
+    for (const OpCode code : {OpCode::kRename, OpCode::kLink, OpCode::kSymlink, OpCode::kUnlink, OpCode::kMkdir, OpCode::kRmdir,
+                              OpCode::kOpen, OpCode::kReadlink, OpCode::kStat, OpCode::kLstat, OpCode::kGetdents}) {
+      options.weights[static_cast<size_t>(code)] = 12;
+    }
+  }
+  return options;
+}
+
+bool has(const prog::Program& program, std::initializer_list<OpCode> codes) {
+  const auto any = [&](const std::vector<Op>& ops) {
+    return std::any_of(ops.begin(), ops.end(),
+                       [&](const Op& op) { return std::find(codes.begin(), codes.end(), op.code) != codes.end(); });
+  };
+  return any(program.processes[0].init) || any(program.tasks[0].ops);
+}
+
+void align(int64_t* value) {
+  // Keeps signs and the extremes that errors come from.
+  if (*value > 0 && *value < (int64_t{1} << 43)) { *value = (*value + 4095) / 4096 * 4096; }
+}
+
+void restrict_op(Op* op, Family family, bool has_mappings) {
+  if (op->code == OpCode::kOpen) {
+    op->flags &= ~(prog::kODirect & ~prog::kOSync);
+    // Since 6.3 an error, before that a regular file that was not opened.
+    if ((op->flags & prog::kOCreat) != 0 && (op->flags & prog::kOPath) == 0) { op->flags &= ~prog::kODirectory; }
+    if (family == Family::kAligned) { op->flags &= ~prog::kOAppend; }
+  }
+  // A bad buffer on a DAX file makes a short transfer, elsewhere an error; and the kernel has a bug there.
+  if (op->info().has(prog::OperandKind::kDest) || op->info().has(prog::OperandKind::kSource)) {
+    if (op->buffer.kind != MemoryKind::kAnonymous) { op->buffer = prog::Memory{.kind = MemoryKind::kAnonymous, .fill = 0x5a}; }
+  }
+  if (op->code == OpCode::kMmap) { op->flags &= ~prog::kMapSync; }
+  if (op->code == OpCode::kMadvise && (op->flags >= prog::kAdvHwPoison || op->flags == prog::kAdvFree)) { op->flags = prog::kAdvNormal; }
+  // What counts as data on DAX is a matter of its own (zero-filled neighbours, loaded pages).
+  if (op->code == OpCode::kLseek && (op->flags == prog::kSeekData || op->flags == prog::kSeekHole)) { op->flags = prog::kSeekSet; }
+  if (op->code == OpCode::kFallocate) { op->length = std::min<int64_t>(op->length, 8 << 20); }
+  if (family != Family::kAligned) { return; }
+  align(&op->offset);
+  align(&op->length);
+  align(&op->length2);
+  (void)has_mappings;
+}
+
+void restrict_program(prog::Program* program, Family family) {
+  const bool has_mappings = has(*program, {OpCode::kMmap});
+  for (Op& op : program->processes[0].init) { restrict_op(&op, family, has_mappings); }
+  for (Op& op : program->tasks[0].ops) { restrict_op(&op, family, has_mappings); }
+}
+
+Answer our_answer(const oracle::OpRecord& record) {
+  Answer answer;
+  const Op& op = *record.op;
+  answer.done = record.finished;
+  const bool address = op.code == OpCode::kMmap || op.code == OpCode::kMremap;
+  answer.ret = record.error != daxfs::Errc::kOk ? -1 : address ? 0 : record.ret;
+  answer.error = static_cast<int>(record.error);
+  switch (record.signal) {
+    case oracle::Signal::kBusAdrerr: case oracle::Signal::kBusMceerr: answer.signal = SIGBUS; break;
+    case oracle::Signal::kSegvMaperr: case oracle::Signal::kSegvAccerr: answer.signal = SIGSEGV; break;
+    default: break;
+  }
+  answer.fault_offset = record.fault_offset;
+  answer.data_hash = record.data.data() != nullptr ? exec::fnv1a64(record.data) : 0;
+  if (op.code == OpCode::kGetdents && answer.error == 0) {
+    std::vector<std::string> names;
+    const auto* text = reinterpret_cast<const char*>(record.data.data());
+    for (size_t at = 0; at < record.data.size();) {
+      const size_t end = std::string_view(text, record.data.size()).find('\n', at);
+      names.emplace_back(text + at, end - at);
+      at = end + 1;
+    }
+    answer.data_hash = names_hash(names);
+  }
+  if ((op.code == OpCode::kStat || op.code == OpCode::kLstat || op.code == OpCode::kFstat) && answer.error == 0) {
+    uint64_t row[3];
+    std::memcpy(row, record.data.data(), sizeof(row));
+    if ((row[0] & 0170000) == 0040000) { row[2] = 0; }
+    answer.data_hash = exec::fnv1a64(std::as_bytes(std::span(row)));
+  }
+  return answer;
+}
+
+std::string to_text(const Answer& answer) {
+  char text[160];
+  std::snprintf(text, sizeof(text), "ret %lld errno %s signal %d at %lld data %016llx", static_cast<long long>(answer.ret),
+                answer.error != 0 ? strerrorname_np(answer.error) : "0", answer.signal,
+                static_cast<long long>(answer.fault_offset), static_cast<unsigned long long>(answer.data_hash));
+  return text;
+}
+
+bool same(const Answer& a, const Answer& b) {
+  return a.ret == b.ret && a.error == b.error && a.signal == b.signal && a.fault_offset == b.fault_offset &&
+         (a.data_hash == b.data_hash || a.signal != 0);
+}
+
+// Differences between what Linux 6.1 answers, which we model, and newer kernels; and effects of the real address space.
+struct KnownDifference {
+  OpCode code;
+  int ours;
+  int theirs;
+  const char* why;
+};
+constexpr KnownDifference kKnown[] = {
+    {OpCode::kFallocate, EINVAL, EOPNOTSUPP, "mode combinations, since 6.10"},
+    {OpCode::kFallocate, EOPNOTSUPP, EINVAL, "mode combinations, since 6.10"},
+};
+
+// How much fits differs (delayed allocation), and so does everything afterwards.
+bool out_of_space(const Op& op, const Answer& answer) {
+  const bool writes = op.code == OpCode::kWrite || op.code == OpCode::kPwrite;
+  return answer.error == ENOSPC || (writes && answer.ret > 0 && answer.ret != std::min(op.length, int64_t{64} << 20));
+}
+
+bool known_difference(const Op& op, const Answer& ours, const Answer& theirs) {
+  for (const KnownDifference& known : kKnown) {
+    if (op.code == known.code && ours.error == known.ours && theirs.error == known.theirs) { return true; }
+  }
+  return false;
+}
+
+const std::vector<std::byte>& image() {
+  return daxfs::ext4::testing::make_image(4096, "-N 256 -O ^has_journal,^resize_inode");
+}
+
+std::string tree_difference(const Tree& ours, const Tree& theirs) {
+  std::string text;
+  for (const auto& [path, entry] : ours) {
+    const auto other = theirs.find(path);
+    if (other == theirs.end()) {
+      text += "only ours: " + path.substr(0, 40) + "\n";
+    } else if (!(other->second == entry)) {
+      char line[200];
+      std::snprintf(line, sizeof(line), "%.40s: ours %c links %llu size %llu %016llx, theirs %c links %llu size %llu %016llx\n",
+                    path.c_str(), entry.type, static_cast<unsigned long long>(entry.links),
+                    static_cast<unsigned long long>(entry.size), static_cast<unsigned long long>(entry.contents_hash),
+                    other->second.type, static_cast<unsigned long long>(other->second.links),
+                    static_cast<unsigned long long>(other->second.size), static_cast<unsigned long long>(other->second.contents_hash));
+      text += line;
+    }
+  }
+  for (const auto& [path, entry] : theirs) {
+    if (!ours.contains(path)) { text += "only theirs: " + path.substr(0, 40) + "\n"; }
+  }
+  return text;
+}
+
+class Differential : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const KernelMount probe(image()); !probe.ok()) { GTEST_SKIP() << probe.error(); }
+    if (const char* text = std::getenv("DAXFS_DIFFERENTIAL")) { std::sscanf(text, "%lu %lu", &first_, &count_); }
+  }
+
+  void run_family(Family family) {
+    for (uint64_t seed = first_; seed < first_ + count_; ++seed) {
+      prog::Random random(seed * 3 + static_cast<uint64_t>(family));
+      prog::Program program = prog::generate(random, options_for(family));
+      restrict_program(&program, family);
+      compare(program, seed);
+    }
+    std::printf("%zu operations the same, %zu known to differ, %zu of %zu programs with new differences\n", same_, known_,
+                different_programs_, static_cast<size_t>(count_));
+  }
+
+  // Up to the first difference: what follows it may differ because of it.
+  void compare(const prog::Program& program, uint64_t seed) {
+    std::vector<std::byte> after;
+    exec::RunConfig config;
+    config.image = image();
+    config.image_out = &after;
+    config.events_max = 50'000'000;
+    exec::Outcome outcome;
+    executor_.run(program, config, &outcome);
+    if (outcome.finding) {
+      ++different_programs_;
+      ADD_FAILURE() << "seed " << seed << ": " << exec::finding_title(*outcome.finding) << "\n" << outcome.finding->detail << prog::print(program);
+      return;
+    }
+    KernelMount kernel(image());
+    std::vector<uint64_t> addresses;
+    for (const oracle::OpRecord& record : outcome.history.records) {
+      const bool address = record.op->code == OpCode::kMmap || record.op->code == OpCode::kMremap;
+      addresses.push_back(address && record.error == daxfs::Errc::kOk ? static_cast<uint64_t>(record.ret) : 0);
+    }
+    const std::vector<Answer> theirs = kernel.run(program, addresses);
+    for (size_t i = 0; i < theirs.size(); ++i) {
+      const oracle::OpRecord& record = outcome.history.records[i];
+      const Answer ours = our_answer(record);
+      if (!theirs[i].done || out_of_space(*record.op, ours) || out_of_space(*record.op, theirs[i])) { return; }
+      if (same(ours, theirs[i])) {
+        ++same_;
+        continue;
+      }
+      if (known_difference(*record.op, ours, theirs[i])) {
+        ++known_;
+        continue;
+      }
+      ++different_programs_;
+      std::string before;
+      for (size_t k = 0; k <= i; ++k) { before += "  " + prog::print_op(program, *outcome.history.records[k].op) + "\n"; }
+      if (before.size() > 6000) { before = "..."; }
+      ADD_FAILURE() << "seed " << seed << " operation " << i + 1 << ": " << prog::print_op(program, *record.op)
+                    << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n" << before;
+      return;
+    }
+    const KernelMount ours(after);
+    if (!ours.ok()) {
+      ADD_FAILURE() << "seed " << seed << ": the kernel does not mount our image\n" << prog::print(program);
+      return;
+    }
+    const std::string difference = tree_difference(ours.tree(), kernel.tree());
+    if (!difference.empty()) {
+      ++different_programs_;
+      ADD_FAILURE() << "seed " << seed << ", final trees:\n" << difference << prog::print(program);
+    }
+  }
+
+  exec::Executor executor_;
+  unsigned long first_ = 1, count_ = 25;
+  size_t same_ = 0, known_ = 0, different_programs_ = 0;
+};
+
+TEST_F(Differential, NameCallsAnswerAsTheKernelDoes) { run_family(Family::kNames); }
+TEST_F(Differential, ReadsWritesAndSizesAnswerAsTheKernelDoes) { run_family(Family::kNoStores); }
+TEST_F(Differential, MappingsAnswerAsTheKernelDoes) { run_family(Family::kAligned); }
+
+}  // namespace
+}  // namespace daxfuzz::props
