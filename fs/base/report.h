@@ -5,9 +5,9 @@
 //   FS_CORRUPT("where fmt", ...)         media is inconsistent: records and yields Errc::kCorrupted.  Never aborts.
 //   FS_FINDING(verdict, "TAG", ...)      any other verdict (deadlock, lock misuse, ...).
 //
-// TAG is the invariant's name as declared in a header's `Invariants:` paragraph (DE1, XA3, O1...); dedup keys use it, so
-// it must not carry numbers that vary between runs. Each use expands to its own non-inlined function, so that services
-// that bucket crashes by their top frames tell invariants apart.
+// TAG is the invariant's name as declared in a header's `Invariants:` paragraph (DE1, XA3, O1...); dedup keys use
+// it, so it must not carry numbers that vary between runs. Each use expands to its own non-inlined function, so that
+// services that bucket crashes by their top frames tell invariants apart.
 //
 // A finding goes to the installed handler. In the fiber engine the handler ends the run and does not return; without
 // a handler the finding is printed and the process aborts with exit code 77's signal semantics (SIGABRT).

@@ -6,8 +6,8 @@
 //   O3  nrpages and nrexceptional equal a recount of the tree.
 //   O4  no entry is locked.
 //   O5  entries have the order of their slot and an aligned index; the tree is well formed.
-//   O6  an entry and every PTE name the block that the extent tree gives for the file page; zero mappings lie over holes
-//       and unwritten extents only; nothing is mapped beyond the page that holds EOF.
+//   O6  an entry and every PTE name the block that the extent tree gives for the file page; zero mappings lie over
+//       holes and unwritten extents only; nothing is mapped beyond the page that holds EOF.
 //   O7  a page without DIRTY or TOWRITE mark has no writable PTE in any process.
 // Not covered: unflushed cache lines (they need the device's recorder).
 // Locking: takes what the walked structures want; YIELDS at every point it passes.  Tested by: fs/check/audit_test.cc.

@@ -1,6 +1,7 @@
 // fs/ext4/bitmap.h - the bits of a bitmap block: test, count, find, set, clear. Pure.
 //
-// Bit 0 is the lowest bit of the first byte. Locking: the caller's (the group lock).  Tested by: fs/ext4/balloc_test.cc.
+// Bit 0 is the lowest bit of the first byte. Locking: the caller's (the group lock).  Tested by:
+// fs/ext4/balloc_test.cc.
 #pragma once
 
 #include <bit>

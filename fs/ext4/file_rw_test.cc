@@ -92,7 +92,8 @@ TEST(DaxFile, WriteShowsInAMappingOfTheHoleItFills) {
   });
 }
 
-// The 32 KiB rule makes the neighbours of a write in an unwritten extent written zeros, while their zero pages are mapped.
+// The 32 KiB rule makes the neighbours of a write in an unwritten extent written zeros, while their zero pages are
+// mapped.
 TEST(DaxFile, ZeroPagesOfConvertedNeighboursGoAway) {
   for (const bool by_store : {false, true}) {
     in_file_world([by_store](FileWorld& w) {

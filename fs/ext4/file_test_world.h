@@ -1,7 +1,8 @@
-// fs/ext4/file_test_world.h - for tests of the file part: a small mounted volume, two processes, files by name, mappings.
+// fs/ext4/file_test_world.h - for tests of the file part: a small mounted volume, two processes, files by name,
+// mappings.
 //
-// Every sequential test ends with unmount and e2fsck; searches through interleavings (fs/dax/test_world.h) use the same world
-// without e2fsck.
+// Every sequential test ends with unmount and e2fsck; searches through interleavings (fs/dax/test_world.h) use the
+// same world without e2fsck.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -105,8 +105,8 @@ class Groups {
   // True if any block of the run is group metadata (GR2).
   bool overlaps_system_zone(FsBlock first, uint64_t count) const;
 
-  // The bitmaps, verified on first load. A group with an UNINIT bitmap gets it built in memory; that becomes the medium's
-  // with the first change through a handle. Errors: kCorrupted, kIo. YIELDS.
+  // The bitmaps, verified on first load. A group with an UNINIT bitmap gets it built in memory; that becomes the
+  // medium's with the first change through a handle. Errors: kCorrupted, kIo. YIELDS.
   Result<jbd2::BufferRef> block_bitmap(uint32_t group);
   Result<jbd2::BufferRef> inode_bitmap(uint32_t group);
 

@@ -190,8 +190,8 @@ bool set_raw_sectors(const Volume& volume, RawInode* raw, uint64_t sectors) {
   return true;
 }
 
-// The extra field: bits 0..1 are bits 32..33 of the seconds, bits 2..31 the nanoseconds. Seconds are signed 32 bits plus
-// that epoch: 1901 to 2446.
+// The extra field: bits 0..1 are bits 32..33 of the seconds, bits 2..31 the nanoseconds. Seconds are signed 32 bits
+// plus that epoch: 1901 to 2446.
 RawTime decode_time(uint32_t seconds, uint32_t extra, bool has_extra) {
   RawTime time{static_cast<int32_t>(seconds), 0};
   if (has_extra) {

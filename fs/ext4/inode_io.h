@@ -21,8 +21,8 @@ namespace daxfs::ext4 {
 class Volume;
 
 // A copy of the inode; fields beyond what the medium stores (inode size 128, small i_extra_isize) are zero. YIELDS.
-// Errors: kCorrupted (number out of range, checksum, i_extra_isize), kIo. An unused or deleted inode reads fine: look at
-// i_mode and i_links_count.
+// Errors: kCorrupted (number out of range, checksum, i_extra_isize), kIo. An unused or deleted inode reads fine:
+// look at i_mode and i_links_count.
 Result<RawInode> read_inode(Volume& volume, Ino ino);
 
 // True if the inode's bit in the bitmap is set. YIELDS. Errors: as the bitmap's.

@@ -1,8 +1,8 @@
 // fs/ext4/super.h - a mounted ext4 volume: options, geometry, counters, and the parts that hang off it.
 //
 // Kernel: struct ext4_sb_info, ext4_fill_super, ext4_put_super, ext4_commit_super, ext4_statfs (fs/ext4/super.c).
-// Locking: geometry and options are constant after mount. Free counters are atomics; they run ahead of the groups' by what
-//   allocations in flight have claimed. The rename mutex (rank kRename) is namei's, the orphan mutex orphan.h's.
+// Locking: geometry and options are constant after mount. Free counters are atomics; they run ahead of the groups'
+//   by what allocations in flight have claimed. The rename mutex (rank kRename) is namei's, the orphan mutex orphan.h's.
 // Invariants:
 //   SB1  a volume that was mounted is unmounted before it dies.
 //   SB2  after unmount and sync_fs the superblock's free counters are the sums of the groups'.
@@ -69,8 +69,8 @@ struct StatFs {
 struct InodeLayer {
   InodeCache* (*create)(Volume&);
   void (*destroy)(InodeCache*);
-  // Finishes what a crash interrupted: truncates a linked inode to its size, deletes an unlinked one. The inode is on the
-  // orphan list and must be off it afterwards. YIELDS.
+  // Finishes what a crash interrupted: truncates a linked inode to its size, deletes an unlinked one. The inode is
+  // on the orphan list and must be off it afterwards. YIELDS.
   Status (*process_orphan)(Volume&, Ino);
   // Evicts all inodes. YIELDS.
   void (*evict_all)(InodeCache&);
@@ -123,7 +123,8 @@ class Volume {
   // Locks of layers above, one a volume.
   rt::Mutex rename_mutex{rt::Rank::kRename, "rename"};  // kernel: s_vfs_rename_mutex; fs/ext4/namei.cc
 
-  // --- for the allocators: claim before looking for bits, give back what was not used. Kernel: ext4_claim_free_clusters.
+  // --- for the allocators: claim before looking for bits, give back what was not used. Kernel:
+  // ext4_claim_free_clusters.
   Status claim_blocks(uint64_t count, bool use_reserved);
   void unclaim_blocks(uint64_t count);
   uint64_t blocks_free() const { return blocks_free_.load(); }

@@ -152,7 +152,8 @@ class BufferCache {
   // The block's copy, read from the device on first use. YIELDS.
   // Errors: kIo (poison), kCorrupted (block beyond the device, or `verifier` refuses it).
   Result<BufferRef> get(FsBlock block, const Verifier& verifier = {}, Site site = Site::current());
-  // The same for a block whose bytes `filler` makes instead of a read; counts as verified. YIELDS. Errors: the filler's.
+  // The same for a block whose bytes `filler` makes instead of a read; counts as verified. YIELDS. Errors: the
+  // filler's.
   Result<BufferRef> get_filled(FsBlock block, const Filler& filler, Site site = Site::current());
   // The copy of a block that was just allocated: zeroed, not read, counts as verified. YIELDS.
   // Errors: kCorrupted (beyond the device).

@@ -60,8 +60,8 @@ class [[nodiscard]] Handle {
   Status dirty_metadata(Buffer& buffer);
   // The block is being freed: nothing that was changed in it will be written (BC3).
   void forget(FsBlock block);
-  // Asks for room for `credits` more blocks; may end this handle's atomicity. YIELDS. REQUIRES: not nested, and what was
-  // changed so far is consistent on its own. Nothing to do while the journal is off.
+  // Asks for room for `credits` more blocks; may end this handle's atomicity. YIELDS. REQUIRES: not nested, and what
+  // was changed so far is consistent on its own. Nothing to do while the journal is off.
   Status extend_or_restart(unsigned credits, Site site = Site::current());
 
   // Ends this use; the outermost one runs the checksum triggers, writes the changed bytes through and fences. YIELDS.

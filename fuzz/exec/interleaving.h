@@ -1,9 +1,9 @@
 // fuzz/exec/interleaving.h - interleaving coverage: which pairs of places met on the same object from different tasks.
 //
-// Feature: (site of the earlier access, site of the later one), ordered, when two tasks touched the same object one after
-// the other and at least one access may have changed it. Counts of a run are put into log2 buckets, so that the set of
-// features of a program settles. The idea of alias coverage: Xu, Kashyap, Zhao, Kim, "Krace: data race fuzzing for kernel
-// file systems", IEEE S&P 2020.
+// Feature: (site of the earlier access, site of the later one), ordered, when two tasks touched the same object one
+// after the other and at least one access may have changed it. Counts of a run are put into log2 buckets, so that the
+// set of features of a program settles. The idea of alias coverage: Xu, Kashyap, Zhao, Kim, "Krace: data race fuzzing
+// for kernel file systems", IEEE S&P 2020.
 //
 // Locking: none; engine side only (fs/rt/engine.h, Observer).  Tested by: fuzz/exec/interleaving_test.cc.
 #pragma once

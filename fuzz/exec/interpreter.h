@@ -1,8 +1,8 @@
 // fuzz/exec/interpreter.h - one operation of a program becomes one system call.
 //
-// Resolves operands (descriptor and mapping slots, paths, buffers), makes the call, records what came back. Slots belong
-// to a process and are shared by its tasks without locks: an operation reads its slots when it begins and writes its
-// result when it ends, as two threads sharing a variable do.
+// Resolves operands (descriptor and mapping slots, paths, buffers), makes the call, records what came back. Slots
+// belong to a process and are shared by its tasks without locks: an operation reads its slots when it begins and
+// writes its result when it ends, as two threads sharing a variable do.
 //
 // Locking: one Interpreter and one Arena a task; ProcessState is shared.
 // Tested by: fuzz/exec/interpreter_test.cc.

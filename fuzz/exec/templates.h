@@ -1,7 +1,7 @@
 // fuzz/exec/templates.h - image templates by name: small | default | csum | nocsum | huge | tiny.
 //
-// Made by mke2fs when the project is built (make_templates.py) and compiled in, because a fuzzing service offers neither
-// mke2fs nor files. Expanded once a process.  Tested by: fuzz/exec/templates_test.cc.
+// Made by mke2fs when the project is built (make_templates.py) and compiled in, because a fuzzing service offers
+// neither mke2fs nor files. Expanded once a process.  Tested by: fuzz/exec/templates_test.cc.
 #pragma once
 
 #include <cstddef>

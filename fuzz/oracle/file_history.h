@@ -1,14 +1,15 @@
 // fuzz/oracle/file_history.h - everything that operations did to one file's bytes and size, and what a reader may see.
 //
 // Bytes are an infinite array that starts as zeros. A byte is a regular register: a reader may get the value of any
-// writer that began before the reader ended, unless a certain writer came wholly between the two. Writers that may or may
-// not have happened (failed and short calls, unclear addresses) add values and hide none. Bytes behind the page of EOF are
-// zero; those behind EOF inside it are what stores through mappings put there, and growing shows them (Linux 6.1 on DAX).
+// writer that began before the reader ended, unless a certain writer came wholly between the two. Writers that may
+// or may not have happened (failed and short calls, unclear addresses) add values and hide none. Bytes behind the
+// page of EOF are zero; those behind EOF inside it are what stores through mappings put there, and growing shows them
+// (Linux 6.1 on DAX).
 //
 // The size is a range: the least and the largest that some order of the calls gives at some time of a period.
 //
-// Collapse and insert move bytes. One that ran alone on its file (an exact shift) begins a new epoch: what came before is
-// looked up at the place it had before. One that did not makes everything behind its offset unknown.
+// Collapse and insert move bytes. One that ran alone on its file (an exact shift) begins a new epoch: what came
+// before is looked up at the place it had before. One that did not makes everything behind its offset unknown.
 //
 // Not covered: order between several readers of one byte (new value, then old).
 // Tested by: fuzz/oracle/judge_test.cc, fuzz/oracle/judge_random_test.cc

@@ -1,7 +1,7 @@
 // fuzz/oracle/history.h - what a run's operations did: the input of every oracle that judges results.
 //
-// Sequence numbers order the begins and ends of all operations of a run; two operations ran concurrently if neither ended
-// before the other began. Operations of the set-up ran one after the other, before all others.
+// Sequence numbers order the begins and ends of all operations of a run; two operations ran concurrently if neither
+// ended before the other began. Operations of the set-up ran one after the other, before all others.
 //
 // Tested by: fuzz/oracle/*_test.cc
 #pragma once

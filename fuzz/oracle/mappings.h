@@ -1,8 +1,9 @@
-// fuzz/oracle/mappings.h - what a process' addresses meant, and when: a model built from what mmap, munmap and mremap said.
+// fuzz/oracle/mappings.h - what a process' addresses meant, and when: a model built from what mmap, munmap and
+// mremap said.
 //
 // A region is a run of addresses that one successful mmap or mremap gave one meaning, with the periods of its birth and
-// death. Between them it surely has that meaning; during them it may. An access is certain where one region surely lived
-// from its begin to its end.
+// death. Between them it surely has that meaning; during them it may. An access is certain where one region surely
+// lived from its begin to its end.
 //
 // The harness gives direct I/O an anonymous scratch mapping of unknown place (fuzz/exec/interpreter.cc): always where
 // nothing certain is, so only unclear accesses and unmappings can meet it.

@@ -1,7 +1,8 @@
 // fuzz/oracle/model.h - what a run's operations must have done to files, read off their results.
 //
-// Whatever is unclear (a descriptor closed at the same time, an address unmapped at the same time) becomes "perhaps", and
-// what could have hit anything makes all files unknown from then on (blur). Memory is kept from run to run.
+// Whatever is unclear (a descriptor closed at the same time, an address unmapped at the same time) becomes
+// "perhaps", and what could have hit anything makes all files unknown from then on (blur). Memory is kept from run to
+// run.
 //
 // Tested by: fuzz/oracle/judge_test.cc, fuzz/oracle/judge_random_test.cc
 #pragma once

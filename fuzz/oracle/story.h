@@ -1,7 +1,7 @@
 // fuzz/oracle/story.h - tests: writes a history by hand.
 //
-// Each line says what an operation was and what came back; by default they follow one another. `during(begin, end)` places
-// the next operation freely.
+// Each line says what an operation was and what came back; by default they follow one another. `during(begin, end)`
+// places the next operation freely.
 #pragma once
 
 #include <cstring>

@@ -1,8 +1,8 @@
 // fuzz/sched/policies.h - who runs when: replay of a preemption list, random walk, PCT.
 //
 // A policy is asked only when the running task used up the number of events it was given, or blocked (fs/rt/engine.h).
-// Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays through
-// PreemptionList.
+// Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays
+// through PreemptionList.
 //
 // Tested by: fuzz/sched/policies_test.cc.
 #pragma once
@@ -93,13 +93,13 @@ class RandomWalk final : public daxfs::rt::Policy {
 
 // Probabilistic concurrency testing: random priorities, and `depth - 1` points where the running task's priority drops
 // below all others. Finds a bug of depth d with probability at least 1 / (n k^(d-1)).
-// Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs",
-// ASPLOS 2010.
+// Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of
+// finding bugs", ASPLOS 2010.
 class Pct final : public daxfs::rt::Policy {
  public:
   static constexpr uint32_t kDepthMax = 8;
-  // Change points are drawn from events [first_event, first_event + events_expected) of the run: the part in which tasks
-  // compete, as an earlier run measured it.
+  // Change points are drawn from events [first_event, first_event + events_expected) of the run: the part in which
+  // tasks compete, as an earlier run measured it.
   Pct(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64_t first_event = 1) {
     reseed(seed, depth, events_expected, first_event);
   }

@@ -1,4 +1,5 @@
-// fuzz/tools/edge_counters.h - edge coverage of fs/ for our own fuzzing loop: the inline 8-bit counters of every module.
+// fuzz/tools/edge_counters.h - edge coverage of fs/ for our own fuzzing loop: the inline 8-bit counters of every
+// module.
 //
 // Linked into the `daxfuzz` tool only; targets get their engine's definitions.
 // Source: SanitizerCoverage, clang documentation, "inline-8bit-counters".

@@ -1,8 +1,8 @@
 // fuzz/tools/fuzz_loop.h - the coverage-guided loop of `daxfuzz fuzz`: one worker, no input or output.
 //
-// A step takes a program (new, or a mutant of the corpus), runs it under a few schedules and keeps what showed something
-// new: edges of fs/, pairs of sites that met on one object, pairs of operation and errno. A program found under a random
-// schedule is kept with what that schedule did, so that mutation goes on from there.
+// A step takes a program (new, or a mutant of the corpus), runs it under a few schedules and keeps what showed
+// something new: edges of fs/, pairs of sites that met on one object, pairs of operation and errno. A program found
+// under a random schedule is kept with what that schedule did, so that mutation goes on from there.
 //
 // Locking: none; one loop a process.  Tested by: fuzz/tools/fuzz_loop_test.cc.
 #pragma once

@@ -1,7 +1,8 @@
 // fuzz/tools/fuzz_shared.h - what a fuzzing worker tells its parent through shared memory.
 //
 // Workers are processes, so that a crash of the library ends one of them and not the fuzzing. A worker writes its
-// counters, the program it is running (for the parent to file if the worker dies) and its findings; the parent only reads.
+// counters, the program it is running (for the parent to file if the worker dies) and its findings; the parent only
+// reads.
 #pragma once
 
 #include <cstddef>
