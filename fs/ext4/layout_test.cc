@@ -149,7 +149,7 @@ TEST(BreakLayouts, AWaitThatDropsTheInodeLockLetsOthersIn) {
       auto pin = mm::pin_user_page(w.p0, a, true);
       rt::spawn("punch", [&] { punch(f); });
       const rt::TaskId grow =
-          rt::spawn("grow", [&] { EXPECT_TRUE(w.truncate(f, 9 * kPageSize).ok()); });
+          rt::spawn("grow", [&] { EXPECT_TRUE(w.fill(f, 8 * kPageSize, 1, 1).ok()); });
       if (buggy) {
         rt::join(grow);
       }
