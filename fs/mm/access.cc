@@ -9,6 +9,7 @@
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
+#include "fs/rt/task.h"
 
 namespace daxfs::mm {
 namespace {
@@ -59,7 +60,9 @@ Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, si
   const bool write = in != nullptr;
   const VirtAddr page(round_down(address.value(), kPageSize));
   const size_t offset = address.value() % kPageSize;
-  for (;;) {
+  for (unsigned faults = 0;; ++faults) {
+    // A fault that changed nothing: another task is between taking the page away and unmapping it.
+    if (faults > 1) { rt::relax(site); }
     rt::point(write ? rt::PointKind::kUserStore : rt::PointKind::kUserLoad,
               access_object(*this, page), site);
     {

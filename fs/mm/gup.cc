@@ -5,6 +5,7 @@
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
+#include "fs/rt/task.h"
 
 namespace daxfs::mm {
 namespace {
@@ -73,7 +74,8 @@ Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
   if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) {
     return Errc::kFault;
   }
-  for (;;) {
+  for (unsigned faults = 0;; ++faults) {
+    if (faults > 1) { rt::relax(site); }  // as in Mm::access_page
     {
       rt::SpinGuard guard(mm.page_table.ptl, site);
       const Pte pte = mm.page_table.load(address, site);

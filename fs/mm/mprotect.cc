@@ -7,6 +7,7 @@
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/task.h"
 
 namespace daxfs::mm {
 namespace {
@@ -139,6 +140,7 @@ Status Mm::populate(VirtAddr addr, uint64_t length, bool write, Site site) {
     return Errc::kInval;
   }
   rt::ReadLock lock(mmap_lock, site);
+  unsigned faults = 0;  // of the page at `at`
   for (VirtAddr at = addr; at < addr + size;) {
     Vma* vma = find_vma(at);
     if (vma == nullptr || vma->begin > at) {
@@ -149,8 +151,10 @@ Status Mm::populate(VirtAddr addr, uint64_t length, bool write, Site site) {
     }
     if (page_table.load(at, site).allows(write)) {
       at += kPageSize;
+      faults = 0;
       continue;
     }
+    if (++faults > 2) { rt::relax(site); }  // as in Mm::access_page
     switch (handle_fault_locked(*vma, at, write, site)) {
       case FaultResult::kDone:
       case FaultResult::kRetry:

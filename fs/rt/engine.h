@@ -60,7 +60,7 @@ class Policy {
   virtual uint64_t budget(const SchedView& view) = 0;
   // The budget is used up: who runs next. May be current; then budget() is asked again.
   virtual TaskId preempt(const SchedView& view) = 0;
-  // The current task blocked or ended: pick from runnable.
+  // The current task blocked or ended, or spins (then it is still in runnable; kind is kYield): pick from runnable.
   virtual TaskId choose(const SchedView& view) = 0;
 };
 

@@ -83,6 +83,10 @@ void join_all_spawned(Site site = Site::current());
 
 // A point of its own; the default policy lets the current task go on. YIELDS.
 void yield(Site site = Site::current());
+// The task goes round in a loop until another one has changed something: some other runnable task goes first, whatever
+// the policy. Without this a task that refaults while its neighbour is about to unmap would spin for ever under the
+// default policy. Kernel: cpu_relax, and that two CPUs run at once. YIELDS.
+void relax(Site site = Site::current());
 // might_sleep() and a point. Kernel: cond_resched.
 void cond_resched(Site site = Site::current());
 

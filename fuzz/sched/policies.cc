@@ -141,6 +141,13 @@ TaskId Pct::preempt(const SchedView& view) {
   return highest(view);
 }
 
-TaskId Pct::choose(const SchedView& view) { return highest(view); }
+TaskId Pct::choose(const SchedView& view) {
+  // A spinning task waits for somebody of lower priority: the highest of the others.
+  TaskId best = default_choice(view);
+  for (const TaskId task : view.runnable) {
+    if (task != view.current && priority(task) > priority(best)) { best = task; }
+  }
+  return best;
+}
 
 }  // namespace daxfuzz::sched

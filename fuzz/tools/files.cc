@@ -70,6 +70,11 @@ bool load_program(const std::string& path, prog::Program* program, std::string* 
   return prog::load(bytes, path, program, error);
 }
 
+std::string annotate(const std::string& program_text, const std::string& comments) {
+  const size_t second_line = program_text.find('\n') + 1;
+  return program_text.substr(0, second_line) + comments + program_text.substr(second_line);
+}
+
 std::vector<std::string> list_files(const std::string& dir) {
   std::vector<std::string> files;
   std::error_code error;

@@ -182,9 +182,9 @@ class FuzzJob {
     finding.path = options_.findings + "/" + finding.key + ".txt";
     finding.seconds = static_cast<double>(monotonic_ms() - start_ms_) / 1000;
     const std::string text = "# FINDING " + finding.title + "\n# the last program that this worker began or finished\n" +
-                             "# replay: daxfuzz run " + finding.path + " --policy random --repeat 10000\n" + prog::print(program);
+                             "# replay: daxfuzz run " + finding.path + " --policy random --repeat 10000\n";
     std::string error;
-    if (!write_file(finding.path, text, &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
+    if (!write_file(finding.path, annotate(prog::print(program), text), &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
     announce(finding);
   }
 

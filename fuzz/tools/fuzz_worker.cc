@@ -101,14 +101,13 @@ class Worker {
     const std::string path = options_.findings_dir + "/" + found.key + ".txt";
     const bool known = std::filesystem::exists(path);
     if (!known) {
-      std::string text = "# FINDING " + std::string(daxfs::verdict_name(found.finding.verdict)) + " " + found.title + " key=" +
+      std::string note = "# FINDING " + std::string(daxfs::verdict_name(found.finding.verdict)) + " " + found.title + " key=" +
                          found.key + " trace=" + hex16(found.trace_hash) + "\n# replay: daxfuzz run " + path;
       for (const auto& info : daxfs::historical_bugs()) {
-        if (options_.bugs[static_cast<size_t>(info.bug)]) { text += " --bug " + std::string(info.id); }
+        if (options_.bugs[static_cast<size_t>(info.bug)]) { note += " --bug " + std::string(info.id); }
       }
-      text += "\n" + prog::print(found.program);
       std::string error;
-      if (!write_file(path, text, &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
+      if (!write_file(path, annotate(prog::print(found.program), note + "\n"), &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
     }
     if (shared_->finding_count == WorkerShared::kFindingsMax) { return true; }
     SharedFinding& slot = shared_->findings[shared_->finding_count];

@@ -308,6 +308,34 @@ FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
   switch_to(next);
 }
 
+// The current task may go on, but some other one shall first.
+FS_NO_TSAN void let_others(ObjectId object, Site site) {
+  Engine& e = g_engine;
+  if (!e.active) { return; }
+  count_final_event(PointKind::kYield, object, site);
+  const TaskId self = g_current->id;
+  const TaskId expected = default_next(self);
+  if (expected == self || expected == kNoTask) {
+    ask_budget();
+    return;
+  }
+  TaskId next = expected;
+  if (!e.policy_is_default) {
+    const TsanImpersonation host(&current()->fiber, &e.host);
+    const SchedView& view = fill_view();
+    next = e.policy->choose(view);
+    if (next != expected) {
+      check_choice(next);
+      e.outcome->taken.push_back({view.current, view.op, view.event_in_op, next, false});
+    }
+  }
+  if (next == self) {
+    ask_budget();
+    return;
+  }
+  switch_to(next);
+}
+
 FS_NO_TSAN void block_current(BlockReason reason, PointKind kind) {
   Task* task = current();
   if (__builtin_expect(!g_engine.active, 0)) {

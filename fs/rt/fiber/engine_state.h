@@ -139,6 +139,7 @@ TaskId lowest_free(TaskId first, TaskId end);  // kNoTask when all are taken
 
 // Blocks the current task until make_runnable(); the caller has filled wait_*. One event.
 void block_current(BlockReason reason, PointKind kind);
+void let_others(ObjectId object, Site site);
 void block_on_lock(const void* lock, ObjectId object, const char* name, Site site);
 FS_NO_TSAN inline void make_runnable(Task* task) {
   task->state = TaskState::kRunnable;

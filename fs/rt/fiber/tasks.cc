@@ -92,6 +92,8 @@ FS_NO_TSAN void join_all_spawned(Site site) {
 
 FS_NO_TSAN void yield(Site site) { point(PointKind::kYield, task_object(g_current->id), site); }
 
+FS_NO_TSAN void relax(Site site) { internal::let_others(task_object(g_current->id), site); }
+
 FS_NO_TSAN void cond_resched(Site site) {
   internal::check_may_sleep(site);
   yield(site);

@@ -165,6 +165,7 @@ void might_sleep(Site site) {
 void begin_op(uint32_t op_index, Site /*site*/) { native_current().op = op_index; }
 void end_op(Site /*site*/) {}
 void yield(Site /*site*/) { std::this_thread::yield(); }
+void relax(Site /*site*/) { std::this_thread::yield(); }
 void cond_resched(Site site) { might_sleep(site); }
 void set_task_name(const char* name) { native_current().name = name; }
 const char* task_name(TaskId task) {
