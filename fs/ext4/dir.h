@@ -5,7 +5,8 @@
 // its index blocks become empty linear blocks, as the format permits.
 // Locking: REQUIRES the directory's i_rwsem, exclusive for functions that take a Handle. All YIELD.
 // Errors: kCorrupted for media that is not a directory's, kIo, kNoSpc.
-// Tested by: fs/ext4/dir_test.cc, fs/ext4/namei_test.cc.
+// Invariants: DI1 a block that was added for a name has room for it.
+// Tested by: fs/ext4/dir_test.cc.
 #pragma once
 
 #include <optional>

@@ -12,7 +12,7 @@
 // Kept by callers, and seen by the image checker only: an inode with links == 0 is on the orphan list or is being
 // created or evicted; i_disksize <= i_size whenever i_rwsem is free.
 // Lifetime: InodeRef (inode_cache.h) counts users; the memory is freed under RCU.
-// Tested by: fs/ext4/inode_test.cc, fs/ext4/namei_test.cc.
+// Tested by: fs/ext4/inode_test.cc.
 #pragma once
 
 #include <array>

@@ -6,7 +6,7 @@
 // volume's rename mutex when they differ) and of the inodes it unlinks or replaces. The caller holds none of them.
 // Names are single components of 1..255 bytes, never "." or ".." (the path walk answers for those).
 // Errors: errno values as of the system call; kRoFs on a read-only volume. All YIELD; all PERSIST at the handle's stop.
-// Tested by: fs/ext4/namei_test.cc.
+// Tested by: fs/ext4/dir_test.cc, props/differential_test.cc.
 #pragma once
 
 #include <string>

@@ -2,7 +2,7 @@
 //
 // Kernel: struct files_struct. Locking: a spinlock of its own; a File is put only after it was dropped.
 // Invariants: FT1 a table dies without open files.
-// Tested by: fs/vfs/syscalls_test.cc.
+// Tested by: fs/vfs/fd_table_test.cc.
 #pragma once
 
 #include <vector>
