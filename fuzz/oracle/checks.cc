@@ -153,6 +153,20 @@ bool writable(uint32_t flags) {
   return (flags & prog::kOPath) == 0 && (mode == prog::kOWrOnly || mode == prog::kORdWr);
 }
 
+// Where bytes arrived, the caller may store: otherwise EFAULT was due, also from direct I/O (bug B27).
+std::optional<Objection> check_target(Model& model, const OpRecord& record, uint64_t got) {
+  const MemoryRange range = memory_of(record);
+  const uint64_t end = range.address + std::min(got, range.length);
+  std::optional<Objection> objection;
+  model.mappings(record).for_each_piece(range.address, end, period_of(record),
+                                        [&](const Region* region, uint64_t from, uint64_t) {
+    if (objection || region == nullptr || !region->prot_certain || (region->prot & prog::kProtWrite) != 0) { return; }
+    objection = object(text("%s wrote to byte %llu of its buffer, in a mapping without write permission",
+                            name_of(record).c_str(), number(from - range.address)), {});
+  });
+  return objection;
+}
+
 std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   const uint64_t length = asked(record);
@@ -160,6 +174,9 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   if (record.ret < 0 || got > length) {
     return object(text("%s returned %lld for %llu bytes", name_of(record).c_str(), static_cast<long long>(record.ret),
                        number(length)), {});
+  }
+  if (got != 0) {
+    if (auto objection = check_target(model, record, got)) { return objection; }
   }
   const FileHistory* const file = model.file_of(record);
   const auto pos = model.position(record);

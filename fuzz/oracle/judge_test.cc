@@ -478,6 +478,18 @@ TEST(JudgeSignals, StoreNeedsPermission) {
   EXPECT_THAT(s.said(), HasSubstr("without write permission"));
 }
 
+TEST(JudgeSignals, ReadIntoMemoryNeedsPermission) {
+  const auto story = [](uint8_t prot, int64_t got) {
+    Story s;
+    s.open(0).open(1).ftruncate(0, 4096).pwrite(1, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr, prog::kMapShared, prot);
+    s.pread_to(1, 4096, 0, kAddr, got);
+    return s.said();
+  };
+  EXPECT_EQ(story(prog::kProtRead | prog::kProtWrite, 4096), "");
+  EXPECT_EQ(story(prog::kProtRead, 0), "");
+  EXPECT_THAT(story(prog::kProtRead, 4096), HasSubstr("without write permission"));
+}
+
 TEST(JudgeErrors, CleanRunHasNoMediaErrors) {
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kIo).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kRoFs).said(), "");
