@@ -21,12 +21,13 @@ constexpr uint64_t kBadAddress = uint64_t{1} << 46;
 // What an unset mapping variable holds.
 constexpr uint64_t kUnsetAddress = 0;
 
-void fill(std::span<std::byte> bytes, const prog::Memory& source) {
+// Bytes [first, first + bytes.size()) of the pattern.
+void fill(std::span<std::byte> bytes, const prog::Memory& source, uint64_t first = 0) {
   if (source.pattern == prog::Pattern::kFill) {
     std::memset(bytes.data(), source.fill, bytes.size());
     return;
   }
-  for (size_t i = 0; i < bytes.size(); ++i) { bytes[i] = std::byte{prog::sequence_byte(source.fill, i)}; }
+  for (size_t i = 0; i < bytes.size(); ++i) { bytes[i] = std::byte{prog::sequence_byte(source.fill, first + i)}; }
 }
 
 oracle::Signal signal_of(daxfs::mm::Signal signal) {
@@ -176,7 +177,9 @@ void Interpreter::run_transfer(Call& call) {
   VirtAddr address = call.address(op.buffer);
   // A count that no memory of ours could hold is passed on as it is: only its checks can matter.
   const bool sane = op.length >= 0;
-  const uint64_t length = sane ? std::min<uint64_t>(call.length(), kTransferMax) : call.length();
+  // A write stops for want of space before it has read a source that is larger than the device.
+  const uint64_t longest = write ? std::min(kTransferMax, process.fs().device().size() + daxfs::kPmdSize) : kTransferMax;
+  const uint64_t length = sane ? std::min<uint64_t>(call.length(), longest) : call.length();
   const auto transfer = [&](VirtAddr at) {
     if (write) { return positioned ? process.pwrite(fd, at, length, op.offset) : process.write(fd, at, length); }
     return positioned ? process.pread(fd, at, length, op.offset) : process.read(fd, at, length);
@@ -329,14 +332,26 @@ void answer_access(oracle::OpRecord& record, const daxfs::mm::AccessResult& resu
 void Interpreter::run_access(Call& call) {
   const uint64_t length = std::min<uint64_t>(call.length(), kTransferMax);
   const VirtAddr address = call.address(call.op.addr);
+  if (call.op.code == OpCode::kStore) { return run_store(call, address, length); }
   const auto bytes = arena_.take(length);
-  if (call.op.code == OpCode::kStore) {
-    fill(bytes, call.op.buffer);
-    return answer_access(call.record, call.process().store(address, bytes), address.value());
-  }
   const auto result = call.process().load(address, bytes);
   answer_access(call.record, result, address.value());
   call.set_data(bytes.first(result.bytes_done));
+}
+
+// In pieces: a store far beyond its mapping ends at the first page that is not there.
+void Interpreter::run_store(Call& call, VirtAddr address, uint64_t length) {
+  constexpr uint64_t kPiece = 16 * daxfs::kPageSize;
+  daxfs::mm::AccessResult total;
+  for (uint64_t done = 0; done < length && total.ok(); done += kPiece) {
+    const auto bytes = arena_.take(std::min(kPiece, length - done));
+    fill(bytes, call.op.buffer, done);
+    const auto result = call.process().store(address + done, bytes);
+    total.bytes_done += result.bytes_done;
+    total.signal = result.signal;
+    total.fault_address = result.fault_address;
+  }
+  answer_access(call.record, total, address.value());
 }
 
 void Interpreter::run_touch(Call& call) {

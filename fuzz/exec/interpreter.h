@@ -73,6 +73,7 @@ class Interpreter {
   void run_name_call(Call& call);
   void run_memory_call(Call& call);
   void run_access(Call& call);
+  void run_store(Call& call, daxfs::VirtAddr address, uint64_t length);
   void run_touch(Call& call);
 
   const prog::Program& program_;

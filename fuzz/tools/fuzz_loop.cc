@@ -11,6 +11,9 @@ constexpr unsigned kSchedulesPerProgram = 4;
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
 constexpr int64_t kSmallFile = 64 << 10;  // bytes
+// A program that runs long costs many short ones, and its mutants run as long: kept only for what is rare.
+constexpr uint64_t kEventsCheap = 6000;
+constexpr uint64_t kEventsKept = 60000;
 
 }  // namespace
 
@@ -27,7 +30,7 @@ FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(opti
   small_files_.file_bytes_max = kSmallFile;
 }
 
-const prog::Options& FuzzLoop::shape() { return random_.chance(1, 32) ? prog::default_options() : small_files_; }
+const prog::Options& FuzzLoop::shape() { return random_.chance(1, 64) ? prog::default_options() : small_files_; }
 
 void FuzzLoop::next_candidate() {
   if (corpus_.empty() || !options_.feedback || random_.chance(1, 6)) {
@@ -63,6 +66,7 @@ daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
 
 bool FuzzLoop::merge_features() {
   bool fresh = false;
+  const uint64_t edges_before = stats_.edges;
   EdgeCounters::get().for_each_hit([&](size_t edge, uint8_t count) {
     const auto bit = static_cast<uint8_t>(1u << (exec::count_class(count) - 1));
     if ((edge_classes_[edge] & bit) == 0) {
@@ -87,7 +91,8 @@ bool FuzzLoop::merge_features() {
     fresh |= (word & bit) == 0;
     word |= bit;
   }
-  return fresh;
+  if (outcome_.events > kEventsKept) { return false; }
+  return outcome_.events <= kEventsCheap ? fresh : stats_.edges != edges_before;
 }
 
 bool FuzzLoop::run_once(daxfs::rt::Policy* policy) {
