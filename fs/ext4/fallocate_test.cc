@@ -7,8 +7,8 @@ namespace daxfs::ext4 {
 namespace {
 
 using testing::FileWorld;
-using testing::TestFile;
 using testing::in_file_world;
+using testing::TestFile;
 
 constexpr unsigned kPunch = kFallocPunchHole | kFallocKeepSize;
 
@@ -18,8 +18,10 @@ TEST(Fallocate, ChecksArgumentsInTheKernelsOrder) {
   EXPECT_EQ(fallocate_check_arguments(0x80, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(kPunch | kFallocZeroRange, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(kFallocPunchHole, 0, 5), Status(Errc::kOpNotSupp));
-  EXPECT_EQ(fallocate_check_arguments(kFallocCollapseRange | kFallocKeepSize, 0, 5), Status(Errc::kInval));
-  EXPECT_EQ(fallocate_check_arguments(kFallocInsertRange | kFallocKeepSize, 0, 5), Status(Errc::kInval));
+  EXPECT_EQ(fallocate_check_arguments(kFallocCollapseRange | kFallocKeepSize, 0, 5),
+            Status(Errc::kInval));
+  EXPECT_EQ(fallocate_check_arguments(kFallocInsertRange | kFallocKeepSize, 0, 5),
+            Status(Errc::kInval));
   EXPECT_TRUE(fallocate_check_arguments(kFallocZeroRange | kFallocKeepSize, 0, 5).ok());
 }
 
@@ -29,7 +31,8 @@ TEST(Fallocate, ChecksTheInode) {
     EXPECT_TRUE(w.fill(f, 0, 2 * kPageSize, 1).ok());
     EXPECT_EQ(fallocate(*f, 0, kMaxFileBytes, 1), Status(Errc::kFBig));
     EXPECT_EQ(fallocate(*f, kFallocCollapseRange, 1, kPageSize), Status(Errc::kInval));
-    EXPECT_EQ(fallocate(*f, kFallocCollapseRange, kPageSize, kPageSize), Status(Errc::kInval));  // reaches EOF
+    EXPECT_EQ(fallocate(*f, kFallocCollapseRange, kPageSize, kPageSize),
+              Status(Errc::kInval));  // reaches EOF
     EXPECT_EQ(fallocate(*f, kFallocInsertRange, 2 * kPageSize, kPageSize), Status(Errc::kInval));
     EXPECT_EQ(fallocate(*f, kFallocInsertRange, 0, kMaxFileBytes - kPageSize), Status(Errc::kFBig));
     f->set_flags(f->flags() | kFlagAppend);
@@ -135,9 +138,13 @@ TEST(ZeroRange, MakesWholeBlocksUnwrittenAndZeroesParts) {
 TEST(CollapseRange, MovesTheRestDownInFileAndMappings) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
-    for (int n = 0; n < 5; ++n) { EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok()); }
+    for (int n = 0; n < 5; ++n) {
+      EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok());
+    }
     const VirtAddr a = w.map(w.p0, f, 5);
-    for (uint64_t n = 0; n < 5; ++n) { w.poke(w.p0, a + n * kPageSize + 1, 0x70 + static_cast<int>(n)); }
+    for (uint64_t n = 0; n < 5; ++n) {
+      w.poke(w.p0, a + n * kPageSize + 1, 0x70 + static_cast<int>(n));
+    }
     EXPECT_TRUE(fallocate(*f, kFallocCollapseRange, kPageSize, 2 * kPageSize).ok());
     EXPECT_EQ(f->i_size(), 3 * kPageSize);
     EXPECT_EQ(f->i_disksize(), 3 * kPageSize);
@@ -152,7 +159,9 @@ TEST(CollapseRange, MovesTheRestDownInFileAndMappings) {
 TEST(InsertRange, MovesTheRestUpInFileAndMappings) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
-    for (int n = 0; n < 3; ++n) { EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok()); }
+    for (int n = 0; n < 3; ++n) {
+      EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok());
+    }
     EXPECT_TRUE(fallocate(*f, kFallocKeepSize, 3 * kPageSize, kPageSize).ok());  // shifts as well
     const VirtAddr a = w.map(w.p0, f, 5);
     w.poke(w.p0, a + kPageSize + 1, 0x71);

@@ -8,10 +8,11 @@ namespace daxfs::ext4 {
 namespace {
 
 using testing::FileWorld;
-using testing::TestFile;
 using testing::in_file_world;
+using testing::TestFile;
 
-// kernel-semantics.md: mtime changes at the first store after mapping and after msync, not later, not on load.
+// kernel-semantics.md: mtime changes at the first store after mapping and after msync, not later,
+// not on load.
 TEST(DaxFault, FirstStoreAfterMappingAndAfterSyncStampsMtime) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");

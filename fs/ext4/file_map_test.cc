@@ -7,8 +7,8 @@ namespace daxfs::ext4 {
 namespace {
 
 using testing::FileWorld;
-using testing::TestFile;
 using testing::in_file_world;
+using testing::TestFile;
 
 TEST(Seek, FindsHolesAndDataAndTheEnd) {
   in_file_world([](FileWorld& w) {
@@ -26,7 +26,8 @@ TEST(Seek, FindsHolesAndDataAndTheEnd) {
   });
 }
 
-// kernel-semantics.md: an unwritten page that was loaded through a mapping counts as data; a real hole does not.
+// kernel-semantics.md: an unwritten page that was loaded through a mapping counts as data; a real
+// hole does not.
 TEST(Seek, CountsTouchedUnwrittenPagesAsData) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");

@@ -8,8 +8,8 @@ namespace daxfs::ext4 {
 namespace {
 
 using testing::FileWorld;
-using testing::TestFile;
 using testing::in_file_world;
+using testing::TestFile;
 
 TEST(DaxFile, KeepsWhatIsWrittenAcrossARemount) {
   in_file_world([](FileWorld& w) {
@@ -92,15 +92,17 @@ TEST(DaxFile, WriteShowsInAMappingOfTheHoleItFills) {
   });
 }
 
-// The 32 KiB rule makes the neighbours of a write in an unwritten extent written zeros, while their zero pages are
-// mapped.
+// The 32 KiB rule makes the neighbours of a write in an unwritten extent written zeros, while their
+// zero pages are mapped.
 TEST(DaxFile, ZeroPagesOfConvertedNeighboursGoAway) {
   for (const bool by_store : {false, true}) {
     in_file_world([by_store](FileWorld& w) {
       const TestFile f = w.open("f");
       EXPECT_TRUE(fallocate(*f, 0, 0, 4 * kPageSize).ok());
       const VirtAddr a = w.map(w.p0, f, 4);
-      for (uint64_t n = 0; n < 4; ++n) { EXPECT_EQ(w.peek(w.p0, a + n * kPageSize), 0); }
+      for (uint64_t n = 0; n < 4; ++n) {
+        EXPECT_EQ(w.peek(w.p0, a + n * kPageSize), 0);
+      }
       if (by_store) {
         EXPECT_EQ(w.poke(w.p0, a + kPageSize, 1), mm::Signal::kNone);
       } else {
@@ -139,56 +141,66 @@ TEST(FileTimes, WriteStampsMtimeAndCtimeReadOnlyAtime) {
 
 // --- files without DAX.
 
-Result<uint64_t> direct(FileWorld& w, const TestFile& f, VirtAddr address, uint64_t size, uint64_t pos, bool write) {
+Result<uint64_t> direct(FileWorld& w, const TestFile& f, VirtAddr address, uint64_t size,
+                        uint64_t pos, bool write) {
   io::IovBuffer buffer = io::IovBuffer::user(w.p0, address, size);
   return write ? file_write(*f, buffer, &pos, kRwDirect) : file_read(*f, buffer, &pos, kRwDirect);
 }
 
 TEST(DirectFile, WritesExtendsOverwritesAndReads) {
-  in_file_world([](FileWorld& w) {
-    const TestFile f = w.open("f");
-    const VirtAddr user = w.p0.user_buffer(8 * kPageSize).value();
-    w.poke(w.p0, user, 0x41);
-    w.poke(w.p0, user + kPageSize, 0x42);
-    EXPECT_EQ(direct(w, f, user, 2 * kPageSize, 0, true).value_or(0), 2 * kPageSize);
-    EXPECT_EQ(f->i_size(), 2 * kPageSize);
-    EXPECT_EQ(w.blocks(f, 3), "ww.");
-    EXPECT_EQ(w.at(f, kPageSize), 0x42);
-    EXPECT_EQ(direct(w, f, user + kPageSize, kPageSize, 0, true).value_or(0), kPageSize);  // shared overwrite
-    EXPECT_EQ(w.at(f, 0), 0x42);
-    EXPECT_EQ(direct(w, f, user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0), 2 * kPageSize);
-    EXPECT_EQ(w.peek(w.p0, user + 5 * kPageSize), 0x42);
-    EXPECT_EQ(direct(w, f, user, 100, 0, true).error(), Errc::kInval);
-    EXPECT_EQ(direct(w, f, user, kPageSize, 1, false).error(), Errc::kInval);
-    EXPECT_EQ(direct(w, f, VirtAddr(0x7000), kPageSize, 4 * kPageSize, true).error(), Errc::kFault);
-    EXPECT_EQ(f->i_size(), 2 * kPageSize);
-  }, DaxMode::kNever);
+  in_file_world(
+      [](FileWorld& w) {
+        const TestFile f = w.open("f");
+        const VirtAddr user = w.p0.user_buffer(8 * kPageSize).value();
+        w.poke(w.p0, user, 0x41);
+        w.poke(w.p0, user + kPageSize, 0x42);
+        EXPECT_EQ(direct(w, f, user, 2 * kPageSize, 0, true).value_or(0), 2 * kPageSize);
+        EXPECT_EQ(f->i_size(), 2 * kPageSize);
+        EXPECT_EQ(w.blocks(f, 3), "ww.");
+        EXPECT_EQ(w.at(f, kPageSize), 0x42);
+        EXPECT_EQ(direct(w, f, user + kPageSize, kPageSize, 0, true).value_or(0),
+                  kPageSize);  // shared overwrite
+        EXPECT_EQ(w.at(f, 0), 0x42);
+        EXPECT_EQ(direct(w, f, user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0),
+                  2 * kPageSize);
+        EXPECT_EQ(w.peek(w.p0, user + 5 * kPageSize), 0x42);
+        EXPECT_EQ(direct(w, f, user, 100, 0, true).error(), Errc::kInval);
+        EXPECT_EQ(direct(w, f, user, kPageSize, 1, false).error(), Errc::kInval);
+        EXPECT_EQ(direct(w, f, VirtAddr(0x7000), kPageSize, 4 * kPageSize, true).error(),
+                  Errc::kFault);
+        EXPECT_EQ(f->i_size(), 2 * kPageSize);
+      },
+      DaxMode::kNever);
 }
 
 TEST(DirectFile, ConvertsUnwrittenBlocksWhenTheBytesAreThere) {
-  in_file_world([](FileWorld& w) {
-    const TestFile f = w.open("f");
-    EXPECT_TRUE(fallocate(*f, 0, 0, 16 * kPageSize).ok());
-    EXPECT_EQ(w.blocks(f, 16), "uuuuuuuuuuuuuuuu");
-    const VirtAddr user = w.p0.user_buffer(kPageSize).value();
-    w.poke(w.p0, user + 512, 0x43);
-    EXPECT_EQ(direct(w, f, user + 512, 512, 12 * kPageSize + 512, true).value_or(0), 512u);
-    EXPECT_EQ(w.at(f, 12 * kPageSize + 512), 0x43);
-    EXPECT_EQ(w.at(f, 12 * kPageSize), 0);
-    EXPECT_EQ(w.blocks(f, 16)[12], 'w');
-    EXPECT_EQ(w.at(f, 0), 0);
-  }, DaxMode::kNever);
+  in_file_world(
+      [](FileWorld& w) {
+        const TestFile f = w.open("f");
+        EXPECT_TRUE(fallocate(*f, 0, 0, 16 * kPageSize).ok());
+        EXPECT_EQ(w.blocks(f, 16), "uuuuuuuuuuuuuuuu");
+        const VirtAddr user = w.p0.user_buffer(kPageSize).value();
+        w.poke(w.p0, user + 512, 0x43);
+        EXPECT_EQ(direct(w, f, user + 512, 512, 12 * kPageSize + 512, true).value_or(0), 512u);
+        EXPECT_EQ(w.at(f, 12 * kPageSize + 512), 0x43);
+        EXPECT_EQ(w.at(f, 12 * kPageSize), 0);
+        EXPECT_EQ(w.blocks(f, 16)[12], 'w');
+        EXPECT_EQ(w.at(f, 0), 0);
+      },
+      DaxMode::kNever);
 }
 
 TEST(UncachedFile, ReadsAndWritesWithoutAlignment) {
-  in_file_world([](FileWorld& w) {
-    const TestFile f = w.open("f");
-    EXPECT_EQ(w.fill(f, 4095, 3, 0x21).value_or(0), 3u);
-    EXPECT_EQ(w.at(f, 4095), 0x21);
-    EXPECT_EQ(w.at(f, 4094), 0);
-    EXPECT_EQ(mmap_check(*f, false), Status(Errc::kNoDev));
-    EXPECT_EQ(mmap_check(*f, true), Status(Errc::kOpNotSupp));
-  }, DaxMode::kNever);
+  in_file_world(
+      [](FileWorld& w) {
+        const TestFile f = w.open("f");
+        EXPECT_EQ(w.fill(f, 4095, 3, 0x21).value_or(0), 3u);
+        EXPECT_EQ(w.at(f, 4095), 0x21);
+        EXPECT_EQ(w.at(f, 4094), 0);
+        EXPECT_EQ(mmap_check(*f, false), Status(Errc::kNoDev));
+        EXPECT_EQ(mmap_check(*f, true), Status(Errc::kOpNotSupp));
+      },
+      DaxMode::kNever);
 }
 
 #if defined(DAXFS_RT_FIBER)
@@ -198,7 +210,9 @@ TEST(IomapOps, AnOverwriteThatMeetsAHoleIsAFinding) {
   const auto outcome = dax::run_in_world<FileWorld>([](FileWorld& w) {
     const TestFile f = w.open("f");
     io::Iomap iomap;
-    iomap_overwrite_ops().iomap_begin(*f, 0, 1, io::kIomapWrite, &iomap).ignore_error("ends the run");
+    iomap_overwrite_ops()
+        .iomap_begin(*f, 0, 1, io::kIomapWrite, &iomap)
+        .ignore_error("ends the run");
   });
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->tag, "EF1");

@@ -8,8 +8,8 @@ namespace daxfs::ext4 {
 namespace {
 
 using testing::FileWorld;
-using testing::TestFile;
 using testing::in_file_world;
+using testing::TestFile;
 
 TEST(Truncate, ShrinkingZeroesTheTailAndFreesBlocks) {
   in_file_world([](FileWorld& w) {
@@ -28,7 +28,8 @@ TEST(Truncate, ShrinkingZeroesTheTailAndFreesBlocks) {
   });
 }
 
-// kernel-semantics.md: bytes stored past EOF in the last page stay and become visible; shrinking zeroes them.
+// kernel-semantics.md: bytes stored past EOF in the last page stay and become visible; shrinking
+// zeroes them.
 TEST(Truncate, GrowingShowsBytesStoredBehindEof) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
