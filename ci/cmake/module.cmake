@@ -32,7 +32,13 @@ function(daxfs_module)
       list(APPEND test_deps ${dep_target})
     endforeach()
     # OBJECT libraries do not carry their dependencies' objects along: name the whole closure.
-    daxfs_link_closure(${target}_test ${test_deps})
+    if(M_TEST_DEPS)
+      # They may lie in layers above, which are not configured yet.
+      cmake_language(EVAL CODE "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]]
+        CALL daxfs_link_closure ${target}_test ${test_deps})")
+    else()
+      daxfs_link_closure(${target}_test ${test_deps})
+    endif()
     target_link_libraries(${target}_test PRIVATE GTest::gmock GTest::gtest_main ${M_TEST_LINK})
     add_test(NAME ${M_NAME} COMMAND ${target}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${M_NAME} PROPERTIES LABELS unit)
