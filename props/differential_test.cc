@@ -84,6 +84,8 @@ void restrict_op(Op* op, Family family, bool has_mappings) {
     if (op->buffer.kind != MemoryKind::kAnonymous) { op->buffer = prog::Memory{.kind = MemoryKind::kAnonymous, .fill = 0x5a}; }
   }
   if (op->code == OpCode::kMmap) { op->flags &= ~prog::kMapSync; }
+  // What reaches beyond the area where we map is somebody else's memory in the real process.
+  if (op->info().has(prog::OperandKind::kAddr) && op->length > (int64_t{1} << 36)) { op->length = 4096; }
   if (op->code == OpCode::kMadvise && (op->flags >= prog::kAdvHwPoison || op->flags == prog::kAdvFree)) { op->flags = prog::kAdvNormal; }
   // What counts as data on DAX is a matter of its own (zero-filled neighbours, loaded pages).
   if (op->code == OpCode::kLseek && (op->flags == prog::kSeekData || op->flags == prog::kSeekHole)) { op->flags = prog::kSeekSet; }
@@ -157,6 +159,14 @@ struct KnownDifference {
 constexpr KnownDifference kKnown[] = {
     {OpCode::kFallocate, EINVAL, EOPNOTSUPP, "mode combinations, since 6.10"},
     {OpCode::kFallocate, EOPNOTSUPP, EINVAL, "mode combinations, since 6.10"},
+    {OpCode::kMremap, EFAULT, EINVAL, "checks the new range before it looks for the old one, since 6.17"},
+    {OpCode::kMremap, EFAULT, 0, "moves several mappings at once, since 6.17"},
+    {OpCode::kMremap, ENOMEM, 0, "ours do not grow in place across the top of the area for mappings"},
+    {OpCode::kMmap, ENOMEM, 0, "our address space is smaller"},
+    {OpCode::kMadvise, EACCES, 0, "REMOVE needs only a mapping that could become writable, since 6.7"},
+    {OpCode::kMadvise, EACCES, ENOMEM, "the same"},
+    {OpCode::kMadvise, 0, EINVAL, "MAP_LOCKED means nothing to DAX mappings"},
+    {OpCode::kMunmap, EINVAL, 0, "our mappings lie nearer to the end of the address space"},
 };
 
 // How much fits differs (delayed allocation), and so does everything afterwards.

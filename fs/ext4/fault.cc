@@ -2,7 +2,9 @@
 #include "fs/ext4/fault.h"
 
 #include "fs/base/report.h"
+#include "fs/dax/entry.h"
 #include "fs/dax/fault.h"
+#include "fs/dax/invalidate.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/fsync.h"
@@ -13,9 +15,55 @@ namespace daxfs::ext4 {
 
 namespace {
 
+// Does the tree hold a page with a block among [first, first + pages)? Such a page makes the kernel
+// give up the 2 MiB page before it looks for blocks.
+bool has_small_pages(mm::AddressSpace& mapping, PgOff first, uint64_t pages) {
+  const rt::SpinGuard tree(mapping.i_pages.lock());
+  const uint64_t last = first.value() + pages - 1;
+  lib::XaCursor xas(mapping.i_pages, first.value());
+  for (;;) {
+    const dax::Entry entry = dax::Entry::from_tree(xas.find(last));
+    if (entry.none()) {
+      return false;
+    }
+    if (!entry.is_zero()) {
+      return true;
+    }
+  }
+}
+
+// The kernel tries a 2 MiB page first wherever one would fit into mapping and file, and asks for its
+// blocks from the first on. We map single pages, but allocate the same: the blocks stay allocated
+// even where the huge mapping fails. Errors do not matter, the small fault that follows has its own.
+// Kernel: dax_iomap_pmd_fault, dax_fault_check_fallback.
+void allocate_huge_range(const mm::VmFault& fault, Inode& inode) {
+  constexpr uint64_t kPages = kPmdSize / kPageSize;
+  if (fault.vma.pages() < kPages) {
+    return;
+  }
+  const PgOff first(round_down(fault.pgoff.value(), kPages));
+  const uint64_t before = (fault.pgoff - first) * kPageSize;
+  const bool congruent = fault.address.value() % kPmdSize == before;
+  const bool in_vma = fault.address - fault.vma.begin >= before &&
+                      fault.vma.end - fault.address >= kPmdSize - before;
+  const uint64_t pages_in_file = div_round_up(inode.i_size(), kPageSize);
+  if (!congruent || !in_vma || first.value() + kPages > pages_in_file ||
+      has_small_pages(inode.mapping(), first, kPages)) {
+    return;
+  }
+  io::Iomap iomap;
+  const Status begun =
+      iomap_ops().iomap_begin(inode, first.value() * kPageSize, kPmdSize,
+                              io::kIomapWrite | io::kIomapDax | io::kIomapFault, &iomap);
+  if (begun.ok() && iomap.is_new()) {
+    dax::drop_hole_entries(inode.mapping(), first, first + (kPages - 1));
+  }
+}
+
 // The handle is started before DAX locks the entry: a write(2) holds a handle while it faults on
 // its source, and then waits for the entry. REQUIRES: invalidate lock shared.
 mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode) {
+  allocate_huge_range(fault, inode);
   auto handle = jbd2::start(inode.volume().journal(), internal::kFileCredits);
   if (!handle.ok()) {
     return mm::FaultResult::kSigbus;

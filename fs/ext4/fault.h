@@ -4,8 +4,8 @@
 // this), fs/ext4/inode.c. Locking: caller holds mmap_lock shared. Takes the invalidate lock shared,
 // for writes freeze protection outside it and
 //   the journal handle inside it, all outside the DAX entry lock.
-// Not covered: files without the DAX flag cannot be mapped (mmap_check); no 2 MiB mappings, and no
-// 2 MiB allocation. Tested by: fs/ext4/fault_test.cc.
+// Not covered: files without the DAX flag cannot be mapped (mmap_check); no 2 MiB mappings
+// (only what the attempt at one allocates). Tested by: fs/ext4/fault_test.cc.
 #pragma once
 
 #include "fs/base/result.h"
