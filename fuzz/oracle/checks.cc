@@ -147,7 +147,10 @@ std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& 
 
 // --- reads
 
-bool readable(uint32_t flags) { return (flags & prog::kOPath) == 0 && (flags & prog::kOAccMode) != prog::kOWrOnly; }
+bool readable(uint32_t flags) {  // access mode 3 gives neither
+  const uint32_t mode = flags & prog::kOAccMode;
+  return (flags & prog::kOPath) == 0 && (mode == prog::kORdOnly || mode == prog::kORdWr);
+}
 bool writable(uint32_t flags) {
   const uint32_t mode = flags & prog::kOAccMode;
   return (flags & prog::kOPath) == 0 && (mode == prog::kOWrOnly || mode == prog::kORdWr);

@@ -250,7 +250,8 @@ void Model::write_bytes(const OpRecord& record, FileHistory& file) {
   // What did not get through may be there in part; and the blocks behind EOF go, with what was stored there.
   write_from(record, file, *pos, done_end, end, false);
   const uint64_t least = file.size_without(period).least;
-  if (end > least) { file.write(std::max(least, done_end), kEverything, period, Source::zero(), false); }
+  const uint64_t cut = done == 0 ? least : std::max(least, done_end);
+  if (end > least) { file.write(cut, kEverything, period, Source::zero(), false); }
 }
 
 void Model::read_into_memory(const OpRecord& record) {

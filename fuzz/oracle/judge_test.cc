@@ -89,6 +89,20 @@ TEST(JudgeBytes, FailedWriteMayHaveWrittenAPart) {
   EXPECT_NE(story(bytes(10, 3)), "");
 }
 
+// What a failed extending write allocated is cut off again, and with it what was stored behind EOF.
+TEST(JudgeBytes, FailedExtendingWriteMayClearWhatLiesBehindEof) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).ftruncate(0, 3).mmap(0, 0, 4096, kAddr).store(kAddr, 4096, fill(7));
+    s.pwrite(0, fill(9), 31, 2048 * kK, -1, Errc::kFault).ftruncate(0, 4096);
+    s.pread(0, 4096, 0, bytes(3, 7) + bytes(4093, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(0), "");
+  EXPECT_EQ(story(7), "");
+  EXPECT_NE(story(9), "");
+}
+
 TEST(JudgeBytes, RefusedWriteWroteNothing) {
   Story s;
   s.open(0).pwrite(0, fill(1), 10, 0).pwrite(0, fill(2), 10, 0, -1, Errc::kBadf).pread(0, 10, 0, bytes(10, 2));
@@ -310,6 +324,23 @@ TEST(JudgeMappings, EachProcessHasItsOwnAddresses) {
   EXPECT_NE(s.said(), "");
 }
 
+// Scratch memory of a direct transfer that somebody unmaps: its place may go to another transfer, whose memory the first
+// one then unmaps.
+TEST(JudgeMappings, UnmappingMakesOverlappingDirectTransfersUnclear) {
+  const auto story = [](bool unmap) {
+    Story s;
+    s.open(0).open(1).ftruncate(0, 8192);
+    if (unmap) { s.during(100, 200).munmap(kAddr, 4096); }
+    s.during(150, 300).task(1).pwrite(1, fill(5), 4096, 0);
+    s.last().dax = false;
+    s.during(250, 400).task(2).pread(0, 4096, 0, bytes(4096, 9));
+    s.last().dax = false;
+    return s.said();
+  };
+  EXPECT_EQ(story(true), "");
+  EXPECT_NE(story(false), "");
+}
+
 // --- copies
 
 TEST(JudgeCopies, ReadIntoAMappingWritesTheOtherFile) {
@@ -500,6 +531,12 @@ TEST(JudgeErrors, OpenDescriptorIsNotBad) {
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
   EXPECT_EQ(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
   EXPECT_EQ(Story().open(0).close(0).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
+}
+
+TEST(JudgeErrors, AccessModeThreeGivesNeitherReadNorWrite) {
+  Story s;
+  s.open(0, prog::kOAccMode).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).read(0, 10, {}).last().error = Errc::kBadf;
+  EXPECT_EQ(s.said(), "");
 }
 
 TEST(JudgeErrors, DescriptorClosedAtTheSameTimeIsUnclear) {

@@ -49,12 +49,30 @@ bool Mappings::unmapped_during(Period period) const {
                      [&](const Range& unmap) { return unmap.period.overlaps(period); });
 }
 
+bool Mappings::scratch_in_doubt(Period period) const {
+  return std::any_of(scratches_.begin(), scratches_.end(), [&](const Scratch& scratch) {
+    return scratch.in_doubt && scratch.period.begin == period.begin;
+  });
+}
+
 void Mappings::finish() {
-  // Somebody may have unmapped the scratch memory; then the transfer's own munmap removes what came to its place.
-  for (const Period& scratch : scratches_) {
-    if (!unmapped_during(scratch)) { continue; }
+  // Somebody may have unmapped the scratch memory. Then the transfer's own munmap removes what came to its place: a new
+  // mapping, or another transfer's scratch memory, and so on.
+  for (bool again = true; again;) {
+    again = false;
+    for (Scratch& scratch : scratches_) {
+      if (scratch.in_doubt) { continue; }
+      scratch.in_doubt = unmapped_during(scratch.period) ||
+                         std::any_of(scratches_.begin(), scratches_.end(), [&](const Scratch& other) {
+                           return other.in_doubt && other.period.overlaps(scratch.period);
+                         });
+      again |= scratch.in_doubt;
+    }
+  }
+  for (const Scratch& scratch : scratches_) {
+    if (!scratch.in_doubt) { continue; }
     for (Region& region : regions_) {
-      if (region.born.overlaps(scratch)) { region.dies.begin = std::min(region.dies.begin, region.born.begin); }
+      if (region.born.overlaps(scratch.period)) { region.dies.begin = std::min(region.dies.begin, region.born.begin); }
     }
   }
   for (const Range& range : protects_) {

@@ -54,15 +54,15 @@ class Mappings {
   void unmap(uint64_t begin, uint64_t end, Period period, bool certain);
   void protect(uint64_t begin, uint64_t end, Period period) { protects_.push_back({begin, end, period}); }
   // A transfer through scratch memory.
-  void scratch(Period period) { scratches_.push_back(period); }
+  void scratch(Period period) { scratches_.push_back({period, false}); }
   // After the last: what scratch mappings and protections make unclear.
   void finish();
 
   // The only region that can be at `address` throughout the period; null if that is unclear.
   Region* certain_at(uint64_t address, Period period);
   bool surely_mapped(uint64_t begin, uint64_t end, Period period);
-  // Whether some addresses lost their meaning at that time.
-  bool unmapped_during(Period period) const;
+  // Whether the scratch memory of the transfer with this period may have been unmapped, or unmapped by another transfer.
+  bool scratch_in_doubt(Period period) const;
 
   // Calls piece(Region*, begin, end) for each run of [begin, end) that has one certain region, and with null otherwise.
   template <typename Piece>
@@ -103,7 +103,13 @@ class Mappings {
   std::vector<Region> regions_;
   std::vector<Range> unmaps_;
   std::vector<Range> protects_;
-  std::vector<Period> scratches_;
+  struct Scratch {
+    Period period;
+    bool in_doubt;
+  };
+  bool unmapped_during(Period period) const;
+
+  std::vector<Scratch> scratches_;
 };
 
 }  // namespace daxfuzz::oracle

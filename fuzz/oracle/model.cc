@@ -9,6 +9,12 @@ using daxfs::Errc;
 using prog::MemoryKind;
 using prog::OpCode;
 
+namespace {
+
+constexpr uint64_t kUserTop = uint64_t{1} << 47;  // one past the last address that can be mapped
+
+}  // namespace
+
 bool is_write(OpCode code) { return code == OpCode::kWrite || code == OpCode::kPwrite; }
 
 bool is_transfer(OpCode code) { return is_write(code) || code == OpCode::kRead || code == OpCode::kPread; }
@@ -172,7 +178,9 @@ void Model::note_mremap(const OpRecord& record) {
     moved.offset += old_length;
   } else {
     if (fixed) { mappings.unmap(target, target + new_length, period, true); }
-    mappings.unmap(record.address, record.address + old_length, period, true);
+    // A length that wraps should have been refused: then anything may be gone.
+    const bool sane = old_length <= kUserTop - std::min(record.address, kUserTop);
+    mappings.unmap(record.address, sane ? record.address + old_length : kUserTop, period, sane);
   }
   mappings.map(moved);
 }
@@ -252,7 +260,7 @@ bool Model::scratch_untouched(const OpRecord& record) {
   if (record.dax || record.op->buffer.kind != MemoryKind::kAnonymous) { return true; }
   const Period period = period_of(record);
   Mappings& own = mappings(record);
-  if (own.unmapped_during(period)) { return false; }
+  if (own.scratch_in_doubt(period)) { return false; }
   for (const OpRecord* other : order_) {
     if (other == &record || other->process != record.process || !period_of(*other).overlaps(period)) { continue; }
     if (other->op->code == OpCode::kMprotect || other->op->code == OpCode::kMadvise) { return false; }
