@@ -16,8 +16,6 @@ namespace {
 constexpr int64_t kPage = daxfs::kPageSize;
 constexpr uint8_t kF0 = 0;  // rows of the name pool
 constexpr uint8_t kG0 = 1;
-constexpr uint8_t kD0 = kPoolDir0;
-constexpr uint8_t kD0F0 = kPoolDir0 + kPoolDirs;  // "d0/f0"
 
 Memory anonymous(uint8_t fill, Pattern pattern) {
   return Memory{.kind = MemoryKind::kAnonymous, .fill = fill, .pattern = pattern};
@@ -35,6 +33,7 @@ class Generator {
     set_up();
     tasks();
     if (random_.chance(1, 2)) { duel(); }
+    if (random_.chance(1, 8)) { dismantle(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
       program_.schedule.push_back(random_preemption(program_, random_, options_));
@@ -95,14 +94,8 @@ class Generator {
   // Descriptor 0 and mapping 0 are the contended file; descriptor 1 is a file for I/O from and to
   // that mapping.
   void set_up() {
-    const bool by_inode = program_.mount.starts_with("dax=inode");
-    uint8_t file = kF0;
-    if (by_inode) {  // files of a directory with the flag inherit it; others stay without DAX
-      file = kD0F0;
-      add_init(0, Op{.code = OpCode::kMkdir, .path = kD0, .mode = 0755});
-      open(0, 0, kD0, kORdOnly | kODirectory);
-      add_init(0, Op{.code = OpCode::kSetXflags, .fd = 0, .flags = kXflagDax});
-    }
+    // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
+    const uint8_t file = kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
     const int64_t length = random_.chance(1, 16) ? static_cast<int64_t>(daxfs::kPmdSize)
@@ -163,6 +156,21 @@ class Generator {
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     add_duellist(first, random_.pick(kUsers));
     add_duellist(second, random_.pick(kChangers));
+  }
+
+  // One task takes away all that holds the contended file - mapping, descriptor, name - while another one transfers
+  // to or from its pages: the file's last moments under I/O.
+  void dismantle() {
+    if (program_.tasks.size() < 2 || program_.processes.size() > 1 || program_.processes[0].init.empty()) { return; }
+    const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
+    const auto second = static_cast<uint8_t>((first + 1) % program_.tasks.size());
+    add_duellist(first, OpCode::kPread);
+    std::array<Op, 3> ops = {Op{.code = OpCode::kMunmap, .length = int64_t{16} * kPage, .addr = Memory{.kind = MemoryKind::kMapping}},
+                             Op{.code = OpCode::kClose, .fd = 0}, Op{.code = OpCode::kUnlink, .path = kF0}};
+    for (size_t i = ops.size(); i > 1; i--) { std::swap(ops[i - 1], ops[random_.below(i)]); }
+    for (const Op& op : ops) {
+      insert_op(program_, Place{false, second, static_cast<uint8_t>(program_.tasks[second].ops.size())}, op);
+    }
   }
 
   void add_duellist(uint8_t task, OpCode code) {
