@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Compares the traces of the bug programs between flavours: a run must not depend on compiler or sanitizer.
+
+    ci/compare_traces.py [FLAVOUR...]       reads build/FLAVOUR/bug_traces.txt (written by corpus/bugs_test)
+
+Without names: every flavour that has the file. Each (program, switch on or off) that all flavours agree on counts as
+passed. Last line: "N passed, N failed".
+"""
+import glob
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def read(path):
+    traces = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.strip():
+                bug, on, off = line.split()
+                traces[bug, "on"] = on
+                traces[bug, "off"] = off
+    return traces
+
+
+def main(names):
+    failed = 0
+    files = {}
+    if names:
+        for name in names:
+            path = os.path.join(ROOT, "build", name, "bug_traces.txt")
+            if os.path.exists(path):
+                files[name] = path
+            else:
+                print(f"FAILED {name}: no build/{name}/bug_traces.txt; run corpus/bugs_test there")
+                failed += 1
+    else:
+        for path in sorted(glob.glob(os.path.join(ROOT, "build", "*", "bug_traces.txt"))):
+            files[os.path.basename(os.path.dirname(path))] = path
+    traces = {name: read(path) for name, path in files.items()}
+    passed = 0
+    if len(traces) >= 2:
+        for key in sorted(set().union(*traces.values())):
+            seen = {name: found.get(key, "missing") for name, found in traces.items()}
+            if len(set(seen.values())) == 1:
+                passed += 1
+            else:
+                failed += 1
+                print(f"FAILED {key[0]} switch {key[1]}: " + " ".join(f"{name}={trace}" for name, trace in seen.items()))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if "--help" in sys.argv:
+        print(__doc__.strip())
+        sys.exit(0)
+    sys.exit(main(sys.argv[1:]))
