@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fs/rt/engine.h"
+#include "fuzz/sched/policies.h"
 
 namespace daxfuzz::exec {
 
@@ -23,6 +24,10 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
 
   void begin_run();
   void on_event(const daxfs::rt::Event& event) override;
+
+  // Objects that met two tasks, one of them writing, since the last forget_shared(): over several runs of a program.
+  const sched::SharedObjects& shared() const { return shared_; }
+  void forget_shared() { shared_.clear(); }
 
   // Hit counts of the run by cell, saturating; only cells in touched() are non-zero.
   std::span<const uint8_t, kCells> counts() const { return counts_; }
@@ -41,6 +46,7 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
   std::array<Last, kObjects> last_{};
   std::array<uint8_t, kCells> counts_{};
   std::vector<uint16_t> touched_;
+  sched::SharedObjects shared_;
   uint32_t run_ = 0;
 };
 

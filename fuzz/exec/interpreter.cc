@@ -314,7 +314,15 @@ void Interpreter::run_memory_call(Call& call) {
     }
     case OpCode::kMunmap: return call.answer(process.munmap(address, call.length()));
     case OpCode::kMprotect: return call.answer(process.mprotect(address, call.length(), op.prot));
-    case OpCode::kMadvise: return call.answer(process.madvise(address, call.length(), op.flags));
+    case OpCode::kMadvise: {
+      daxfs::mm::AccessResult signal;
+      call.answer(process.madvise(address, call.length(), op.flags, &signal));
+      if (!signal.ok()) {
+        call.record.signal = signal_of(signal.signal);
+        call.record.fault_offset = static_cast<int64_t>(signal.fault_address - address);
+      }
+      return;
+    }
     default: return call.answer(process.msync(address, call.length(), op.flags));
   }
 }

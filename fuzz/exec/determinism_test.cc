@@ -1,0 +1,227 @@
+// fuzz/exec/determinism_test.cc - a run is a function of program, schedule and switches; nothing of it outlives it.
+//
+// DAXFUZZ_RUNS=10000 widens the sampled tests.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuzz/exec/executor.h"
+#include "fuzz/prog/generate.h"
+#include "fuzz/prog/text.h"
+#include "fuzz/sched/policies.h"
+
+namespace daxfuzz::exec {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DAXFUZZ_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DAXFUZZ_SLOW 1
+#endif
+#endif
+#if defined(DAXFUZZ_SLOW)
+constexpr bool kSlow = true;
+#else
+constexpr bool kSlow = false;
+#endif
+
+size_t runs_wanted(size_t plain, size_t slow) {
+  const char* wish = std::getenv("DAXFUZZ_RUNS");
+  if (wish != nullptr) { return static_cast<size_t>(std::atoll(wish)); }
+  return kSlow ? slow : plain;
+}
+
+// Programs of the size that fuzzing keeps: many small files rather than a few of gigabytes.
+prog::Program random_program(prog::Random& random) {
+  prog::Options options;
+  options.file_bytes_max = 64 << 10;
+  return prog::generate(random, options);
+}
+
+// The program's own schedule, a random walk and PCT in turn.
+class Policies {
+ public:
+  daxfs::rt::Policy* choose(uint64_t turn, const Outcome& last) {
+    switch (turn % 3) {
+      case 0: return nullptr;
+      case 1: walk_.reseed(turn, static_cast<uint32_t>(1 + turn % 64), last.tasks_begin); return &walk_;
+      default:
+        pct_.reseed(turn, static_cast<uint32_t>(1 + turn / 3 % 4), last.tasks_end - last.tasks_begin + 1, last.tasks_begin);
+        return &pct_;
+    }
+  }
+
+ private:
+  sched::RandomWalk walk_{1, 1};
+  sched::Pct pct_{1, 1, 1};
+};
+
+std::string describe(const prog::Program& program, const Outcome& outcome) {
+  return (outcome.finding ? finding_title(*outcome.finding) + "\n" : std::string()) + prog::print(program);
+}
+
+TEST(Determinism, SameRunTwiceGivesTheSameTrace) {
+  const size_t runs = runs_wanted(2000, 300);
+  prog::Random random(1);
+  Executor executor;
+  Outcome first;
+  Outcome second;
+  Policies policies;
+  for (size_t i = 0; i < runs; ++i) {
+    const prog::Program program = random_program(random);
+    executor.run(program, {}, &first);  // measures where the tasks' part begins, which policies want to know
+    const Outcome measured = first;
+    RunConfig config;
+    config.policy = policies.choose(i, measured);
+    executor.run(program, config, &first);
+    config.policy = policies.choose(i, measured);
+    executor.run(program, config, &second);
+    ASSERT_EQ(first.trace_hash, second.trace_hash) << "program " << i << "\n" << describe(program, first);
+    ASSERT_EQ(first.events, second.events);
+    ASSERT_EQ(first.finding.has_value(), second.finding.has_value());
+  }
+}
+
+TEST(Determinism, RecordedScheduleReplaysTheRun) {
+  const size_t runs = runs_wanted(2000, 300);
+  prog::Random random(2);
+  Executor executor;
+  Outcome original;
+  Outcome replay;
+  Policies policies;
+  size_t replayed = 0;
+  for (size_t i = 0; i < runs; ++i) {
+    prog::Program program = random_program(random);
+    executor.run(program, {}, &original);
+    RunConfig config;
+    const Outcome measured = original;
+    config.policy = policies.choose(i, measured);
+    executor.run(program, config, &original);
+    if (!adopt_schedule(original.taken, &program)) { continue; }  // more switches than a program holds
+    executor.run(program, {}, &replay);
+    ASSERT_EQ(original.trace_hash, replay.trace_hash) << "program " << i << "\n" << describe(program, original);
+    // Through text and back: a file replays what was seen.
+    prog::Program parsed;
+    std::string error;
+    ASSERT_TRUE(prog::parse(prog::print(program), "printed", &parsed, &error)) << error;
+    if (i % 8 == 0) {
+      executor.run(parsed, {}, &replay);
+      ASSERT_EQ(original.trace_hash, replay.trace_hash) << describe(program, original);
+    }
+    ++replayed;
+  }
+  EXPECT_GT(replayed, runs * 9 / 10);
+}
+
+TEST(Determinism, RunsDoNotInfluenceEachOther) {
+  const size_t runs = runs_wanted(700, 100);
+  prog::Random random(3);
+  Executor old;
+  Outcome before;
+  Outcome between;
+  Outcome after;
+  for (size_t i = 0; i < runs; ++i) {
+    const prog::Program a = random_program(random);
+    const prog::Program b = random_program(random);
+    old.run(a, {}, &before);
+    old.run(b, {}, &between);
+    old.run(a, {}, &after);
+    ASSERT_EQ(before.trace_hash, after.trace_hash) << describe(a, before) << "\nbetween:\n" << describe(b, between);
+    if (i % 50 == 0) {
+      Executor fresh;
+      fresh.run(a, {}, &after);
+      ASSERT_EQ(before.trace_hash, after.trace_hash) << describe(a, before);
+    }
+  }
+}
+
+size_t resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) { return 0; }
+  unsigned long pages = 0;
+  unsigned long resident = 0;
+  const int read = std::fscanf(file, "%lu %lu", &pages, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<size_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+// A few hundred programs again and again: what caches of the first rounds took is steady afterwards.
+TEST(Determinism, MemoryDoesNotGrow) {
+  const size_t rounds = runs_wanted(20000, 1500) / 100;
+  prog::Random random(4);
+  std::vector<prog::Program> programs;
+  for (size_t i = 0; i < 100; ++i) { programs.push_back(random_program(random)); }
+  Executor executor;
+  Outcome outcome;
+  const auto round = [&] {
+    for (const auto& program : programs) {
+      executor.run(program, {}, &outcome);
+      ASSERT_FALSE(outcome.finding) << describe(program, outcome);
+    }
+  };
+  for (int warm = 0; warm < 3; ++warm) { round(); }
+#if !defined(DAXFUZZ_SLOW)
+  const size_t allocated = mallinfo2().uordblks;
+#endif
+  const size_t resident = resident_bytes();
+  for (size_t i = 0; i < rounds; ++i) { round(); }
+#if !defined(DAXFUZZ_SLOW)
+  EXPECT_LE(mallinfo2().uordblks, allocated + (256 << 10)) << rounds * 100 << " runs";
+#endif
+  // Quarantine and shadow of sanitizers grow by themselves for a while.
+  EXPECT_LE(resident_bytes(), resident + (kSlow ? size_t{300} << 20 : size_t{4} << 20));
+}
+
+// e2fsck's own word; its exit code and, if not 0, what it said.
+std::string e2fsck(const std::vector<std::byte>& image) {
+  char path[] = "/tmp/daxfuzz_determinism_XXXXXX";
+  const int fd = mkstemp(path);
+  if (fd < 0) { return "no temporary file"; }
+  size_t done = 0;
+  while (done < image.size()) {
+    const ssize_t n = write(fd, image.data() + done, image.size() - done);
+    if (n <= 0) { break; }
+    done += static_cast<size_t>(n);
+  }
+  close(fd);
+  std::string output;
+  std::FILE* pipe = popen(("e2fsck -fn " + std::string(path) + " 2>&1").c_str(), "r");
+  char line[512];
+  while (pipe != nullptr && std::fgets(line, sizeof(line), pipe) != nullptr) { output += line; }
+  const int status = pipe != nullptr ? pclose(pipe) : -1;
+  unlink(path);
+  return status == 0 ? std::string() : "e2fsck: status " + std::to_string(status) + "\n" + output;
+}
+
+TEST(Determinism, E2fsckAcceptsTheImageAfterEachRun) {
+  const size_t runs = runs_wanted(150, 40);
+  prog::Random random(5);
+  Executor executor;
+  Outcome outcome;
+  Policies policies;
+  std::vector<std::byte> image;
+  for (size_t i = 0; i < runs; ++i) {
+    prog::Program program = random_program(random);
+    program.mount = i % 2 == 0 ? "dax=always" : "dax=inode";
+    executor.run(program, {}, &outcome);
+    const Outcome measured = outcome;
+    RunConfig config;
+    config.policy = policies.choose(i, measured);
+    config.image_out = &image;
+    image.clear();
+    executor.run(program, config, &outcome);
+    ASSERT_FALSE(outcome.finding) << describe(program, outcome);
+    ASSERT_EQ(outcome.mount_error, "");
+    ASSERT_EQ(e2fsck(image), "") << describe(program, outcome);
+  }
+}
+
+}  // namespace
+}  // namespace daxfuzz::exec

@@ -1,0 +1,15 @@
+// fuzz/targets/sanitizer_options.h - sanitizer settings of a target, baked in: services pass their own on the command line.
+//
+// Include it once in each target's main file.
+#pragma once
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+// Fake stacks cost 2.7 us at every switch between fibers. Leaks count: a finding aborts, so no abandoned run is left.
+extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0:detect_leaks=1"; }
+#endif
+#if __has_feature(thread_sanitizer)
+// Without it libFuzzer saves the empty input, at exit, instead of the one that raced.
+extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
+#endif
+#endif

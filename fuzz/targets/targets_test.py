@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Tests of the libFuzzer targets as programs.   targets_test.py BUILD_DIR SOURCE_DIR"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
+BUG = "no-break-layouts-at-all/punch"
+EXIT_FINDING = 77
+
+
+def run(program, *arguments, cwd, bugs=""):
+    environment = dict(os.environ, DAXFUZZ_BUGS=bugs)
+    done = subprocess.run([os.path.join(BUILD, program), *arguments], cwd=cwd, env=environment, timeout=500,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+class Targets(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.cwd = self.folder.name
+        self.addCleanup(self.folder.cleanup)
+
+    def artifact(self):
+        names = [name for name in os.listdir(self.cwd) if name.startswith("crash-")]
+        self.assertEqual(1, len(names), names)
+        return os.path.join(self.cwd, names[0])
+
+    def bug_program(self):
+        """The program as bytes, with parts that have nothing to do with the bug: what a fuzzer would find."""
+        with open(os.path.join(SOURCE, "corpus/bugs", BUG, "program.txt"), encoding="utf-8") as file:
+            text = file.read()
+        text = text.replace("task T0 in P0\n", "task T0 in P0\n  stat \"d0\"\n", 1)
+        text += "  sync\n  statfs \"f0\"\ntask T2 in P0\n  mkdir \"d1\"\n  getdents f3\n"
+        padded = os.path.join(self.cwd, "padded.txt")
+        with open(padded, "w", encoding="utf-8") as file:
+            file.write(text)
+        packed = os.path.join(self.cwd, "padded.bin")
+        code, output = run("daxfuzz", "pack", padded, "-o", packed, cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        return packed
+
+    def test_canary_fails(self):
+        code, output = run("canary_fuzzer", "-runs=20000", "-seed=1", cwd=self.cwd)
+        self.assertEqual(EXIT_FINDING, code, output[-2000:])
+        self.assertIn("canary: puzzle", output)
+        self.artifact()
+
+    def test_finding_is_saved_and_replays(self):
+        code, output = run("syscalls_fuzzer", self.bug_program(), cwd=self.cwd, bugs=BUG)
+        self.assertEqual(EXIT_FINDING, code, output[-2000:])
+        self.assertIn("replay: daxfuzz run ARTIFACT --bug " + BUG, output)
+        key = re.search(r"^FINDING .* key=(\w+) trace=(\w+)$", output, re.M)
+        self.assertIsNotNone(key, output[-2000:])
+        code, replay = run("daxfuzz", "run", os.path.join(self.cwd, "padded.bin"), "--bug", BUG, cwd=self.cwd)
+        self.assertEqual(EXIT_FINDING, code, replay)
+        self.assertIn(f"key={key.group(1)} trace={key.group(2)}", replay)
+
+    def test_fuzzing_saves_the_input_that_shows_the_bug(self):
+        corpus = os.path.join(self.cwd, "corpus")
+        os.mkdir(corpus)
+        os.replace(self.bug_program(), os.path.join(corpus, "padded.bin"))
+        code, output = run("syscalls_fuzzer", "-runs=100", "-seed=1", corpus, cwd=self.cwd, bugs=BUG)
+        self.assertEqual(EXIT_FINDING, code, output[-2000:])
+        code, replay = run("daxfuzz", "run", self.artifact(), "--bug", BUG, cwd=self.cwd)
+        self.assertEqual(EXIT_FINDING, code, replay)
+        code, replay = run("daxfuzz", "run", self.artifact(), cwd=self.cwd)
+        self.assertEqual(0, code, replay)
+
+    def test_minimize_crash_drops_parts_of_the_program(self):
+        packed = self.bug_program()
+        small = os.path.join(self.cwd, "small.bin")
+        run("syscalls_fuzzer", "-minimize_crash=1", "-runs=400", "-seed=1", f"-exact_artifact_path={small}", packed,
+            cwd=self.cwd, bugs=BUG)
+        self.assertTrue(os.path.exists(small))
+        self.assertLess(os.path.getsize(small), os.path.getsize(packed))
+        code, replay = run("daxfuzz", "run", small, "--bug", BUG, cwd=self.cwd)
+        self.assertEqual(EXIT_FINDING, code, replay)
+        _, before = run("daxfuzz", "show", packed, cwd=self.cwd)
+        _, after = run("daxfuzz", "show", small, cwd=self.cwd)
+        self.assertLess(after.count("\n"), before.count("\n"), after)
+
+    def test_empty_corpus_grows_by_edges_and_interleavings(self):
+        code, output = run("syscalls_fuzzer", "-runs=300", "-seed=1337", "-use_value_profile=0", cwd=self.cwd)
+        self.assertEqual(0, code, output[-2000:])
+        self.assertNotIn("no interesting inputs", output)
+        last = re.findall(r"cov: (\d+) ft: (\d+)", output)[-1]
+        self.assertGreater(int(last[0]), 500, output[-2000:])
+        self.assertGreater(int(last[1]), int(last[0]))
+
+    def test_any_bytes_are_a_program(self):
+        for content in (b"", b"\x00", b"\xff" * 4096, b"daxfuzz program 1\nnonsense", bytes(range(256)) * 16):
+            path = os.path.join(self.cwd, "input")
+            with open(path, "wb") as file:
+                file.write(content)
+            code, output = run("syscalls_fuzzer", path, cwd=self.cwd)
+            self.assertEqual(0, code, output[-2000:])
+
+    def test_unknown_bug_is_a_usage_error(self):
+        code, output = run("syscalls_fuzzer", "-runs=1", cwd=self.cwd, bugs="no-such-bug")
+        self.assertEqual(1, code, output)
+        self.assertIn("no historical bug 'no-such-bug'", output)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
