@@ -180,7 +180,7 @@ Status check_inode(Inode& inode, unsigned mode, uint64_t offset, uint64_t length
 
 Status fallocate_check_arguments(unsigned mode, int64_t offset, int64_t length) {
   constexpr unsigned kSupported = kFallocKeepSize | kFallocPunchHole | kFallocCollapseRange |
-                                  kFallocZeroRange | kFallocInsertRange;
+                                  kFallocZeroRange | kFallocInsertRange | kFallocUnshareRange;
   constexpr unsigned kPunchAndZero = kFallocPunchHole | kFallocZeroRange;
   if (offset < 0 || length <= 0) {
     return Errc::kInval;
@@ -200,11 +200,17 @@ Status fallocate_check_arguments(unsigned mode, int64_t offset, int64_t length) 
   if ((mode & kFallocInsertRange) != 0 && mode != kFallocInsertRange) {
     return Errc::kInval;
   }
+  if ((mode & kFallocUnshareRange) != 0 && (mode & ~(kFallocUnshareRange | kFallocKeepSize)) != 0) {
+    return Errc::kInval;
+  }
   return ok_status();
 }
 
 Status fallocate(Inode& inode, unsigned mode, uint64_t offset, uint64_t length) {
   FS_RETURN_IF_ERROR(check_inode(inode, mode, offset, length));
+  if ((mode & kFallocUnshareRange) != 0) {
+    return Errc::kOpNotSupp;  // the VFS knows it, ext4 does not
+  }
   const rt::WriteLock lock(inode.i_rwsem);
   const ByteRange range{.begin = offset, .end = offset + length};
   if ((mode & kFallocPunchHole) != 0) {

@@ -24,6 +24,7 @@ inline constexpr unsigned kFallocPunchHole = 0x02;
 inline constexpr unsigned kFallocCollapseRange = 0x08;
 inline constexpr unsigned kFallocZeroRange = 0x10;
 inline constexpr unsigned kFallocInsertRange = 0x20;
+inline constexpr unsigned kFallocUnshareRange = 0x40;  // always kOpNotSupp in the end
 
 // The part of the checks that comes before the descriptor's access mode: offset and length, then
 // mode. Errors: kInval, kOpNotSupp.

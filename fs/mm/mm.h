@@ -58,7 +58,11 @@ struct MmapArgs {
   uint64_t offset = 0;     // bytes; of the file
 };
 
-enum MremapFlags : unsigned { kMremapMayMove = 1U << 0, kMremapFixed = 1U << 1 };
+enum MremapFlags : unsigned {
+  kMremapMayMove = 1U << 0,
+  kMremapFixed = 1U << 1,
+  kMremapDontUnmap = 1U << 2,  // the old VMA stays, without pages
+};
 
 enum class Signal : uint8_t {
   kNone,
@@ -225,7 +229,8 @@ class Mm {
   Result<Vma*> vma_to_resize(VirtAddr addr, uint64_t old_length, uint64_t new_length)
       FS_REQUIRES(mmap_lock);
   VirtAddr move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr,
-                    uint64_t new_length, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+                    uint64_t new_length, bool unmap_old, Removed* removed, Site site)
+      FS_REQUIRES(mmap_lock);
   void move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site)
       FS_REQUIRES(mmap_lock);
 

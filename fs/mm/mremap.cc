@@ -1,7 +1,7 @@
 // fs/mm/mremap.cc - mremap: shrink, grow in place, move.
 //
 // Kernel: mm/mremap.c: mremap_to, vma_to_resize, move_vma, move_page_tables.
-// Not covered: MREMAP_DONTUNMAP.
+// Not covered: MREMAP_DONTUNMAP of shared anonymous memory leaves nothing behind.
 #include <algorithm>
 
 #include "fs/mm/address_space.h"
@@ -61,7 +61,7 @@ void Mm::move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site s
 }
 
 VirtAddr Mm::move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr,
-                      uint64_t new_length, Removed* removed, Site site) {
+                      uint64_t new_length, bool unmap_old, Removed* removed, Site site) {
   Vma* moved = new_vma();
   *moved = vma;
   moved->pgoff = vma.pgoff_of(addr);
@@ -82,7 +82,9 @@ VirtAddr Mm::move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new
       rt::WriteLock lock(vma.file->mapping().i_mmap_rwsem, site);
       move_ptes(vma, addr, new_addr, length, site);
     }
-    unmap_locked(addr, addr + old_length, removed, site);
+    if (unmap_old) {
+      unmap_locked(addr, addr + old_length, removed, site);
+    }
   }
   merge_around(new_addr, new_addr + new_length, removed, site);
   return new_addr;
@@ -94,8 +96,9 @@ Result<VirtAddr> Mm::mremap_locked(const MremapArgs& args, Removed* removed, Sit
     return Errc::kFault;
   }
   uint64_t old_length = args.old_length;
+  const bool unmap_old = (args.flags & kMremapDontUnmap) == 0;
 
-  if ((args.flags & kMremapFixed) != 0) {
+  if ((args.flags & (kMremapFixed | kMremapDontUnmap)) != 0) {
     if (args.new_addr.value() % kPageSize != 0 || args.new_length > kTaskSize.value() ||
         args.new_addr.value() > kTaskSize.value() - args.new_length) {
       return Errc::kInval;
@@ -104,13 +107,20 @@ Result<VirtAddr> Mm::mremap_locked(const MremapArgs& args, Removed* removed, Sit
     if (args.addr + old_length > args.new_addr && args.new_addr + args.new_length > args.addr) {
       return Errc::kInval;
     }
-    unmap_locked(args.new_addr, args.new_addr + args.new_length, removed, site);
+    if ((args.flags & kMremapFixed) != 0) {
+      unmap_locked(args.new_addr, args.new_addr + args.new_length, removed, site);
+    }
     if (old_length > args.new_length) {
       unmap_locked(args.addr + args.new_length, args.addr + old_length, removed, site);
       old_length = args.new_length;
     }
     FS_ASSIGN_OR_RETURN(vma, vma_to_resize(args.addr, old_length, args.new_length));
-    return move_vma(*vma, args.addr, old_length, args.new_addr, args.new_length, removed, site);
+    VirtAddr target = args.new_addr;
+    if ((args.flags & kMremapFixed) == 0) {
+      FS_ASSIGN_OR_RETURN(
+          target, find_free_for_file(args.new_length, vma->file, vma->pgoff_of(args.addr)));
+    }
+    return move_vma(*vma, args.addr, old_length, target, args.new_length, unmap_old, removed, site);
   }
 
   if (old_length >= args.new_length) {
@@ -138,12 +148,16 @@ Result<VirtAddr> Mm::mremap_locked(const MremapArgs& args, Removed* removed, Sit
   }
   FS_ASSIGN_OR_RETURN(const VirtAddr target,
                       find_free_for_file(args.new_length, vma->file, vma->pgoff_of(args.addr)));
-  return move_vma(*vma, args.addr, old_length, target, args.new_length, removed, site);
+  return move_vma(*vma, args.addr, old_length, target, args.new_length, unmap_old, removed, site);
 }
 
 Result<VirtAddr> Mm::mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, unsigned flags,
                             VirtAddr new_addr, Site site) {
-  if ((flags & ~(kMremapMayMove | kMremapFixed)) != 0) {
+  if ((flags & ~(kMremapMayMove | kMremapFixed | kMremapDontUnmap)) != 0) {
+    return Errc::kInval;
+  }
+  if ((flags & kMremapDontUnmap) != 0 &&
+      ((flags & kMremapMayMove) == 0 || old_length != new_length)) {
     return Errc::kInval;
   }
   if ((flags & kMremapFixed) != 0 && (flags & kMremapMayMove) == 0) {

@@ -44,6 +44,7 @@ inline constexpr uint32_t kMmapFixedNoReplace = 0x100000;
 
 inline constexpr uint32_t kRemapMayMove = 1;
 inline constexpr uint32_t kRemapFixed = 2;
+inline constexpr uint32_t kRemapDontUnmap = 4;
 
 inline constexpr uint32_t kMsyncAsync = 1;
 inline constexpr uint32_t kMsyncInvalidate = 2;
@@ -62,6 +63,8 @@ inline constexpr uint32_t kAdviseCold = 20;
 inline constexpr uint32_t kAdvisePageOut = 21;
 inline constexpr uint32_t kAdvisePopulateRead = 22;
 inline constexpr uint32_t kAdvisePopulateWrite = 23;
+inline constexpr uint32_t kAdviseHwPoison = 100;
+inline constexpr uint32_t kAdviseSoftOffline = 101;
 
 // FS_IOC_FSSETXATTR flags.
 inline constexpr uint32_t kXflagImmutable = 0x8;

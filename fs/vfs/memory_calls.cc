@@ -1,4 +1,6 @@
 // fs/vfs/memory_calls.cc - mmap and what follows from it.
+#include <array>
+
 #include "fs/ext4/fallocate.h"
 #include "fs/ext4/fsync.h"
 #include "fs/vfs/abi.h"
@@ -58,10 +60,11 @@ Status Process::munmap(VirtAddr addr, uint64_t length) { return mm_->munmap(addr
 
 Result<VirtAddr> Process::mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint32_t flags,
                                  VirtAddr new_addr) {
-  if ((flags & ~(kRemapMayMove | kRemapFixed)) != 0) { return Errc::kInval; }
+  if ((flags & ~(kRemapMayMove | kRemapFixed | kRemapDontUnmap)) != 0) { return Errc::kInval; }
   unsigned translated = 0;
   if ((flags & kRemapMayMove) != 0) { translated |= mm::kMremapMayMove; }
   if ((flags & kRemapFixed) != 0) { translated |= mm::kMremapFixed; }
+  if ((flags & kRemapDontUnmap) != 0) { translated |= mm::kMremapDontUnmap; }
   return mm_->mremap(addr, old_length, new_length, translated, new_addr);
 }
 
@@ -75,11 +78,27 @@ Status Process::check_mapped(VirtAddr begin, VirtAddr end) {
   return covered >= end ? ok_status() : Status(Errc::kNoMem);
 }
 
-Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice) {
+// MADV_HWPOISON on DAX: the process hears of it once, and nothing else happens, because the frame stays good (as in 6.1,
+// where later accesses work). Only frames of files count; what happens to anonymous memory is not modelled.
+Status Process::inject_memory_error(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {
+  for (VirtAddr at = addr; at < addr + length; at = at + kPageSize) {
+    if (!mm_->populate(at, kPageSize, /*write=*/false).ok()) { return Errc::kFault; }
+    if (advice == kAdviseSoftOffline) { return Errc::kIo; }
+    const mm::Pte pte = mm_->page_table.load(at);
+    if (pte.present() && pte.pfn() == fs_.memory().zero_pfn()) { return Errc::kBusy; }
+    if (pte.present() && fs_.memory().is_pmem(pte.pfn()) && signal != nullptr && signal->ok()) {
+      signal->signal = mm::Signal::kBusMceerr;
+      signal->fault_address = at;
+    }
+  }
+  return ok_status();
+}
+
+Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {
   switch (advice) {
     case kAdviseNormal: case kAdviseRandom: case kAdviseSequential: case kAdviseWillNeed: case kAdviseDontNeed:
     case kAdviseFree: case kAdviseRemove: case kAdviseHugePage: case kAdviseNoHugePage: case kAdviseCold:
-    case kAdvisePageOut: case kAdvisePopulateRead: case kAdvisePopulateWrite:
+    case kAdvisePageOut: case kAdvisePopulateRead: case kAdvisePopulateWrite: case kAdviseHwPoison: case kAdviseSoftOffline:
       break;
     default:
       return Errc::kInval;
@@ -89,6 +108,7 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice) {
   if (length != 0 && rounded == 0) { return Errc::kInval; }
   if (addr.value() + rounded < addr.value()) { return Errc::kInval; }
   if (rounded == 0) { return ok_status(); }
+  if (advice == kAdviseHwPoison || advice == kAdviseSoftOffline) { return inject_memory_error(addr, length, advice, signal); }
   return madvise_range(addr, rounded, advice);
 }
 
@@ -115,8 +135,14 @@ Status Process::madvise_remove(VirtAddr addr, uint64_t length) {
   while (at < end && mm_->next_file_range(at, end, &range)) {
     const RangeFile reference(range.file);
     if (range.begin > at) { unmapped = Errc::kNoMem; }
-    if (range.file == nullptr) { return Errc::kInval; }
+    if (range.file == nullptr && !range.shared) { return Errc::kInval; }
     if (!range.shared || !range.writable) { return Errc::kAccess; }
+    if (range.file == nullptr) {  // shared anonymous memory is a file of its own
+      static constexpr std::array<std::byte, kPageSize> kZeros{};
+      for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) { mm_->store(page, kZeros); }
+      at = range.end;
+      continue;
+    }
     FS_RETURN_IF_ERROR(ext4::fallocate(mapped_inode(*range.file), ext4::kFallocPunchHole | ext4::kFallocKeepSize,
                                        range.pgoff.value() * kPageSize, range.end - range.begin));
     at = range.end;

@@ -87,7 +87,8 @@ class Process {
   Status munmap(VirtAddr addr, uint64_t length);
   Result<VirtAddr> mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint32_t flags, VirtAddr new_addr);
   Status mprotect(VirtAddr addr, uint64_t length, uint32_t prot);
-  Status madvise(VirtAddr addr, uint64_t length, uint32_t advice);
+  // `signal` (may be null) hears of the SIGBUS that MADV_HWPOISON sends besides succeeding.
+  Status madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal = nullptr);
   Status msync(VirtAddr addr, uint64_t length, uint32_t flags);
   mm::AccessResult load(VirtAddr addr, std::span<std::byte> out) { return mm_->load(addr, out); }
   mm::AccessResult store(VirtAddr addr, std::span<const std::byte> bytes) { return mm_->store(addr, bytes); }
@@ -102,6 +103,7 @@ class Process {
   Result<uint64_t> read_at(File& file, io::IovBuffer& buffer, uint64_t* pos);
   Result<uint64_t> write_at(File& file, io::IovBuffer& buffer, uint64_t* pos);
   Status sync_fd(int fd, bool datasync);
+  Status inject_memory_error(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal);
   Status madvise_range(VirtAddr addr, uint64_t length, uint32_t advice);
   Status madvise_remove(VirtAddr addr, uint64_t length);
   Status check_mapped(VirtAddr begin, VirtAddr end);

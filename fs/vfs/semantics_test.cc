@@ -140,6 +140,9 @@ TEST(Fallocate, ChecksComeInTheKernelsOrder) {
     EXPECT_EQ(w.fallocate(ro, ext4::kFallocPunchHole, 0, 1), Errc::kOpNotSupp);
     EXPECT_EQ(w.fallocate(ro, ext4::kFallocCollapseRange | ext4::kFallocKeepSize, 0, k4K), Errc::kInval);
     EXPECT_EQ(w.fallocate(ro, ext4::kFallocInsertRange | ext4::kFallocKeepSize, 0, k4K), Errc::kInval);
+    EXPECT_EQ(w.fallocate(ro, ext4::kFallocUnshareRange, 0, 1), Errc::kBadf);
+    EXPECT_EQ(w.fallocate(fd, ext4::kFallocUnshareRange, 0, 1), Errc::kOpNotSupp);
+    EXPECT_EQ(w.fallocate(fd, ext4::kFallocUnshareRange | ext4::kFallocZeroRange, 0, 1), Errc::kInval);
     EXPECT_EQ(w.fallocate(ro, kAlloc, 0, 1), Errc::kBadf);
     EXPECT_EQ(w.fallocate(dir, kAlloc, 0, 1), Errc::kBadf);
     EXPECT_EQ(w.fallocate(fd, kAlloc, 0, INT64_MAX), Errc::kFBig);
@@ -516,7 +519,51 @@ TEST(Mmap, AStoreIntoA2MiBHoleAsksForAllOfIt) {
   });
 }
 
+TEST(Mmap, DontUnmapLeavesAMappingWithoutPages) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 1), 8192);
+    const VirtAddr m = w.map(fd, 2 * k4K, 0, kMmapPrivate);
+    EXPECT_EQ(w.poke(m, 5), mm::Signal::kNone);
+    EXPECT_EQ(w.p->mremap(m, 2 * k4K, k4K, kRemapMayMove | kRemapDontUnmap, VirtAddr(0)).error(), Errc::kInval);
+    EXPECT_EQ(w.p->mremap(m, 2 * k4K, 2 * k4K, kRemapDontUnmap, VirtAddr(0)).error(), Errc::kInval);
+    const auto moved = w.p->mremap(m, 2 * k4K, 2 * k4K, kRemapMayMove | kRemapDontUnmap, VirtAddr(0));
+    ASSERT_TRUE(moved.ok());
+    EXPECT_NE(*moved, m);
+    EXPECT_EQ(w.peek(*moved), 5);
+    EXPECT_EQ(w.peek(m), 1);  // the private copy moved away
+    EXPECT_EQ(w.peek(m + k4K), 1);
+  });
+}
+
 // --- media errors
+
+TEST(HwPoison, SignalsOnceAndThePageStaysUsable) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, k4K, 0, 1), 4096);
+    EXPECT_TRUE(w.p->ftruncate(fd, 2 * k4K).ok());
+    const VirtAddr m = w.map(fd, 4 * k4K);
+    const auto poison = [&](VirtAddr at, uint64_t length, mm::AccessResult* signal) {
+      return w.p->madvise(at, length, kAdviseHwPoison, signal).error();
+    };
+    for (int round = 0; round < 2; ++round) {
+      mm::AccessResult signal;
+      EXPECT_EQ(poison(m, 1, &signal), Errc::kOk);
+      EXPECT_EQ(signal.signal, mm::Signal::kBusMceerr);
+      EXPECT_EQ(signal.fault_address, m);
+      EXPECT_EQ(w.peek(m), 1);
+      EXPECT_EQ(w.at(fd, 0), 1);
+    }
+    mm::AccessResult none;
+    EXPECT_EQ(poison(m + 1, 1, &none), Errc::kInval);
+    EXPECT_EQ(poison(m, 0, &none), Errc::kOk);
+    EXPECT_EQ(poison(m + k4K, k4K, &none), Errc::kBusy);       // a hole
+    EXPECT_EQ(poison(m + 2 * k4K, k4K, &none), Errc::kFault);  // beyond EOF
+    EXPECT_TRUE(none.ok());
+    EXPECT_EQ(w.p->madvise(m, k4K, kAdviseSoftOffline).error(), Errc::kIo);
+  });
+}
 
 struct Poisoned {
   explicit Poisoned(World& w) : w_(w), fd(w.open("f")) {
