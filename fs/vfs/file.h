@@ -40,7 +40,7 @@ class File final : public mm::VmFile {
   bool may_write() const override { return writable(); }
 
   rt::Mutex pos_lock;
-  uint64_t pos FS_GUARDED_BY(pos_lock) = 0;  // bytes; in a directory the position of dir_next
+  uint64_t pos FS_GUARDED_BY(pos_lock) = 0;  // bytes; in a directory INT64_MAX: read to its end
 
  private:
   File(ext4::InodeRef inode, uint32_t flags);

@@ -116,15 +116,17 @@ Result<std::vector<ext4::DirEntry>> Process::getdents(int fd) {
   const rt::ReadLock lock(file->inode().i_rwsem);
   std::vector<ext4::DirEntry> entries;
   if (file->inode().links() == 0) { return Errc::kNoEnt; }
-  for (;;) {
-    FS_ASSIGN_OR_RETURN(auto entry, ext4::dir_next(file->inode(), file->pos));
-    if (!entry) {
-      file->pos = INT64_MAX;  // where ext4's positions, hashes of names, have their end
-      return entries;
-    }
-    file->pos = entry->next_position;
+  // ext4's positions are hashes of names, up to INT64_MAX: below 2^32 lies none, and what one could seek to between, no
+  // caller can know, as each call reads to the end.
+  if (file->pos == INT64_MAX) { return entries; }
+  for (uint64_t position = 0;;) {
+    FS_ASSIGN_OR_RETURN(auto entry, ext4::dir_next(file->inode(), position));
+    if (!entry) { break; }
+    position = entry->next_position;
     entries.push_back(std::move(*entry));
   }
+  file->pos = INT64_MAX;
+  return entries;
 }
 
 }  // namespace daxfs::vfs

@@ -79,7 +79,7 @@ class Process {
   Result<ext4::InodeAttributes> lstat(std::string_view path);
   Result<ext4::InodeAttributes> fstat(int fd);
   Result<ext4::StatFs> statfs(std::string_view path);
-  // From the descriptor's position to the end of the directory; the position moves there.
+  // All entries, or none when the position is the end (INT64_MAX); the position moves there.
   Result<std::vector<ext4::DirEntry>> getdents(int fd);
 
   // --- memory (memory_calls.cc)

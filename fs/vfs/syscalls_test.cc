@@ -218,6 +218,8 @@ TEST(Names, ARemovedDirectoryThatIsStillOpenIsEmptyForEver) {
     EXPECT_EQ(w.p->getdents(fd).value().size(), 2u);
     EXPECT_EQ(w.p->getdents(fd).value().size(), 0u);
     EXPECT_EQ(w.seek(fd, 0, kSeekCurrent).value(), INT64_MAX);
+    EXPECT_EQ(w.seek(fd, 12345, kSeekSet).value(), 12345);  // positions are hashes of names
+    EXPECT_EQ(w.p->getdents(fd).value().size(), 2u);
     EXPECT_TRUE(w.p->rmdir("d").ok());
     EXPECT_EQ(w.stat(fd).links, 0u);
     EXPECT_EQ(w.seek(fd, 0, kSeekSet).value(), 0);
