@@ -53,7 +53,8 @@ class Policies {
       case 0: return nullptr;
       case 1: walk_.reseed(turn, static_cast<uint32_t>(1 + turn % 64), last.tasks_begin); return &walk_;
       default:
-        pct_.reseed(turn, static_cast<uint32_t>(1 + turn / 3 % 4), last.tasks_end - last.tasks_begin + 1, last.tasks_begin);
+        pct_.reseed(turn, static_cast<uint32_t>(1 + turn / 3 % 4), last.tasks_end - last.tasks_begin + 1,
+                    last.tasks_begin);
         return &pct_;
     }
   }

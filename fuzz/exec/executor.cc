@@ -218,6 +218,8 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   outcome->mount_error.clear();
   outcome->mount_errc = daxfs::Errc::kOk;
   outcome->taken.clear();
+  outcome->history.finals.clear();
+  outcome->history.foreign_image = !config.image.empty();
   outcome->history.records.assign(program.init_op_count() + program.op_count(), {});
   outcome->history.foreign_image = !config.image.empty();
   const auto options = daxfs::vfs::parse_mount_options(program.mount, &outcome->mount_error);

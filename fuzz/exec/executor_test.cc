@@ -45,7 +45,12 @@ struct BugOn {
 };
 
 TEST(Executor, CleanRunRecordsEveryOperation) {
-  const prog::Program program = parse("init in P0\n  f = open \"f0\" rdwr|creat\ntask T0 in P0\n  write f 0x41 5000\n  pread f buf 8K 0\n");
+  const prog::Program program = parse(R"(init in P0
+  f = open "f0" rdwr|creat
+task T0 in P0
+  write f 0x41 5000
+  pread f buf 8K 0
+)");
   Executor executor;
   Outcome outcome;
   executor.run(program, {}, &outcome);
@@ -68,7 +73,8 @@ TEST(Executor, UnknownTemplateIsAMountErrorThatNamesTheKnownOnes) {
   executor.run(program, {}, &outcome);
   EXPECT_FALSE(outcome.finding);
   EXPECT_EQ(outcome.mount_errc, daxfs::Errc::kNoEnt);
-  EXPECT_NE(outcome.mount_error.find("'nosuch'; expected one of " + template_names()), std::string::npos) << outcome.mount_error;
+  EXPECT_NE(outcome.mount_error.find("'nosuch'; expected one of " + template_names()), std::string::npos)
+      << outcome.mount_error;
 }
 
 TEST(Executor, UnknownMountOptionIsAMountError) {
@@ -151,7 +157,8 @@ TEST(Executor, FindingsHaveAStableTitleAndKey) {
   const prog::Program program = parse(kPunchUnderDirectRead);
   executor.run(program, {}, &outcome);
   ASSERT_TRUE(outcome.finding);
-  EXPECT_EQ(finding_title(*outcome.finding).rfind("WARNING in dax::disassociate_entry: ", 0), 0u) << finding_title(*outcome.finding);
+  const std::string title = finding_title(*outcome.finding);
+  EXPECT_EQ(title.rfind("WARNING in dax::disassociate_entry: ", 0), 0u) << title;
   daxfs::Finding other = *outcome.finding;
   EXPECT_EQ(finding_key(other), finding_key(*outcome.finding));
   EXPECT_EQ(finding_key(other).size(), 16u);
@@ -173,7 +180,14 @@ TEST(Executor, StepBudgetEndsARunThatDoesNotEnd) {
 }
 
 TEST(Executor, AnchorsThatNoEventMeetsAreCountedAsDrift) {
-  const prog::Program program = parse("task T0\n  sync\ntask T1\n  sync\nschedule\n  T0 op 1 event 9999 -> T1\n  T0 op 7 event 1 -> T1\n");
+  const prog::Program program = parse(R"(task T0
+  sync
+task T1
+  sync
+schedule
+  T0 op 1 event 9999 -> T1
+  T0 op 7 event 1 -> T1
+)");
   Executor executor;
   Outcome outcome;
   executor.run(program, {}, &outcome);

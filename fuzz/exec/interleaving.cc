@@ -44,7 +44,10 @@ void InterleavingCoverage::on_event(const daxfs::rt::Event& event) {
   const bool write = !only_reads(event.kind);
   if (last.run == run_ && last.object == event.object && last.task != event.task && (write || last.write)) {
     const auto cell = static_cast<uint16_t>(mix(uint64_t{last.site} << 32 | site) % kCells);
-    shared_.add(event.object);
+    if (!shared_.has(event.object)) {
+      shared_.add(event.object);
+      shared_list_.push_back(event.object);
+    }
     if (counts_[cell] == 0) { touched_.push_back(cell); }
     if (counts_[cell] != UINT8_MAX) { ++counts_[cell]; }
   }

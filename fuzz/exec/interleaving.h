@@ -27,7 +27,11 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
 
   // Objects that met two tasks, one of them writing, since the last forget_shared(): over several runs of a program.
   const sched::SharedObjects& shared() const { return shared_; }
-  void forget_shared() { shared_.clear(); }
+  std::span<const daxfs::rt::ObjectId> shared_list() const { return shared_list_; }
+  void forget_shared() {
+    shared_.clear();
+    shared_list_.clear();
+  }
 
   // Hit counts of the run by cell, saturating; only cells in touched() are non-zero.
   std::span<const uint8_t, kCells> counts() const { return counts_; }
@@ -47,6 +51,7 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
   std::array<uint8_t, kCells> counts_{};
   std::vector<uint16_t> touched_;
   sched::SharedObjects shared_;
+  std::vector<daxfs::rt::ObjectId> shared_list_;
   uint32_t run_ = 0;
 };
 

@@ -189,6 +189,7 @@ void Interpreter::run_transfer(Call& call) {
   const auto bytes = arena_.take(length);
   if (write) { fill(bytes, op.buffer); }
   Result<uint64_t> moved = uint64_t{0};
+  bool known = true;
   if (!call.record.dax && call.record.ino != 0) {
     // Direct I/O looks at the address and pins the pages: memory of the process.
     const uint64_t misalignment = static_cast<uint64_t>(op.buffer.offset);
@@ -199,7 +200,13 @@ void Interpreter::run_transfer(Call& call) {
     address = *mapped + misalignment;
     if (write) { process.store(address, bytes); }
     moved = transfer(address);
-    if (!write && moved.ok()) { process.load(address, bytes.first(std::min<uint64_t>(*moved, length))); }
+    if (!write && moved.ok()) {
+      // Another task may have unmapped the scratch memory meanwhile: then nobody can say what arrived.
+      const uint64_t wanted = std::min<uint64_t>(*moved, length);
+      const uint64_t loaded = process.load(address, bytes.first(wanted)).bytes_done;
+      std::memset(bytes.data() + loaded, 0, wanted - loaded);
+      known = loaded == wanted;
+    }
     process.munmap(*mapped, area).ignore_error("a scratch mapping; leaks show in the audit");
   } else if (write) {
     moved = positioned ? process.pwrite_bytes(fd, bytes, op.offset) : process.write_bytes(fd, bytes);
@@ -207,7 +214,7 @@ void Interpreter::run_transfer(Call& call) {
     moved = positioned ? process.pread_bytes(fd, bytes, op.offset) : process.read_bytes(fd, bytes);
   }
   call.answer(moved);
-  if (!write && moved.ok()) { call.set_data(bytes.first(*moved)); }
+  if (!write && moved.ok() && known) { call.set_data(bytes.first(*moved)); }
 }
 
 void Interpreter::run_space_call(Call& call) {

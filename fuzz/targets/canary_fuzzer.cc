@@ -1,7 +1,7 @@
 // fuzz/targets/canary_fuzzer.cc - must fail: planted bugs (fuzz/puzzles) that any working set-up finds at once.
 //
-// Where this target stays green, the engine, its instrumentation or the scheduler does not work, and silence of the other
-// targets means nothing. Bytes choose the puzzle and seed the schedule; nothing else is learnt from them.
+// Where this target stays green, the engine, its instrumentation or the scheduler does not work, and silence of the
+// other targets means nothing. Bytes choose the puzzle and seed the schedule; nothing else is learnt from them.
 //
 // Tested by: fuzz/targets/targets_test.py
 #include <cstdint>

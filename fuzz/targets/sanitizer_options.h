@@ -1,6 +1,6 @@
-// fuzz/targets/sanitizer_options.h - sanitizer settings of a target, baked in: services pass their own on the command line.
+// fuzz/targets/sanitizer_options.h - sanitizer settings of a target, baked in; the environment overrides them.
 //
-// Include it once in each target's main file.
+// Include it once in each target's main file.  Tested by: fuzz/targets/targets_test.py
 #pragma once
 
 #if defined(__has_feature)

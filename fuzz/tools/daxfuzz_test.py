@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Tests of the daxfuzz command: exit codes, verdict lines, files.   daxfuzz_test.py DAXFUZZ SOURCE_DIR"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+DAXFUZZ, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
+BUG = "no-break-layouts-at-all/punch"
+PROGRAM = os.path.join(SOURCE, "corpus/bugs", BUG, "program.txt")
+CLEAN = "daxfuzz program 1\ntask T0\n  f = open \"f0\" rdwr|creat\n  write f 0x41 5000\n  pread f buf 10 0\n  stat \"nosuch\"\n"
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.cwd = folder.name
+
+    def path(self, name, text=None):
+        path = os.path.join(self.cwd, name)
+        if text is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return path
+
+    def daxfuzz(self, *arguments, expect=0, stdin=b""):
+        done = subprocess.run([DAXFUZZ, *arguments], cwd=self.cwd, input=stdin, timeout=300, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(expect, done.returncode, (done.stdout[-2000:], done.stderr[-2000:]))
+        self.errors = done.stderr.decode(errors="replace")
+        return done.stdout.decode(errors="replace")
+
+    def test_clean_run_prints_ok_with_its_trace(self):
+        first = self.daxfuzz("run", self.path("p", CLEAN))
+        self.assertRegex(first, r"^OK trace=[0-9a-f]{16} events=\d+ switches=\d+")
+        self.assertEqual(first, self.daxfuzz("run", "-", stdin=CLEAN.encode()))
+
+    def test_finding_prints_verdict_title_key_and_trace(self):
+        output = self.daxfuzz("run", PROGRAM, "--bug", BUG, expect=77)
+        self.assertRegex(output, r"(?m)^FINDING WARNING .*: reference count of .* key=[0-9a-f]{16} trace=[0-9a-f]{16}$")
+        self.assertRegex(self.daxfuzz("run", PROGRAM), "^OK ")
+
+    def test_name_without_variant_switches_all_on(self):
+        self.daxfuzz("run", PROGRAM, "--bug", BUG.split("/")[0], expect=77)
+
+    def test_json_summary_of_a_run(self):
+        output = self.daxfuzz("run", self.path("p", CLEAN), PROGRAM, "--bug", BUG, "--json", expect=77)
+        self.assertEqual(2, len(json.loads(output[output.index("{"):])["runs"]))
+
+    def test_show_and_pack_are_inverse(self):
+        packed = self.path("p.bin")
+        self.daxfuzz("pack", PROGRAM, "-o", packed)
+        shown = self.daxfuzz("show", packed)
+        self.assertEqual(shown, self.daxfuzz("show", PROGRAM))
+        self.assertEqual(shown, self.daxfuzz("show", self.path("again", shown)))
+        text, binary = self.daxfuzz("run", PROGRAM), self.daxfuzz("run", packed)
+        self.assertEqual(re.findall(r"trace=\w+", text), re.findall(r"trace=\w+", binary))
+
+    def test_bad_input_names_file_line_and_expectation(self):
+        bad = self.path("bad.txt", "daxfuzz program 1\ntask T0\n  fallocate f0 foo 4K\n")
+        self.daxfuzz("run", bad, expect=1)
+        self.assertRegex(self.errors, r"bad\.txt:3:\d+: .*expected .*, got \"foo\"")
+        self.daxfuzz("run", self.path("missing"), expect=1)
+        self.assertIn("missing", self.errors)
+
+    def test_usage_errors(self):
+        for arguments in ((), ("run",), ("nosuch",), ("run", "--nosuch", "x"), ("run", PROGRAM, "--bug", "nosuch"),
+                          ("run", PROGRAM, "--policy", "nosuch"), ("fuzz", "--seconds", "0"), ("bugs", "nosuch")):
+            self.daxfuzz(*arguments, expect=1)
+            self.assertNotEqual("", self.errors, arguments)
+
+    def test_help_of_each_command_has_an_example(self):
+        for command in ("fuzz", "run", "show", "pack", "bugs"):
+            self.assertRegex(self.daxfuzz(command, "--help"), r"Examples?:\s+daxfuzz " + command)
+
+    def test_newer_format_is_refused(self):
+        self.daxfuzz("run", self.path("new.txt", "daxfuzz program 2\ntask T0\n  sync\n"), expect=1)
+
+    def test_bugs_lists_ids_and_oracles(self):
+        bugs = json.loads(self.daxfuzz("bugs", "--json"))["bugs"]
+        self.assertGreaterEqual(len(bugs), 16)
+        for bug in bugs:
+            self.assertEqual({"id", "catalogue", "source", "title", "oracles"}, set(bug))
+            self.assertTrue(bug["oracles"])
+
+    def test_results_have_a_line_an_operation_and_the_tree(self):
+        results = self.path("results")
+        self.daxfuzz("run", self.path("p", CLEAN), "--results", results)
+        with open(results, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual(5, len(lines))
+        self.assertEqual(5000, lines[1]["ret"])
+        self.assertEqual("41" * 10, lines[2]["data"])
+        self.assertEqual("ENOENT", lines[3]["errno"])
+        self.assertIn("tree", lines[4])
+
+    def test_image_in_and_out(self):
+        image = self.path("image")
+        self.daxfuzz("run", self.path("p", CLEAN), "--save-image", image)
+        check = subprocess.run(["e2fsck", "-fn", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        self.assertEqual(0, check.returncode, check.stdout)
+        reader = self.path("r", "daxfuzz program 1\ntask T0\n  f = open \"f0\" rdonly\n  read f buf 8K\n")
+        results = self.path("results")
+        with open(image, "rb") as file:
+            before = file.read()
+        self.daxfuzz("run", reader, "--image", image, "--results", results)
+        with open(results, encoding="utf-8") as file:
+            self.assertEqual(5000, json.loads(file.readlines()[1])["ret"])
+        with open(image, "rb") as file:
+            self.assertEqual(before, file.read())
+
+    def test_image_that_is_none_is_an_input_error(self):
+        self.daxfuzz("run", self.path("p", CLEAN), "--image", self.path("zeros", "\0" * (1 << 20)), expect=1)
+        self.assertNotEqual("", self.errors)
+
+    def test_trace_has_a_line_a_point(self):
+        trace = self.path("trace")
+        output = self.daxfuzz("run", self.path("p", CLEAN), "--trace", trace)
+        events = int(re.search(r"events=(\d+)", output).group(1))
+        with open(trace, encoding="utf-8") as file:
+            self.assertGreaterEqual(len(file.readlines()), events // 2)
+
+    def test_fuzz_finds_an_easy_bug_from_nothing_and_files_it(self):
+        output = self.daxfuzz("fuzz", "--bug", "fault-without-entry-lock", "--stop-on-finding", "--seconds", "60", "--seed",
+                              "1", "--findings", self.path("found"), "--json", expect=77)
+        summary = json.loads(output[output.index("{"):])
+        self.assertTrue({"runs", "seconds", "runs_per_second", "edges", "interleavings", "findings"} <= set(summary))
+        finding = summary["findings"][0]
+        self.assertTrue({"verdict", "title", "key", "bug", "seconds", "path"} <= set(finding))
+        replay = self.daxfuzz("run", os.path.join(self.cwd, finding["path"]), "--bug", "fault-without-entry-lock",
+                              expect=77)
+        self.assertIn("key=" + finding["key"], replay)
+
+    def test_clean_build_is_silent_for_a_moment(self):
+        output = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--findings", self.path("found"), "--json")
+        self.assertEqual([], json.loads(output[output.index("{"):])["findings"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
