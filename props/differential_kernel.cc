@@ -143,19 +143,26 @@ class Child {
         // Only a hint, unless the program says fixed: then it is the program's own address.
         const bool fixed = (op.flags & (prog::kMapFixed | prog::kMapFixedNoReplace)) != 0;
         const uint64_t hint = !fixed && addresses_[0] != 0 ? addresses_[0] + kBase : address(op.at);
-        void* mapped = reinterpret_cast<void*>(syscall(SYS_mmap, hint, op.length, op.prot, op.flags, fd(op), op.offset));
+        void* mapped =
+            reinterpret_cast<void*>(syscall(SYS_mmap, hint, op.length, op.prot, op.flags, fd(op), op.offset));
         answer_address(mapped);
-        if (op.result != prog::kNoSlot) { mappings_[op.result] = mapped == MAP_FAILED ? 0 : reinterpret_cast<uint64_t>(mapped); }
+        if (op.result != prog::kNoSlot) {
+          mappings_[op.result] = mapped == MAP_FAILED ? 0 : reinterpret_cast<uint64_t>(mapped);
+        }
         return;
       }
       case OpCode::kMremap: {
-        void* moved = reinterpret_cast<void*>(syscall(SYS_mremap, address(op.addr), op.length, op.length2, op.flags, address(op.at)));
+        void* moved = reinterpret_cast<void*>(
+            syscall(SYS_mremap, address(op.addr), op.length, op.length2, op.flags, address(op.at)));
         answer_address(moved);
         void* const wanted = reinterpret_cast<void*>(addresses_[0] + kBase);
         if (moved != MAP_FAILED && addresses_[0] != 0 && moved != wanted) {
-          moved = mremap(moved, static_cast<size_t>(op.length2), static_cast<size_t>(op.length2), MREMAP_MAYMOVE | MREMAP_FIXED, wanted);
+          moved = mremap(moved, static_cast<size_t>(op.length2), static_cast<size_t>(op.length2),
+                         MREMAP_MAYMOVE | MREMAP_FIXED, wanted);
         }
-        if (op.result != prog::kNoSlot && moved != MAP_FAILED) { mappings_[op.result] = reinterpret_cast<uint64_t>(moved); }
+        if (op.result != prog::kNoSlot && moved != MAP_FAILED) {
+          mappings_[op.result] = reinterpret_cast<uint64_t>(moved);
+        }
         return;
       }
       case OpCode::kMunmap: return answer(syscall(SYS_munmap, address(op.addr), op.length));
@@ -171,8 +178,9 @@ class Child {
   void transfer(const Op& op) {
     const bool write = op.code == OpCode::kWrite || op.code == OpCode::kPwrite;
     const bool positioned = op.code == OpCode::kPread || op.code == OpCode::kPwrite;
-    const size_t length = op.length >= 0 ? static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(op.length), exec::kTransferMax))
-                                         : static_cast<size_t>(op.length);
+    const size_t length =
+        op.length >= 0 ? static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(op.length), exec::kTransferMax))
+                       : static_cast<size_t>(op.length);
     void* buffer = reinterpret_cast<void*>(address(op.buffer));
     const bool own = op.buffer.kind == MemoryKind::kAnonymous && op.length >= 0;
     if (own) {

@@ -1,7 +1,7 @@
 // props/differential_kernel.h - runs a sequential program through the system calls of the machine's own kernel.
 //
-// The program runs in a child whose root is a freshly mounted ext4 image (without DAX); its answers come back as the same
-// records that our interpreter fills. Needs root and a loop device.
+// The program runs in a child whose root is a freshly mounted ext4 image (without DAX); its answers come back
+// as plain records. Needs root and a loop device.
 //
 // Not covered: more than one process or task; drop_caches, fiemap and setxflags (they differ by design, see
 // props/differential_test.cc); addresses.

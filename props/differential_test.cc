@@ -49,10 +49,11 @@ prog::Options options_for(Family family) {
   off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags});
   if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
   if (family == Family::kNames) {
-    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap, OpCode::kMprotect,
-         OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
-    for (const OpCode code : {OpCode::kRename, OpCode::kLink, OpCode::kSymlink, OpCode::kUnlink, OpCode::kMkdir, OpCode::kRmdir,
-                              OpCode::kOpen, OpCode::kReadlink, OpCode::kStat, OpCode::kLstat, OpCode::kGetdents}) {
+    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
+         OpCode::kMprotect, OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
+    for (const OpCode code :
+         {OpCode::kRename, OpCode::kLink, OpCode::kSymlink, OpCode::kUnlink, OpCode::kMkdir, OpCode::kRmdir,
+          OpCode::kOpen, OpCode::kReadlink, OpCode::kStat, OpCode::kLstat, OpCode::kGetdents}) {
       options.weights[static_cast<size_t>(code)] = 12;
     }
   }
@@ -81,14 +82,20 @@ void restrict_op(Op* op, Family family, bool has_mappings) {
   }
   // A bad buffer on a DAX file makes a short transfer, elsewhere an error; and the kernel has a bug there.
   if (op->info().has(prog::OperandKind::kDest) || op->info().has(prog::OperandKind::kSource)) {
-    if (op->buffer.kind != MemoryKind::kAnonymous) { op->buffer = prog::Memory{.kind = MemoryKind::kAnonymous, .fill = 0x5a}; }
+    if (op->buffer.kind != MemoryKind::kAnonymous) {
+      op->buffer = prog::Memory{.kind = MemoryKind::kAnonymous, .fill = 0x5a};
+    }
   }
   if (op->code == OpCode::kMmap) { op->flags &= ~prog::kMapSync; }
   // What reaches beyond the area where we map is somebody else's memory in the real process.
   if (op->info().has(prog::OperandKind::kAddr) && op->length > (int64_t{1} << 36)) { op->length = 4096; }
-  if (op->code == OpCode::kMadvise && (op->flags >= prog::kAdvHwPoison || op->flags == prog::kAdvFree)) { op->flags = prog::kAdvNormal; }
+  if (op->code == OpCode::kMadvise && (op->flags >= prog::kAdvHwPoison || op->flags == prog::kAdvFree)) {
+    op->flags = prog::kAdvNormal;
+  }
   // What counts as data on DAX is a matter of its own (zero-filled neighbours, loaded pages).
-  if (op->code == OpCode::kLseek && (op->flags == prog::kSeekData || op->flags == prog::kSeekHole)) { op->flags = prog::kSeekSet; }
+  if (op->code == OpCode::kLseek && (op->flags == prog::kSeekData || op->flags == prog::kSeekHole)) {
+    op->flags = prog::kSeekSet;
+  }
   if (op->code == OpCode::kFallocate) { op->length = std::min<int64_t>(op->length, 8 << 20); }
   if (family != Family::kAligned) { return; }
   align(&op->offset);
@@ -138,9 +145,10 @@ Answer our_answer(const oracle::OpRecord& record) {
 
 std::string to_text(const Answer& answer) {
   char text[160];
-  std::snprintf(text, sizeof(text), "ret %lld errno %s signal %d at %lld data %016llx", static_cast<long long>(answer.ret),
-                answer.error != 0 ? strerrorname_np(answer.error) : "0", answer.signal,
-                static_cast<long long>(answer.fault_offset), static_cast<unsigned long long>(answer.data_hash));
+  std::snprintf(text, sizeof(text), "ret %lld errno %s signal %d at %lld data %016llx",
+                static_cast<long long>(answer.ret), answer.error != 0 ? strerrorname_np(answer.error) : "0",
+                answer.signal, static_cast<long long>(answer.fault_offset),
+                static_cast<unsigned long long>(answer.data_hash));
   return text;
 }
 
@@ -194,11 +202,13 @@ std::string tree_difference(const Tree& ours, const Tree& theirs) {
       text += "only ours: " + path.substr(0, 40) + "\n";
     } else if (!(other->second == entry)) {
       char line[200];
-      std::snprintf(line, sizeof(line), "%.40s: ours %c links %llu size %llu %016llx, theirs %c links %llu size %llu %016llx\n",
+      std::snprintf(line, sizeof(line),
+                    "%.40s: ours %c links %llu size %llu %016llx, theirs %c links %llu size %llu %016llx\n",
                     path.c_str(), entry.type, static_cast<unsigned long long>(entry.links),
                     static_cast<unsigned long long>(entry.size), static_cast<unsigned long long>(entry.contents_hash),
                     other->second.type, static_cast<unsigned long long>(other->second.links),
-                    static_cast<unsigned long long>(other->second.size), static_cast<unsigned long long>(other->second.contents_hash));
+                    static_cast<unsigned long long>(other->second.size),
+                    static_cast<unsigned long long>(other->second.contents_hash));
       text += line;
     }
   }
@@ -222,8 +232,8 @@ class Differential : public ::testing::Test {
       restrict_program(&program, family);
       compare(program, seed);
     }
-    std::printf("%zu operations the same, %zu known to differ, %zu of %zu programs with new differences\n", same_, known_,
-                different_programs_, static_cast<size_t>(count_));
+    std::printf("%zu operations the same, %zu known to differ, %zu of %zu programs with new differences\n", same_,
+                known_, different_programs_, static_cast<size_t>(count_));
   }
 
   // Up to the first difference: what follows it may differ because of it.
@@ -237,7 +247,8 @@ class Differential : public ::testing::Test {
     executor_.run(program, config, &outcome);
     if (outcome.finding) {
       ++different_programs_;
-      ADD_FAILURE() << "seed " << seed << ": " << exec::finding_title(*outcome.finding) << "\n" << outcome.finding->detail << prog::print(program);
+      ADD_FAILURE() << "seed " << seed << ": " << exec::finding_title(*outcome.finding) << "\n"
+                    << outcome.finding->detail << prog::print(program);
       return;
     }
     KernelMount kernel(image());
@@ -262,7 +273,9 @@ class Differential : public ::testing::Test {
       }
       ++different_programs_;
       std::string before;
-      for (size_t k = 0; k <= i; ++k) { before += "  " + prog::print_op(program, *outcome.history.records[k].op) + "\n"; }
+      for (size_t k = 0; k <= i; ++k) {
+        before += "  " + prog::print_op(program, *outcome.history.records[k].op) + "\n";
+      }
       if (before.size() > 6000) { before = "..."; }
       ADD_FAILURE() << "seed " << seed << " operation " << i + 1 << ": " << prog::print_op(program, *record.op)
                     << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n" << before;

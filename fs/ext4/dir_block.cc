@@ -64,8 +64,9 @@ FileType file_type_of_mode(uint16_t mode) {
 }
 
 bool DirBlockView::has_tail() const {
-  return has_csum_ && get<uint32_t>(bytes_, kTailOffset) == 0 && get<uint16_t>(bytes_, kTailOffset + 4) == kDirTailSize &&
-         get<uint8_t>(bytes_, kTailOffset + 6) == 0 && get<uint8_t>(bytes_, kTailOffset + 7) == kTailFileType;
+  return has_csum_ && get<uint32_t>(bytes_, kTailOffset) == 0 &&
+         get<uint16_t>(bytes_, kTailOffset + 4) == kDirTailSize && get<uint8_t>(bytes_, kTailOffset + 6) == 0 &&
+         get<uint8_t>(bytes_, kTailOffset + 7) == kTailFileType;
 }
 
 Result<std::optional<DirRecord>> DirBlockView::record_at(uint32_t offset) const {

@@ -5,7 +5,7 @@
 // whose rec_len cover the block exactly; with metadata_csum the last 12 bytes are a record with inode 0, rec_len 12,
 // file_type 0xDE and the checksum. The blocks of an htree index look like blocks with one empty record.
 // Any bytes are legal input: a broken chain is an error, never an assertion.
-// Locking: the caller serialises (the directory's i_rwsem).  Tested by: fs/ext4/dir_test.cc.
+// Locking: the caller serialises (the directory's i_rwsem).  Tested by: fs/ext4/dir_block_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 //
 // Kernel: struct inode and struct ext4_inode_info (include/linux/fs.h, fs/ext4/ext4.h).
 // Locking:
-//   i_rwsem      rank kInode (kInodeDir for a directory). Exclusive: writes, truncate, fallocate, entries of a directory.
+//   i_rwsem      rank kInode (kInodeDir for a directory). Exclusive: writes, truncate, fallocate, directory entries.
 //   mapping().invalidate_lock   excludes page faults while blocks leave the file.
 //   i_data_sem   rank kDataSem. The extent tree: i_block(), the extent nodes.
 //   i_lock       spinlock, leaf. Times, link count, i_blocks, i_disksize: short copies only.

@@ -21,7 +21,8 @@ class InodeLocks {
   ~InodeLocks() { unlock_all(); }
 
   // Locks exclusively unless this set already holds it. YIELDS.
-  void lock(Inode& inode, Site site = Site::current()) FS_NO_THREAD_SAFETY_ANALYSIS {  // a set of locks has no static name
+  void lock(Inode& inode,
+            Site site = Site::current()) FS_NO_THREAD_SAFETY_ANALYSIS {  // a set of locks has no static name
     for (size_t i = 0; i < count_; ++i) {
       if (held_[i] == &inode) { return; }
     }

@@ -283,9 +283,13 @@ Status symlink(Inode& dir, std::string_view name, std::string_view target) {
 
 Result<std::string> readlink(Inode& inode) {
   const uint64_t size = inode.i_size();
-  if (size == 0 || size > kSymlinkMax) { return FS_CORRUPT("symlink inode %u has size %llu", inode.ino().value(), static_cast<unsigned long long>(size)); }
+  if (size == 0 || size > kSymlinkMax) {
+    return FS_CORRUPT("symlink inode %u has size %llu", inode.ino().value(), static_cast<unsigned long long>(size));
+  }
   if ((inode.flags() & kFlagExtents) == 0) {
-    if (size >= sizeof(Inode::RootBytes)) { return FS_CORRUPT("symlink inode %u is neither fast nor in a block", inode.ino().value()); }
+    if (size >= sizeof(Inode::RootBytes)) {
+      return FS_CORRUPT("symlink inode %u is neither fast nor in a block", inode.ino().value());
+    }
     const rt::ReadLock lock(inode.i_data_sem);
     return std::string(reinterpret_cast<const char*>(inode.i_block().data()), size);
   }

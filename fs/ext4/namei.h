@@ -1,12 +1,12 @@
 // fs/ext4/namei.h - names: create, remove and move them.
 //
-// Kernel: ext4_create, ext4_mkdir, ext4_unlink, ext4_rmdir, ext4_link, ext4_symlink, ext4_rename2 (fs/ext4/namei.c) with
-// the checks that fs/namei.c makes before it calls them. Order of checks: as observed on Linux 6.1.
-// Locking: each call takes the i_rwsem of the directories it changes (exclusive; rename: both, ancestors first, under the
-// volume's rename mutex when they differ) and of the inodes it unlinks or replaces. The caller holds none of them.
+// Kernel: ext4_create, ext4_mkdir, ext4_unlink, ext4_rmdir, ext4_link, ext4_symlink, ext4_rename2 (fs/ext4/namei.c)
+// with the checks that fs/namei.c makes before it calls them. Order of checks: as observed on Linux 6.1.
+// Locking: each call takes the i_rwsem of the directories it changes (exclusive; rename: both, ancestors first,
+// under the volume's rename mutex when they differ) and of the inodes it unlinks or replaces. The caller holds none.
 // Names are single components of 1..255 bytes, never "." or ".." (the path walk answers for those).
 // Errors: errno values as of the system call; kRoFs on a read-only volume. All YIELD; all PERSIST at the handle's stop.
-// Tested by: fs/ext4/dir_test.cc, props/differential_test.cc.
+// Tested by: fs/ext4/namei_test.cc, props/differential_test.cc.
 #pragma once
 
 #include <string>

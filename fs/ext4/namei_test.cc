@@ -218,7 +218,9 @@ TEST(Namei, RandomSequencesFollowAModel) {
 TEST(Namei, HtreeDirectoriesOfMke2fsAreReadAndThenChanged) {
   const std::string tree = ::testing::TempDir() + "daxfs_htree";
   int code = 0;
-  testing::run_command("rm -rf " + tree + "; mkdir -p " + tree + "/d; cd " + tree + "/d; seq -f 'a_rather_long_file_name_%g' 1 3000 | xargs touch", &code);
+  testing::run_command("rm -rf " + tree + "; mkdir -p " + tree + "/d; cd " + tree +
+                           "/d; seq -f 'a_rather_long_file_name_%g' 1 3000 | xargs touch",
+                       &code);
   ASSERT_EQ(code, 0);
   for (const char* features : {"-O ^has_journal", "-O ^has_journal,^metadata_csum"}) {
     SCOPED_TRACE(features);

@@ -26,7 +26,9 @@ Result<std::vector<Ino>> path_to_root(Inode& dir) {
       const rt::ReadLock lock(at->i_rwsem);
       FS_ASSIGN_OR_RETURN(parent, dir_parent(*at));
     }
-    if (path.size() >= kDepthMax) { return FS_CORRUPT("directory inode %u: '..' never reaches the root", dir.ino().value()); }
+    if (path.size() >= kDepthMax) {
+      return FS_CORRUPT("directory inode %u: '..' never reaches the root", dir.ino().value());
+    }
     path.push_back(parent);
     FS_ASSIGN_OR_RETURN(auto next, dir.volume().inodes().iget(parent));
     if (!next->is_directory()) { return FS_CORRUPT("'..' leads to inode %u, no directory", parent.value()); }

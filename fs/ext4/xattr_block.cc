@@ -53,7 +53,8 @@ Status release_xattr_block(Volume& volume, jbd2::Handle& handle, FsBlock block) 
   FS_ASSIGN_OR_RETURN(auto access, handle.get_write_access(*buffer));
   --access.as<XattrHeader>()->h_refcount;
   if (!volume.geometry().metadata_csum()) { return handle.dirty_metadata(*buffer); }
-  return handle.dirty_metadata(*buffer, {.function = set_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
+  return handle.dirty_metadata(*buffer,
+                               {.function = set_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
 }
 
 }  // namespace daxfs::ext4

@@ -1,7 +1,7 @@
 // fs/ext4/xattr_block.h - the block of extended attributes that an inode may point to: only what deletion needs.
 //
 // Kernel: ext4_xattr_release_block (fs/ext4/xattr.c). Not covered: reading or setting attributes.
-// Tested by: fs/ext4/inode_test.cc.
+// Tested by: fs/vfs/syscalls_test.cc.
 #pragma once
 
 #include "fs/base/result.h"

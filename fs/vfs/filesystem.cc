@@ -52,8 +52,8 @@ Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, mm::
   return fs;
 }
 
-Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std::string_view options, std::string* message,
-                                                      uint32_t dram_frames_max) {
+Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std::string_view options,
+                                                      std::string* message, uint32_t dram_frames_max) {
   FS_ASSIGN_OR_RETURN(const ext4::MountOptions parsed, parse_mount_options(options, message));
   auto memory = std::make_unique<mm::Memory>(device, dram_frames_max);
   mm::Memory& frames = *memory;

@@ -31,8 +31,8 @@ class Filesystem {
  public:
   // Uses the caller's frames: fuzzing keeps one Memory for millions of mounts. YIELDS. PERSISTS: the mount state.
   // Errors: as ext4::Volume::mount; `message` (may be null) gets one sentence.
-  static Result<std::unique_ptr<Filesystem>> mount(pmem::Device& device, mm::Memory& memory, const ext4::MountOptions& options,
-                                                   std::string* message);
+  static Result<std::unique_ptr<Filesystem>> mount(pmem::Device& device, mm::Memory& memory,
+                                                   const ext4::MountOptions& options, std::string* message);
   // The same with frames of its own, at most `dram_frames_max` private pages.
   static Result<std::unique_ptr<Filesystem>> mount(pmem::Device& device, std::string_view options, std::string* message,
                                                    uint32_t dram_frames_max = 4096);
@@ -54,7 +54,8 @@ class Filesystem {
   void drop_caches();
 
  private:
-  Filesystem(std::unique_ptr<mm::Memory> owned, mm::Memory& memory) : owned_memory_(std::move(owned)), memory_(memory) {}
+  Filesystem(std::unique_ptr<mm::Memory> owned, mm::Memory& memory)
+      : owned_memory_(std::move(owned)), memory_(memory) {}
 
   std::unique_ptr<mm::Memory> owned_memory_;
   mm::Memory& memory_;

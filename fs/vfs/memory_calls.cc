@@ -48,7 +48,8 @@ ext4::Inode& mapped_inode(mm::VmFile& file) { return static_cast<File&>(file).in
 
 Result<VirtAddr> Process::mmap(VirtAddr addr, uint64_t length, uint32_t prot, uint32_t flags, int fd, uint64_t offset) {
   if (offset % kPageSize != 0) { return Errc::kInval; }
-  mm::MmapArgs args{.addr = addr, .length = length, .prot = prot, .flags = map_flags(flags), .file = nullptr, .offset = offset};
+  mm::MmapArgs args{
+      .addr = addr, .length = length, .prot = prot, .flags = map_flags(flags), .file = nullptr, .offset = offset};
   if ((flags & kMmapAnonymous) != 0) { return mm_->mmap(args); }
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
@@ -78,8 +79,8 @@ Status Process::check_mapped(VirtAddr begin, VirtAddr end) {
   return covered >= end ? ok_status() : Status(Errc::kNoMem);
 }
 
-// MADV_HWPOISON on DAX: the process hears of it once, and nothing else happens, because the frame stays good (as in 6.1,
-// where later accesses work). Only frames of files count; what happens to anonymous memory is not modelled.
+// MADV_HWPOISON on DAX: the process hears of it once, and nothing else happens, because the frame stays good (as
+// in 6.1, where later accesses work). Only frames of files count; what happens to anonymous memory is not modelled.
 Status Process::inject_memory_error(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {
   for (VirtAddr at = addr; at < addr + length; at = at + kPageSize) {
     if (!mm_->populate(at, kPageSize, /*write=*/false).ok()) { return Errc::kFault; }
@@ -98,8 +99,11 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::Acc
   switch (advice) {
     case kAdviseNormal: case kAdviseRandom: case kAdviseSequential: case kAdviseWillNeed: case kAdviseDontNeed:
     case kAdviseFree: case kAdviseRemove: case kAdviseHugePage: case kAdviseNoHugePage: case kAdviseCold:
-    case kAdvisePageOut: case kAdvisePopulateRead: case kAdvisePopulateWrite: case kAdviseHwPoison: case kAdviseSoftOffline:
-      break;
+    case kAdvisePageOut:
+    case kAdvisePopulateRead:
+    case kAdvisePopulateWrite:
+    case kAdviseHwPoison:
+    case kAdviseSoftOffline: break;
     default:
       return Errc::kInval;
   }
@@ -108,7 +112,9 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::Acc
   if (length != 0 && rounded == 0) { return Errc::kInval; }
   if (addr.value() + rounded < addr.value()) { return Errc::kInval; }
   if (rounded == 0) { return ok_status(); }
-  if (advice == kAdviseHwPoison || advice == kAdviseSoftOffline) { return inject_memory_error(addr, length, advice, signal); }
+  if (advice == kAdviseHwPoison || advice == kAdviseSoftOffline) {
+    return inject_memory_error(addr, length, advice, signal);
+  }
   return madvise_range(addr, rounded, advice);
 }
 

@@ -310,11 +310,34 @@ TEST(Mount, EverythingIsThereAfterARemount) {
   });
 }
 
+// fs/ext4/xattr_block.h: the block of attributes goes with its last inode.
+TEST(Names, UnlinkFreesTheBlockOfExtendedAttributes) {
+  rt::run_for_test([] {
+    // debugfs puts a value of 300 bytes into a block of its own.
+    const auto& image = ext4::testing::make_image(
+        1024, "-O ^has_journal", "write /etc/hostname f\\nea_set f user.large " + std::string(300, 'v') + "\\n");
+    const auto device = ext4::testing::load_device(image);
+    std::string message;
+    auto fs = Filesystem::mount(*device, "dax=always", &message).value();
+    Process p(*fs);
+    const uint64_t before = p.statfs("/").value().blocks_free;
+    const uint64_t sectors = p.stat("f").value().sectors;
+    EXPECT_TRUE(p.unlink("f").ok());
+    EXPECT_EQ(p.statfs("/").value().blocks_free, before + sectors / 8);
+    EXPECT_EQ(sectors, 16u);
+    p.exit();
+    EXPECT_TRUE(fs->unmount().ok());
+    fs.reset();
+    EXPECT_EQ(ext4::testing::e2fsck(device->bytes()), "");
+  });
+}
+
 // Creates, grows and links until nothing fits any more, in several mixtures; unmount and the checkers do the rest.
 TEST(Space, RunningOutAnywhereLeavesAConsistentImage) {
   for (int mixture = 0; mixture < 6; ++mixture) {
     SCOPED_TRACE(mixture);
-    const testing::WorldOptions tiny{.blocks = 128, .mke2fs = "-N 64 -O ^has_journal,^resize_inode", .mount = "dax=always"};
+    const testing::WorldOptions tiny{
+        .blocks = 128, .mke2fs = "-N 64 -O ^has_journal,^resize_inode", .mount = "dax=always"};
     in_world(tiny, [&](World& w) {
       auto& p = *w.p;
       EXPECT_TRUE(p.mkdir("d").ok());
@@ -349,7 +372,9 @@ TEST(Space, RunningOutAnywhereLeavesAConsistentImage) {
             }
             break;
           }
-          default: status = p.rename("d/" + std::to_string(i - 1 - mixture) + tail, name, i % 4 == 3 ? kRenameWhiteout : 0); break;
+          default:
+            status = p.rename("d/" + std::to_string(i - 1 - mixture) + tail, name, i % 4 == 3 ? kRenameWhiteout : 0);
+            break;
         }
         if (status.error() == Errc::kNoSpc) { ++failures; }
       }

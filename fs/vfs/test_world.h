@@ -42,7 +42,8 @@ struct WorldOptions {
 class World {
  public:
   explicit World(const WorldOptions& options)
-      : options_(options), device(ext4::testing::load_device(ext4::testing::make_image(options.blocks, options.mke2fs))) {
+      : options_(options),
+        device(ext4::testing::load_device(ext4::testing::make_image(options.blocks, options.mke2fs))) {
     mount();
   }
   void mount() {
