@@ -343,7 +343,11 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
 
 std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record) {
   switch (record.error) {
-    case Errc::kIo: case Errc::kCorrupted: case Errc::kHwPoison:
+    case Errc::kIo:
+      // Pages of pmem are not the page allocator's to take offline: the kernel says EIO, too.
+      if (record.op->code == OpCode::kMadvise && record.op->flags == prog::kAdvSoftOffline) { return std::nullopt; }
+      [[fallthrough]];
+    case Errc::kCorrupted: case Errc::kHwPoison:
       if (history.foreign_image) { return std::nullopt; }
       break;
     case Errc::kRoFs:

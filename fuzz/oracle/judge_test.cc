@@ -527,6 +527,18 @@ TEST(JudgeErrors, CleanRunHasNoMediaErrors) {
   EXPECT_EQ(Story().mount("ro,dax=always").open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kRoFs).said(), "");
 }
 
+// The allocator does not own pages of pmem, so they cannot be taken offline; other advice has no such error.
+TEST(JudgeErrors, PmemCannotBeTakenOffline) {
+  const auto advise = [](uint32_t advice) {
+    Story s;
+    s.open(0).mmap(0, 0, 4096, kAddr);
+    s.add({.code = OpCode::kMadvise, .flags = advice, .length = 4096, .addr = in_mapping()}, -1, Errc::kIo).address = kAddr;
+    return s.said();
+  };
+  EXPECT_EQ(advise(prog::kAdvSoftOffline), "");
+  EXPECT_NE(advise(prog::kAdvDontNeed), "");
+}
+
 TEST(JudgeErrors, OpenDescriptorIsNotBad) {
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
   EXPECT_EQ(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 10, 0, -1, Errc::kBadf).fstat(0, 0).said(), "");
