@@ -38,12 +38,13 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
 
 void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating) {
   for_each_frame(mapping, entry, [&](mm::Page& page, uint64_t i) {
-    FS_WARN_ON(truncating && mm::page_ref_count(page) > 1, "O1",
+    const int references = truncating ? mm::read_page_ref(page) : 1;
+    FS_WARN_ON(references > 1, "O1",
                "reference count of frame %llu, page %llu of inode %u, is %d; expected 1: its block "
                "is freed under a pin",
                static_cast<unsigned long long>(entry.pfn().value() + i),
                static_cast<unsigned long long>(page.index.value()), mapping.host().ino().value(),
-               mm::page_ref_count(page));
+               references);
     FS_WARN_ON(page.mapping != nullptr && page.mapping != &mapping, "O15",
                "frame %llu leaves inode %u but belongs to inode %u",
                static_cast<unsigned long long>(entry.pfn().value() + i),

@@ -67,24 +67,32 @@ bool remove_entry(mm::AddressSpace& mapping, PgOff index, bool truncating) {
   return removed;
 }
 
-// Removes the entry unless it has a block. An entry that is being made is waited for: it may become
-// a zero page.
-bool remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
+// Removes the entry and what is mapped for it, unless it has a block. An entry that is being made is
+// waited for: it may become a zero page. Unmapped under the entry lock: whoever comes later and finds
+// no entry may rely on no zero page being mapped.
+void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
   const EntryRank rank(mapping, index);
+  Entry entry;
+  {
+    rt::SpinGuard tree(mapping.i_pages.lock());
+    lib::XaCursor xas(mapping.i_pages, index.value());
+    if (Entry::from_tree(xas.load()).is_frame()) {
+      return;
+    }
+    xas.reset();
+    entry = get_unlocked_entry(mapping, xas).entry;
+    if (entry.none() || entry.is_frame()) {
+      put_unlocked_entry(mapping, index, entry);
+      return;
+    }
+    lock_entry(mapping, xas, entry);
+  }
+  mm::unmap_mapping_range(mapping, entry.base(index), entry.pages(), /*even_cows=*/false);
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, index.value());
-  if (Entry::from_tree(xas.load()).is_frame()) {
-    return false;
-  }
-  xas.reset();
-  const Entry entry = get_unlocked_entry(mapping, xas).entry;
-  const bool hole = !entry.none() && !entry.is_frame();
-  if (hole) {
-    xas.store(lib::XEntry::null());
-    mapping.nrexceptional -= entry.pages();
-  }
-  put_unlocked_entry(mapping, index, entry, hole ? WakeMode::kAll : WakeMode::kNext);
-  return hole;
+  xas.store(lib::XEntry::null());
+  mapping.nrexceptional -= entry.pages();
+  wake_entry(mapping, index, entry, WakeMode::kAll);
 }
 
 PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
@@ -176,7 +184,6 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   if (mapping.i_pages.empty()) {
     return;
   }
-  bool dropped = false;
   IndexBatch batch;
   for (uint64_t at = first.value();;) {
     gather(mapping, at, last.value(), &batch, Wanted::kWithoutBlock);
@@ -184,15 +191,12 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
       break;
     }
     for (size_t i = 0; i < batch.count; ++i) {
-      dropped |= remove_hole_entry(mapping, PgOff(batch.index[i]));
+      remove_hole_entry(mapping, PgOff(batch.index[i]));
     }
     if (batch.back() >= last.value()) {
       break;
     }
     at = batch.back() + 1;
-  }
-  if (dropped) {
-    mm::unmap_mapping_range(mapping, first, last - first + 1, /*even_cows=*/false);
   }
 }
 

@@ -22,7 +22,7 @@ mm::Page* busy_page(mm::Memory& memory, Entry entry) {
   }
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     mm::Page& page = memory.page(entry.pfn() + i);
-    if (mm::page_ref_count(page) > 1) {
+    if (mm::read_page_ref(page) > 1) {
       return &page;
     }
   }

@@ -174,7 +174,7 @@ void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep,
   rt::Waiter waiter(pfn(page).value() + 1);
   for (;;) {
     idle_queue_.prepare_to_wait(waiter, false, site);
-    if (page_ref_count(page) == 1) {
+    if (read_page_ref(page, site) == 1) {
       break;
     }
     before_sleep();

@@ -111,6 +111,9 @@ Result<VirtAddr> Mm::mremap_locked(const MremapArgs& args, Removed* removed, Sit
       unmap_locked(args.new_addr, args.new_addr + args.new_length, removed, site);
     }
     if (old_length > args.new_length) {
+      if (old_length > kTaskSize - args.addr) {
+        return Errc::kInval;
+      }
       unmap_locked(args.addr + args.new_length, args.addr + old_length, removed, site);
       old_length = args.new_length;
     }

@@ -18,6 +18,11 @@ rt::ObjectId frame_object(const Page& page) {
 
 Pfn page_pfn(const Page& page) { return page.memory->pfn(page); }
 
+int read_page_ref(const Page& page, Site site) {
+  rt::point(rt::PointKind::kAtomicLoad, frame_object(page), site);
+  return page_ref_count(page);
+}
+
 void get_page(Page& page, Site site) {
   rt::point(rt::PointKind::kRef, frame_object(page), site);
   const int32_t before = __atomic_fetch_add(&page.refcount, 1, __ATOMIC_SEQ_CST);

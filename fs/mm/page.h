@@ -46,7 +46,10 @@ struct Page {
 
 Pfn page_pfn(const Page& page);
 
-// Not a scheduling point.
+// For whoever decides by the count: one scheduling point, then the read.
+int read_page_ref(const Page& page, Site site = Site::current());
+
+// For assertions and reports. Not a scheduling point.
 inline int page_ref_count(const Page& page) {
   return __atomic_load_n(&page.refcount, __ATOMIC_SEQ_CST);
 }

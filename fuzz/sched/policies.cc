@@ -1,6 +1,7 @@
 #include "fuzz/sched/policies.h"
 
 #include <algorithm>
+#include <bit>
 #include <tuple>
 
 namespace daxfuzz::sched {
@@ -86,6 +87,55 @@ TaskId RandomWalk::preempt(const SchedView& view) {
 
 TaskId RandomWalk::choose(const SchedView& view) {
   if (switches_ >= kSwitchesMax) { return default_choice(view); }
+  const TaskId next = pick(view);
+  switches_ += next != default_choice(view);
+  return next;
+}
+
+void draw_focus(SmallRandom& random, const SharedObjects& shared, std::span<const daxfs::rt::ObjectId> list,
+                SharedObjects* focus) {
+  const uint32_t way = random.below(6);
+  if (list.empty() || way == 0) {
+    *focus = shared;
+    return;
+  }
+  focus->clear();
+  const auto any = [&] { return list[random.below(static_cast<uint32_t>(list.size()))]; };
+  if (way <= 2) {
+    constexpr unsigned kClassShift = 56;  // fs/rt/point.h, object_id
+    // A class, not an object: there are many locks and few frames.
+    uint64_t classes = 0;
+    for (const daxfs::rt::ObjectId object : list) { classes |= uint64_t{1} << (object >> kClassShift) % 64; }
+    uint32_t nth = random.below(static_cast<uint32_t>(std::popcount(classes)));
+    while (nth-- > 0) { classes &= classes - 1; }
+    const auto wanted = static_cast<uint64_t>(std::countr_zero(classes));
+    for (const daxfs::rt::ObjectId object : list) {
+      if ((object >> kClassShift) % 64 == wanted) { focus->add(object); }
+    }
+    return;
+  }
+  const uint32_t count = 1 + random.below(4);
+  for (uint32_t i = 0; i < count; ++i) { focus->add(any()); }
+}
+
+TaskId ConflictWalk::pick(const SchedView& view) {
+  return view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
+}
+
+uint64_t ConflictWalk::budget(const SchedView& view) {
+  if (switches_ >= RandomWalk::kSwitchesMax) { return kNeverAsk; }
+  return view.events < first_event_ ? first_event_ - view.events : 1;
+}
+
+TaskId ConflictWalk::preempt(const SchedView& view) {
+  if (view.runnable.size() < 2 || !shared_->has(view.object) || random_.below(one_in_) != 0) { return view.current; }
+  const TaskId next = pick(view);
+  switches_ += next != view.current;
+  return next;
+}
+
+TaskId ConflictWalk::choose(const SchedView& view) {
+  if (switches_ >= RandomWalk::kSwitchesMax) { return default_choice(view); }
   const TaskId next = pick(view);
   switches_ += next != default_choice(view);
   return next;

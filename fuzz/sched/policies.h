@@ -91,6 +91,51 @@ class RandomWalk final : public daxfs::rt::Policy {
   uint32_t switches_ = 0;
 };
 
+// Objects that more than one task touched: a set with rare false members.
+class SharedObjects {
+ public:
+  void clear() { words_.fill(0); }
+  void add(daxfs::rt::ObjectId object) { words_[slot(object) / 64] |= uint64_t{1} << slot(object) % 64; }
+  bool has(daxfs::rt::ObjectId object) const { return (words_[slot(object) / 64] >> slot(object) % 64 & 1) != 0; }
+
+ private:
+  static constexpr size_t kSlots = 8192;
+  static size_t slot(daxfs::rt::ObjectId object) { return (object * 0x9e3779b97f4a7c15) >> 51; }
+  std::array<uint64_t, kSlots / 64> words_{};
+};
+static_assert(8192 == uint64_t{1} << (64 - 51));
+
+// The set that a ConflictWalk shall look at: all of `shared`, those of one class (all frames, all locks...), or one to
+// four of them. A race is between few objects; switching at no others leaves few schedules to try.
+void draw_focus(SmallRandom& random, const SharedObjects& shared, std::span<const daxfs::rt::ObjectId> list,
+                SharedObjects* focus);
+
+// A random walk that switches only where it can matter: at points of objects that earlier runs of the program saw
+// shared. The idea of race-directed scheduling: Sen, "Race directed random testing of concurrent programs", PLDI 2008.
+class ConflictWalk final : public daxfs::rt::Policy {
+ public:
+  // Switches at one in `one_in` such points. `shared` is looked at during the run.
+  void reseed(uint64_t seed, uint32_t one_in, const SharedObjects* shared, uint64_t first_event) {
+    random_ = SmallRandom(seed);
+    one_in_ = one_in;
+    shared_ = shared;
+    first_event_ = first_event;
+  }
+  void begin_run() override { switches_ = 0; }
+  uint64_t budget(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
+
+ private:
+  daxfs::rt::TaskId pick(const daxfs::rt::SchedView& view);
+
+  SmallRandom random_{0};
+  uint32_t one_in_ = 1;
+  const SharedObjects* shared_ = nullptr;
+  uint64_t first_event_ = 0;
+  uint32_t switches_ = 0;
+};
+
 // Probabilistic concurrency testing: random priorities, and `depth - 1` points where the running task's priority drops
 // below all others. Finds a bug of depth d with probability at least 1 / (n k^(d-1)).
 // Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of

@@ -7,7 +7,8 @@
 namespace daxfuzz::tools {
 namespace {
 
-constexpr unsigned kSchedulesPerProgram = 4;
+constexpr unsigned kSchedulesOfMutant = 3;
+constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
 constexpr int64_t kSmallFile = 64 << 10;  // bytes
@@ -21,6 +22,7 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
   if (name == "coverage") { return PolicyKind::kCoverage; }
   if (name == "random") { return PolicyKind::kRandom; }
   if (name == "pct") { return PolicyKind::kPct; }
+  if (name == "conflict") { return PolicyKind::kConflict; }
   if (name == "replay") { return PolicyKind::kReplay; }
   return std::nullopt;
 }
@@ -32,28 +34,51 @@ FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(opti
 
 const prog::Options& FuzzLoop::shape() { return random_.chance(1, 64) ? prog::default_options() : small_files_; }
 
-void FuzzLoop::next_candidate() {
+// A corpus entry: half of the time a recent one; of two draws the smaller, whose runs are cheaper and tell more.
+const prog::Program& FuzzLoop::pick() {
+  const size_t recent = std::min(kRecent, corpus_.size());
+  const auto draw = [&] {
+    return random_.chance(1, 2) ? corpus_.size() - 1 - random_.below(recent) : random_.below(corpus_.size());
+  };
+  const size_t a = draw();
+  const size_t b = draw();
+  return corpus_[corpus_[a].op_count() <= corpus_[b].op_count() ? a : b];
+}
+
+// RETURNS: how many schedules to try.
+unsigned FuzzLoop::next_candidate() {
+  if (options_.policy == PolicyKind::kReplay) {
+    candidate_ = prog::generate(random_, shape());
+    return 1;
+  }
   if (corpus_.empty() || !options_.feedback || random_.chance(1, 6)) {
     candidate_ = prog::generate(random_, shape());
-    return;
+    return kSchedulesOfMutant;
   }
-  const auto pick = [&]() -> const prog::Program& {
-    const size_t recent = std::min(kRecent, corpus_.size());
-    return random_.chance(1, 2) ? corpus_[corpus_.size() - 1 - random_.below(recent)] : corpus_[random_.below(corpus_.size())];
-  };
+  if (random_.chance(2, 5)) {
+    candidate_ = pick();
+    return kSchedulesOfKept;
+  }
   if (random_.chance(1, 12)) {
     candidate_ = prog::crossover(pick(), pick(), random_, small_files_);
   } else {
     candidate_ = pick();
     prog::mutate(candidate_, random_, shape());
   }
+  return kSchedulesOfMutant;
 }
 
 daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
   if (options_.policy == PolicyKind::kReplay || turn == 0) { return nullptr; }
-  const bool walk = options_.policy == PolicyKind::kRandom ||
-                    (options_.policy == PolicyKind::kCoverage && random_.chance(1, 2));
+  const bool coverage = options_.policy == PolicyKind::kCoverage;
   const uint64_t seed = random_.next();
+  if (options_.policy == PolicyKind::kConflict || (coverage && random_.chance(1, 2))) {
+    sched::SmallRandom draw(seed);
+    sched::draw_focus(draw, coverage_.shared(), coverage_.shared_list(), &focus_);
+    conflict_walk_.reseed(seed, 1 + random_.below(3), &focus_, outcome_.tasks_begin);
+    return &conflict_walk_;
+  }
+  const bool walk = options_.policy == PolicyKind::kRandom || (coverage && random_.chance(1, 2));
   const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;
   if (walk) {
     // From dense switching to a handful of switches a run.
@@ -134,8 +159,8 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
 }
 
 std::optional<LoopFinding> FuzzLoop::step() {
-  next_candidate();
-  const unsigned turns = options_.policy == PolicyKind::kReplay ? 1 : kSchedulesPerProgram;
+  const unsigned turns = next_candidate();
+  coverage_.forget_shared();
   for (unsigned turn = 0; turn < turns; ++turn) {
     daxfs::rt::Policy* policy = choose_policy(turn);
     const bool fresh = run_once(policy);

@@ -26,9 +26,10 @@ enum class PolicyKind : uint8_t {
   kCoverage,  // all of the below in turn
   kRandom,
   kPct,
+  kConflict,   // switches where tasks met before
   kReplay,    // only what is in the program
 };
-// "coverage", "random", "pct", "replay"; nullopt for anything else.
+// "coverage", "random", "pct", "conflict", "replay"; nullopt for anything else.
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
 struct LoopOptions {
@@ -71,7 +72,8 @@ class FuzzLoop {
   const prog::Program& current() const { return candidate_; }
 
  private:
-  void next_candidate();
+  const prog::Program& pick();
+  unsigned next_candidate();
   daxfs::rt::Policy* choose_policy(unsigned turn);
   bool run_once(daxfs::rt::Policy* policy);
   bool merge_features();
@@ -87,6 +89,8 @@ class FuzzLoop {
   exec::Executor executor_;
   exec::InterleavingCoverage coverage_;
   sched::RandomWalk walk_{1, 1};
+  sched::ConflictWalk conflict_walk_;
+  sched::SharedObjects focus_;
   sched::Pct pct_{1, 1, 1};
   prog::Program candidate_;
   exec::Outcome outcome_;

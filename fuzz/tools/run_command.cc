@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/exec/executor.h"
+#include "fuzz/exec/interleaving.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
@@ -36,7 +37,7 @@ class Runner {
     if (!select_bugs(options_.bugs, &bugs)) { return kExitUsage; }
     daxfs::set_historical(bugs);
     if (!options_.policy.empty() && (!parse_policy(options_.policy) || options_.policy == "coverage")) {
-      return usage("--policy " + options_.policy + ": expected random, pct or replay");
+      return usage("--policy " + options_.policy + ": expected random, pct, conflict or replay");
     }
     if (!load_image()) { return kExitUsage; }
     int worst = kExitOk;
@@ -77,6 +78,12 @@ class Runner {
       pct_.reseed(seed, static_cast<uint32_t>(1 + seed % 4), events, outcome_.tasks_begin);
       return &pct_;
     }
+    if (options_.policy == "conflict") {
+      sched::SmallRandom draw(seed);
+      sched::draw_focus(draw, coverage_.shared(), coverage_.shared_list(), &focus_);
+      conflict_walk_.reseed(seed, 1 + draw.below(3), &focus_, outcome_.tasks_begin);
+      return &conflict_walk_;
+    }
     return nullptr;
   }
 
@@ -84,12 +91,20 @@ class Runner {
     std::string error;
     if (!load_program(file, &program_, &error)) { return usage(error); }
     if (!options_.policy.empty()) {  // measures how long the program is, which both policies want to know
-      executor_.run(program_, config(nullptr), &outcome_);
+      coverage_.forget_shared();
+      coverage_.begin_run();
+      exec::RunConfig first = config(nullptr);
+      first.observer = &coverage_;
+      executor_.run(program_, first, &outcome_);
     }
     int worst = kExitOk;
     for (unsigned turn = 0; turn < options_.repeat; ++turn) {
       TraceText trace;
       exec::RunConfig run_config = config(policy(turn));
+      if (options_.policy == "conflict") {
+        coverage_.begin_run();
+        run_config.observer = &coverage_;
+      }
       if (!options_.trace.empty()) { run_config.observer = &trace; }
       executor_.run(program_, run_config, &outcome_);
       if (!outcome_.mount_error.empty() || outcome_.mount_errc != daxfs::Errc::kOk) {
@@ -174,6 +189,9 @@ class Runner {
   prog::Program program_;
   sched::RandomWalk walk_{1, 1};
   sched::Pct pct_{1, 1, 1};
+  sched::ConflictWalk conflict_walk_;
+  sched::SharedObjects focus_;
+  exec::InterleavingCoverage coverage_;
   std::string trace_, results_;
   nlohmann::json summary_ = nlohmann::json::array();
 };
@@ -190,7 +208,7 @@ void add_run(CLI::App& app, Action* action) {
   command->add_option("--results", options->results, "write one JSON line an operation, and the final tree");
   command->add_option("--image", options->image, "start from a copy of this ext4 image instead of the program's template");
   command->add_option("--save-image", options->save_image, "write the image after the clean unmount");
-  command->add_option("--policy", options->policy, "random, pct or replay (default: the program's own schedule)");
+  command->add_option("--policy", options->policy, "random, pct, conflict or replay (default: the program's own schedule)");
   command->add_option("--seed", options->seed, "for --policy");
   command->add_flag("--json", options->json, "verdicts as {\"runs\":[...]}");
   command->add_flag("-q,--quiet", options->quiet, "verdict lines only; of clean repeats the first");
