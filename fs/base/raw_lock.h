@@ -1,8 +1,10 @@
-// fs/base/raw_lock.h - a few instructions of mutual exclusion for bookkeeping of the library itself.
+// fs/base/raw_lock.h - a few instructions of mutual exclusion for bookkeeping of the library
+// itself.
 //
-// Pools and indices that the modelled kernel does not race on are no scheduling points. In the fiber engine this lock is
-// never contended. Locking: innermost of all; never held across a scheduling point.
-// Tested by: fs/jbd2/jbd2_test.cc, fs/mm/memory_test.cc under TSan with OS threads.
+// Pools and indices that the modelled kernel does not race on are no scheduling points. In the
+// fiber engine this lock is never contended. Locking: innermost of all; never held across a
+// scheduling point. Tested by: fs/jbd2/jbd2_test.cc, fs/mm/memory_test.cc under TSan with OS
+// threads.
 #pragma once
 
 #include "fs/base/compiler.h"

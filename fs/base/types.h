@@ -1,8 +1,8 @@
 // fs/base/types.h - strong integer types of the domain, and the sizes everybody shares.
 //
 // Two indices of different kind never convert into each other; spell the step out at the border:
-// `PgOff(lblk.value())`. Arithmetic with plain integers moves within one kind; subtraction of two gives a plain distance.
-// Tested by: the compiler: wrong mixtures do not build.
+// `PgOff(lblk.value())`. Arithmetic with plain integers moves within one kind; subtraction of two
+// gives a plain distance. Tested by: the compiler: wrong mixtures do not build.
 #pragma once
 
 #include <compare>

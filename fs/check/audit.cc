@@ -43,8 +43,10 @@ class BlockMap {
 bool beyond_eof(ext4::Inode& inode, PgOff index) { return index.value() >= div_round_up(inode.i_size(), kPageSize); }
 
 void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned order) {
-  FS_WARN_ON(entry.is_locked(), "O4", "inode %u page %llu: entry is locked at rest", inode.ino().value(), (ull)index.value());
-  FS_WARN_ON(entry.order() != order, "O5", "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(),
+  FS_WARN_ON(entry.is_locked(), "O4", "inode %u page %llu: entry is locked at rest",
+             inode.ino().value(), (ull)index.value());
+  FS_WARN_ON(entry.order() != order, "O5",
+             "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(),
              (ull)index.value(), entry.order(), order);
   FS_WARN_ON(entry.base(index) != index, "O5", "inode %u page %llu: entry of order %u begins unaligned",
              inode.ino().value(), (ull)index.value(), order);
@@ -109,19 +111,21 @@ void check_tree(ext4::Inode& inode) {
 
 void check_file_pte(ext4::Inode& inode, PgOff index, mm::Pte pte) {
   const unsigned ino = inode.ino().value();
-  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: mapped beyond EOF (size %llu)", ino, (ull)index.value(),
-             (ull)inode.i_size());
+  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: mapped beyond EOF (size %llu)",
+             ino, (ull)index.value(), (ull)inode.i_size());
   const auto block = BlockMap(inode).written_block(index);
   if (pte.special()) {
     FS_WARN_ON(block.has_value(), "O6", "inode %u page %llu: the zero page is mapped over block %llu", ino,
                (ull)index.value(), (ull)block->value());
     return;
   }
-  FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", "inode %u page %llu: frame %llu is mapped, extents give %s",
-             ino, (ull)index.value(), (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
+  FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6",
+             "inode %u page %llu: frame %llu is mapped, extents give %s", ino, (ull)index.value(),
+             (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
   lib::XArray& tree = inode.mapping().i_pages;
   const Entry entry = Entry::from_tree(tree.load(index.value()));
-  FS_WARN_ON(!entry.is_frame(), "O6", "inode %u page %llu: mapped without an entry in the tree", ino, (ull)index.value());
+  FS_WARN_ON(!entry.is_frame(), "O6", "inode %u page %llu: mapped without an entry in the tree",
+             ino, (ull)index.value());
   const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
   FS_WARN_ON(pte.write() && !tagged, "O7", "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
              (ull)index.value());

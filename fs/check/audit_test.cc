@@ -1,4 +1,5 @@
-// fs/check/audit_test.cc - damage to live memory, one kind a test, and the oracle that must speak; a sound world is silent.
+// fs/check/audit_test.cc - damage to live memory, one kind a test, and the oracle that must speak;
+// a sound world is silent.
 #include "fs/check/audit.h"
 
 #include <gtest/gtest.h>

@@ -1,19 +1,25 @@
-// fs/check/media.h - the image checker: reads ext4 bytes by itself and says what e2fsck -fn would object to.
+// fs/check/media.h - the image checker: reads ext4 bytes by itself and says what e2fsck -fn would
+// object to.
 //
 // Kernel: none; the counterpart is e2fsck 1.47 (passes 0 to 5, read-only).
 // Locking: none; a MediaScratch serves one call at a time.
-// Covers images of `mke2fs -t ext4 -b 4096`: ext_attr, resize_inode, dir_index, filetype, extent, 64bit, flex_bg,
-//   sparse_super, large_file, huge_file, dir_nlink, extra_isize, has_journal, metadata_csum(_seed) or uninit_bg.
-// Not covered: any other feature, block size or creator (reported as "unsupported" or close to it); a journal that
-//   is not inode 8; superblock times in the future (there is no clock here); contents of backup superblocks and descriptors
-//   (e2fsck -n does not compare them either); a device node whose block array looks like a directory.
-// Stricter than e2fsck -fn, on purpose: orphan list, error state and missing "valid" state after a clean unmount;
-//   duplicate names in different blocks of a directory; a missing file type in a directory entry; depth fields inside
-//   extent trees and empty nodes; extents past logical block 2^32; attribute blocks of reserved inodes; any list of bad
-//   blocks; every reserved descriptor block of the resize inode; names of external journals; first block of the
-//   journal.
-// e2fsck -fn asks about problems of the superblock and the descriptors but still exits with 0; we count them.
-// Tested by: media_test.cc, media_corrupt_test.cc, media_fuzz_test.cc.
+// Covers images of `mke2fs -t ext4 -b 4096`: ext_attr, resize_inode, dir_index, filetype, extent,
+// 64bit, flex_bg,
+//   sparse_super, large_file, huge_file, dir_nlink, extra_isize, has_journal, metadata_csum(_seed)
+//   or uninit_bg.
+// Not covered: any other feature, block size or creator (reported as "unsupported" or close to it);
+// a journal that
+//   is not inode 8; superblock times in the future (there is no clock here); contents of backup
+//   superblocks and descriptors (e2fsck -n does not compare them either); a device node whose block
+//   array looks like a directory.
+// Stricter than e2fsck -fn, on purpose: orphan list, error state and missing "valid" state after a
+// clean unmount;
+//   duplicate names in different blocks of a directory; a missing file type in a directory entry;
+//   depth fields inside extent trees and empty nodes; extents past logical block 2^32; attribute
+//   blocks of reserved inodes; any list of bad blocks; every reserved descriptor block of the
+//   resize inode; names of external journals; first block of the journal.
+// e2fsck -fn asks about problems of the superblock and the descriptors but still exits with 0; we
+// count them. Tested by: media_test.cc, media_corrupt_test.cc, media_fuzz_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -141,7 +141,7 @@ struct BlockTally {
 // Claims the blocks of an inode; directory blocks are appended to State::dir_blocks.
 void scan_extents(Context& c, uint32_t ino, const Inode& inode, uint32_t seed, BlockTally& tally);    // media_extent.cc
 void scan_block_map(Context& c, uint32_t ino, const Inode& inode, BlockTally& tally);                 // media_extent.cc
-void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally);                            // media_special.cc
+void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally);  // media_special.cc
 // True when the 60 bytes could be an extent tree's root, or a whole block its node.
 bool extent_header_sane(const ExtentHeader& header, uint64_t bytes);
 void check_inline_xattrs(Context& c, uint32_t ino, const Inode& inode);                               // media_xattr.cc

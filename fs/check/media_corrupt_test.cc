@@ -154,7 +154,9 @@ const std::vector<Corruption>& corruptions() {
       {"ExtentBeyondEnd", [](Image& i) { extent(at(i, "/small"), 0).start_lo = 2047; }},
       {"ExtentAtZero", [](Image& i) { extent(at(i, "/small"), 0).start_lo = 0; }},
       {"ExtentEmpty", [](Image& i) { extent(at(i, "/small"), 0).len = 0; }},
-      {"ExtentTwoOwners", [](Image& i) { extent(at(i, "/small"), 0).start_lo = extent(at(i, "/dir/large"), 0).start_lo; }},
+      {"ExtentTwoOwners", [](Image& i) {
+         extent(at(i, "/small"), 0).start_lo = extent(at(i, "/dir/large"), 0).start_lo;
+       }},
       {"ExtentOverMetadata", [](Image& i) { extent(at(i, "/small"), 0).start_lo = test::group(i, 0).inode_table_lo; }},
       {"ExtentNodeOrder", [](Image& i) { std::swap(node_extent(i, at(i, "/dir/sub/sparse"), 1).block,
                                                     node_extent(i, at(i, "/dir/sub/sparse"), 2).block); }},
@@ -163,7 +165,9 @@ const std::vector<Corruption>& corruptions() {
       {"ExtentNodeMax", [](Image& i) { node_of(i, at(i, "/dir/sub/sparse")).max = 3; }},
       {"ExtentNodeEmpty", [](Image& i) { node_of(i, at(i, "/dir/sub/sparse")).entries = 0; }},
       {"ExtentNodeDepth", [](Image& i) { node_of(i, at(i, "/dir/sub/sparse")).depth = 1; }, true, false},
-      {"ExtentNodeFirstBlock", [](Image& i) { reinterpret_cast<ExtentIndex*>(&root_of(at(i, "/dir/sub/sparse")) + 1)->block = 1; }},
+      {"ExtentNodeFirstBlock", [](Image& i) {
+         reinterpret_cast<ExtentIndex*>(&root_of(at(i, "/dir/sub/sparse")) + 1)->block = 1;
+       }},
       {"ExtentNodeLoop", [](Image& i) {
          Inode& inode = at(i, "/dir/sub/sparse");
          auto* index = reinterpret_cast<ExtentIndex*>(&root_of(inode) + 1);
@@ -195,7 +199,11 @@ const std::vector<Corruption>& corruptions() {
       {"DirEntryReservedInode", [](Image& i) { entry(i, "/", "fast").inode = 7; }},
       {"DirEntryUnusedInode", [](Image& i) { entry(i, "/", "fast").inode = 31; }},
       {"DirEntryRoot", [](Image& i) { entry(i, "/dir", "large").inode = 2; entry(i, "/dir", "large").file_type = 2; }},
-      {"DirTwoLinksToDirectory", [](Image& i) { DirEntry& e = entry(i, "/", "small"); e.inode = test::ino_of(i, "/dir/sub"); e.file_type = 2; }},
+      {"DirTwoLinksToDirectory", [](Image& i) {
+         DirEntry& e = entry(i, "/", "small");
+         e.inode = test::ino_of(i, "/dir/sub");
+         e.file_type = 2;
+       }},
       {"DirLoop", [](Image& i) {
          // sub holds dir instead of being held by it: a ring cut off from the root.
          const uint32_t dir = test::ino_of(i, "/dir");
@@ -211,18 +219,26 @@ const std::vector<Corruption>& corruptions() {
       {"DirHole", [](Image& i) { extent(at(i, "/dir"), 0).block = 1; at(i, "/dir").size_lo = 8192; }},
       {"DirUnwritten", [](Image& i) { extent(at(i, "/dir"), 0).len |= 0x8000; }},
       // Attributes.
-      {"XattrInlineHash", [](Image& i) { std::memset(reinterpret_cast<std::byte*>(&at(i, "/small")) + 128 + 32 + 4 + 12, 7, 4); }},
-      {"XattrBlockMagic", [](Image& i) { *test::block(i, at(i, "/dir/large").file_acl_lo) ^= std::byte{0xff}; test::block(i, at(i, "/dir/large").file_acl_lo)[3] = std::byte{1}; }},
+      {"XattrInlineHash", [](Image& i) {
+         std::memset(reinterpret_cast<std::byte*>(&at(i, "/small")) + 128 + 32 + 4 + 12, 7, 4);
+       }},
+      {"XattrBlockMagic", [](Image& i) {
+         *test::block(i, at(i, "/dir/large").file_acl_lo) ^= std::byte{0xff};
+         test::block(i, at(i, "/dir/large").file_acl_lo)[3] = std::byte{1};
+       }},
       {"XattrBlockRefcount", [](Image& i) { test::block(i, at(i, "/dir/large").file_acl_lo)[4] = std::byte{2}; }},
       {"XattrBlockBlocks", [](Image& i) { test::block(i, at(i, "/dir/large").file_acl_lo)[8] = std::byte{2}; }},
       {"XattrBlockHash", [](Image& i) { test::block(i, at(i, "/dir/large").file_acl_lo)[32 + 12] ^= std::byte{1}; }},
-      {"XattrBlockChecksum", [](Image& i) { test::block(i, at(i, "/dir/large").file_acl_lo)[20] ^= std::byte{1}; }, false},
+      {"XattrBlockChecksum", [](Image& i) {
+         test::block(i, at(i, "/dir/large").file_acl_lo)[20] ^= std::byte{1};
+       }, false},
       {"XattrBlockOutside", [](Image& i) { at(i, "/dir/large").file_acl_lo = 5000000; }},
   };
   return kAll;
 }
 
-void expect_objections(const Corruption& corruption, const Image& good, const test::Checksums& checksums) {
+void expect_objections(const Corruption& corruption, const Image& good,
+                       const test::Checksums& checksums) {
   Image bad = good;
   corruption.apply(bad);
   if (corruption.refresh) { checksums.refresh(bad); }
@@ -279,8 +295,14 @@ TEST(MediaCorruption, JournalClassesAreFoundByBothJudges) {
       {"HasData", [&](Image& i) { js(i).log_start = 0x01000000; }},
       {"UnknownFeature", [&](Image& i) { js(i).feature_incompat = 0x00000080; }},
       {"InodeNumber", [&](Image& i) { test::super(i).journal_inum = 12; }},
-      {"FeatureCleared", [&](Image& i) { test::super(i).feature_compat &= ~uint32_t{media::kCompatHasJournal}; }},
-      {"NeedsRecovery", [&](Image& i) { test::super(i).feature_incompat |= media::kIncompatRecover; js(i).log_start = 0x01000000; }, true, false},
+      {"FeatureCleared",
+       [&](Image& i) { test::super(i).feature_compat &= ~uint32_t{media::kCompatHasJournal}; }},
+      {"NeedsRecovery",
+       [&](Image& i) {
+         test::super(i).feature_incompat |= media::kIncompatRecover;
+         js(i).log_start = 0x01000000;
+       },
+       true, false},
       {"Error", [&](Image& i) { js(i).log_errno = 0xfbffffff; }},
   };
   for (const Corruption& corruption : kJournal) { expect_objections(corruption, good, checksums); }

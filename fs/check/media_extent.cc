@@ -55,7 +55,8 @@ void scan_leaf_entry(ExtentWalk& w, const Extent& e, Promise& promise) {
   const uint64_t logical = e.block;
   const uint64_t last = logical + length - 1;
   if (physical == 0 || !c.in_range(physical)) {
-    complain(c, w.here(), "extent at logical block %llu starts at illegal block %llu", Number{logical}, Number{physical});
+    complain(c, w.here(), "extent at logical block %llu starts at illegal block %llu",
+             Number{logical}, Number{physical});
   } else if (length == 0) {
     complain(c, w.here(), "extent at logical block %llu is empty", Number{logical});
   } else if (logical < promise.start || logical < w.next_logical) {

@@ -25,7 +25,12 @@ inline constexpr uint32_t kJournalIno = 8;
 inline constexpr uint16_t kStateValid = 1;
 inline constexpr uint16_t kStateErrors = 2;
 
-enum Compat : uint32_t { kCompatHasJournal = 0x4, kCompatExtAttr = 0x8, kCompatResizeInode = 0x10, kCompatDirIndex = 0x20 };
+enum Compat : uint32_t {
+  kCompatHasJournal = 0x4,
+  kCompatExtAttr = 0x8,
+  kCompatResizeInode = 0x10,
+  kCompatDirIndex = 0x20
+};
 enum Incompat : uint32_t {
   kIncompatFiletype = 0x2, kIncompatRecover = 0x4, kIncompatExtents = 0x40, kIncompat64Bit = 0x80,
   kIncompatFlexBg = 0x200, kIncompatCsumSeed = 0x2000,
@@ -148,7 +153,11 @@ static_assert(sizeof(DxRootInfo) == 8 && sizeof(DxEntry) == 8);
 
 inline constexpr uint32_t kXattrMagic = 0xEA020000;
 struct MEDIA_DISK XattrHeader { uint32_t magic, refcount, blocks, hash, checksum, reserved[3]; };
-struct MEDIA_DISK XattrEntry { uint8_t name_len, name_index; uint16_t value_offs; uint32_t value_inum, value_size, hash; };
+struct MEDIA_DISK XattrEntry {
+  uint8_t name_len, name_index;
+  uint16_t value_offs;
+  uint32_t value_inum, value_size, hash;
+};
 static_assert(sizeof(XattrHeader) == 32 && sizeof(XattrEntry) == 16);
 
 // The journal is big-endian.

@@ -133,7 +133,8 @@ void check_dir_size(Context& c, uint32_t ino, const Inode& inode, const BlockTal
   const int64_t named = static_cast<int64_t>(size / kBlockBytes);
   const int64_t mapped = tally.last + 1;
   if (size % kBlockBytes != 0 || named > mapped || mapped - named > c.sb->prealloc_dir_blocks) {
-    complain(c, {"inode", ino}, "directory of size %llu maps %lld blocks", Number{size}, static_cast<long long>(mapped));
+    complain(c, {"inode", ino}, "directory of size %llu maps %lld blocks", Number{size},
+             static_cast<long long>(mapped));
   }
 }
 
@@ -221,11 +222,13 @@ void check_used(Context& c, uint32_t ino, const Inode& inode, uint32_t seed) {
 void check_reserved(Context& c, uint32_t ino, const Inode& inode, uint32_t seed) {
   const At here{"inode", ino};
   const bool has_journal = c.sb->journal_inum == kJournalIno;
-  if ((inode.flags & kFlagCasefold) != 0 || (inode.flags & (kFlagInlineData | kFlagExtents)) == (kFlagInlineData | kFlagExtents)) {
+  if ((inode.flags & kFlagCasefold) != 0 ||
+      (inode.flags & (kFlagInlineData | kFlagExtents)) == (kFlagInlineData | kFlagExtents)) {
     complain(c, here, "reserved inode with flags %#x", inode.flags);
   }
   if (ino == 1) {
-    if ((inode.flags & kFlagInlineData) != 0 || inode.mode != 0 || inode.uid_lo != 0 || inode.gid_lo != 0 || inode.links_count != 0 || inode.file_acl_lo != 0 ||
+    if ((inode.flags & kFlagInlineData) != 0 || inode.mode != 0 || inode.uid_lo != 0 ||
+        inode.gid_lo != 0 || inode.links_count != 0 || inode.file_acl_lo != 0 ||
         !all_bytes(reinterpret_cast<const std::byte*>(inode.block), sizeof(inode.block), 0)) {
       complain(c, here, "the bad blocks inode is not empty");
     }

@@ -19,7 +19,9 @@ bool climb(Context& c, uint32_t ino) {
   const bool good = at != 0 && (at == kRootIno || notes[at].marks == kConnected);
   // Whatever is on the path is judged once; a part of a loop stays marked and makes its other members fail too.
   if (good) {
-    for (at = ino; at != kRootIno && notes[at].marks == kOnPath; at = notes[at].parent) { notes[at].marks = kConnected; }
+    for (at = ino; at != kRootIno && notes[at].marks == kOnPath; at = notes[at].parent) {
+      notes[at].marks = kConnected;
+    }
   }
   return good;
 }

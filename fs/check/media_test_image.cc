@@ -42,7 +42,9 @@ class TempFile {
 
   void write(std::span<const std::byte> bytes) const {
     FILE* file = std::fopen(path_.c_str(), "wb");
-    if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) { give_up("cannot write"); }
+    if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) {
+      give_up("cannot write");
+    }
     std::fclose(file);
   }
 
@@ -247,7 +249,10 @@ Checksums::Checksums(const Image& image) {
       for (uint32_t i = 0; i < e.length; ++i) {
         const auto* first = reinterpret_cast<const media::DirEntry*>(block(copy, e.physical + i));
         const bool node = indexed && first->inode == 0 && first->rec_len == kBlockBytes;
-        sites_.push_back({!indexed || (e.logical + i != 0 && !node) ? kDir : node ? kDxNode : kDxRoot, e.physical + i, ino});
+        sites_.push_back({!indexed || (e.logical + i != 0 && !node) ? kDir
+                          : node                                    ? kDxNode
+                                                                    : kDxRoot,
+                          e.physical + i, ino});
       }
     }
   }
@@ -282,7 +287,8 @@ void Checksums::refresh(Image& image) const {
       case kDxNode: {
         const auto* pair = reinterpret_cast<const media::DxCountLimit*>(bytes + offset);
         if (offset + pair->limit * 8u + 8u > kBlockBytes || pair->count > pair->limit) { break; }
-        store(bytes + offset + pair->limit * 8u + 4, media::dx_block_csum(owner, bytes, offset, pair->count, pair->limit));
+        store(bytes + offset + pair->limit * 8u + 4,
+              media::dx_block_csum(owner, bytes, offset, pair->count, pair->limit));
         break;
       }
     }

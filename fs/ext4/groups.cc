@@ -110,7 +110,8 @@ Status Groups::load_group(uint32_t index, std::string* message) FS_NO_THREAD_SAF
   }
   Group& group = groups_[index];
   const uint64_t first = geometry_.first_block(index).value();
-  group.block_count = static_cast<uint32_t>(std::min<uint64_t>(geometry_.blocks_per_group, geometry_.block_count - first));
+  group.block_count = static_cast<uint32_t>(
+      std::min<uint64_t>(geometry_.blocks_per_group, geometry_.block_count - first));
   group.block_bitmap = join_block(raw.bg_block_bitmap_lo, wide ? raw.bg_block_bitmap_hi : 0, wide);
   group.inode_bitmap = join_block(raw.bg_inode_bitmap_lo, wide ? raw.bg_inode_bitmap_hi : 0, wide);
   group.inode_table = join_block(raw.bg_inode_table_lo, wide ? raw.bg_inode_table_hi : 0, wide);

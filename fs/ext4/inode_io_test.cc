@@ -56,8 +56,9 @@ TEST_P(InodeTable, ReadsWhatMke2fsWroteAndWhatWeWrote) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, InodeTable,
-                         ::testing::Values("", "-I 128", "-I 256 -O ^metadata_csum", "-I 1024", "-I 128 -O ^metadata_csum",
-                                           "-O metadata_csum_seed", "-O ^64bit,^huge_file"));
+                         ::testing::Values("", "-I 128", "-I 256 -O ^metadata_csum", "-I 1024",
+                                           "-I 128 -O ^metadata_csum", "-O metadata_csum_seed",
+                                           "-O ^64bit,^huge_file"));
 
 TEST(InodeTableErrors, ABadChecksumOrNumberIsCorruption) {
   MountedVolume fs(2048);

@@ -260,7 +260,8 @@ class MountSteps {
     volume.blocks_free_.store_unpointed(volume.groups_.totals().blocks_free);
     // As much as the kernel keeps back for extent tree splits: 2 percent, at most 4096 clusters.
     volume.blocks_kept_back_ = std::min<uint64_t>(volume.geometry_.block_count / 50, 4096);
-    volume.generation_.store_unpointed(crc32c(volume.geometry_.csum_seed, &super.s_mnt_count, sizeof(super.s_mnt_count)));
+    volume.generation_.store_unpointed(
+        crc32c(volume.geometry_.csum_seed, &super.s_mnt_count, sizeof(super.s_mnt_count)));
     volume.geometry_.overhead = super.s_overhead_clusters;
     if (volume.geometry_.overhead == 0 || volume.geometry_.overhead > volume.geometry_.block_count) {
       return count_overhead();

@@ -25,7 +25,8 @@ Ino make_orphan(MountedVolume& fs) {
 void finish(MountedVolume& fs, Ino ino) {
   EXPECT_TRUE(fs.in_handle([&](jbd2::Handle& handle) -> Status {
                   FS_RETURN_IF_ERROR(orphan_del(*fs.volume, handle, ino));
-                  FS_RETURN_IF_ERROR(update_inode(*fs.volume, handle, ino, [](RawInode& raw) { raw.i_dtime = 1767225600; }));
+                  FS_RETURN_IF_ERROR(update_inode(*fs.volume, handle, ino,
+                                                  [](RawInode& raw) { raw.i_dtime = 1767225600; }));
                   return free_inode(*fs.volume, handle, ino, false);
                 }).ok());
 }
@@ -88,7 +89,8 @@ TEST(OrphanList, SurvivesACrashAndIsProcessedAtTheNextMount) {
                 jbd2::Handle handle = jbd2::start(volume.journal(), 4).value();
                 const Status status = [&]() -> Status {
                   FS_RETURN_IF_ERROR(orphan_del(volume, handle, ino));
-                  FS_RETURN_IF_ERROR(update_inode(volume, handle, ino, [](RawInode& raw) { raw.i_dtime = 1767225600; }));
+                  FS_RETURN_IF_ERROR(update_inode(volume, handle, ino,
+                                                  [](RawInode& raw) { raw.i_dtime = 1767225600; }));
                   return free_inode(volume, handle, ino, false);
                 }();
                 return handle.stop(status);

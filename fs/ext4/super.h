@@ -1,16 +1,21 @@
-// fs/ext4/super.h - a mounted ext4 volume: options, geometry, counters, and the parts that hang off it.
+// fs/ext4/super.h - a mounted ext4 volume: options, geometry, counters, and the parts that hang off
+// it.
 //
-// Kernel: struct ext4_sb_info, ext4_fill_super, ext4_put_super, ext4_commit_super, ext4_statfs (fs/ext4/super.c).
-// Locking: geometry and options are constant after mount. Free counters are atomics; they run ahead of the groups'
-//   by what allocations in flight have claimed. The rename mutex (rank kRename) is namei's, the orphan mutex orphan.h's.
+// Kernel: struct ext4_sb_info, ext4_fill_super, ext4_put_super, ext4_commit_super, ext4_statfs
+// (fs/ext4/super.c). Locking: geometry and options are constant after mount. Free counters are
+// atomics; they run ahead of the groups'
+//   by what allocations in flight have claimed. The rename mutex (rank kRename) is namei's, the
+//   orphan mutex orphan.h's.
 // Invariants:
 //   SB1  a volume that was mounted is unmounted before it dies.
 //   SB2  after unmount and sync_fs the superblock's free counters are the sums of the groups'.
-// Mount errors (each with a one-sentence message): kInval (not ext4, unsupported features or geometry), kRoFs (journal
-//   needs recovery, also for read-only mounts: this library cannot replay it; read-only device mounted rw),
-//   kCorrupted (checksums, descriptors that do not fit, overlapping metadata), kIo, kNoMem.
-// Not covered: quota, bigalloc, meta_bg, inline data, encryption, block sizes other than 4096, online resize.
-// Tested by: fs/ext4/super_test.cc, fs/ext4/mount_fuzz_test.cc.
+// Mount errors (each with a one-sentence message): kInval (not ext4, unsupported features or
+// geometry), kRoFs (journal
+//   needs recovery, also for read-only mounts: this library cannot replay it; read-only device
+//   mounted rw), kCorrupted (checksums, descriptors that do not fit, overlapping metadata), kIo,
+//   kNoMem.
+// Not covered: quota, bigalloc, meta_bg, inline data, encryption, block sizes other than 4096,
+// online resize. Tested by: fs/ext4/super_test.cc, fs/ext4/mount_fuzz_test.cc.
 #pragma once
 
 #include <array>

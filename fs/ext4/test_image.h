@@ -64,7 +64,9 @@ inline const std::vector<std::byte>& make_image(uint64_t blocks, const std::stri
                   &code);
   EXPECT_EQ(code, 0) << "mke2fs " << arguments << ": " << output;
   if (!commands.empty()) {
-    output = run_command("PATH=$PATH:/sbin:/usr/sbin; printf '" + commands + "' | debugfs -w -f - " + file.path(), &code);
+    output = run_command(
+        "PATH=$PATH:/sbin:/usr/sbin; printf '" + commands + "' | debugfs -w -f - " + file.path(),
+        &code);
     EXPECT_EQ(code, 0) << output;
   }
   std::vector<std::byte> bytes(blocks * kBlockSize);

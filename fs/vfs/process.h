@@ -1,13 +1,12 @@
 // fs/vfs/process.h - a process: descriptors, an address space, and its system calls.
 //
-// Every call returns what Linux 6.1 returns for ext4 -o dax, order of checks included; where that kernel is plainly
-// wrong the call does the sane thing (docs/known-gaps.md lists where). The caller is root; the working directory is the root.
-// Numbers of flags are Linux's (abi.h).
+// Every call returns what Linux 6.1 returns for ext4 -o dax, order of checks included; where that
+// kernel is plainly wrong the call does the sane thing (docs/known-gaps.md lists where). The caller
+// is root; the working directory is the root. Numbers of flags are Linux's (abi.h).
 //
 // Kernel: fs/{open,read_write,namei,stat,sync,ioctl}.c, mm/{mmap,msync,madvise}.c.
-// Locking: any number of tasks may call into one process. All calls YIELD; fsync, msync(MS_SYNC), sync and
-// O_SYNC PERSIST.
-// Tested by: fs/vfs/syscalls_test.cc, fs/vfs/semantics_test.cc.
+// Locking: any number of tasks may call into one process. All calls YIELD; fsync, msync(MS_SYNC),
+// sync and O_SYNC PERSIST. Tested by: fs/vfs/syscalls_test.cc, fs/vfs/semantics_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -295,11 +295,13 @@ std::string short_function(std::string_view pretty) {
 }  // namespace
 
 std::string finding_title(const Finding& finding) {
-  return std::string(daxfs::verdict_name(finding.verdict)) + " in " + short_function(finding.function) + ": " + finding.title;
+  return std::string(daxfs::verdict_name(finding.verdict)) + " in " +
+         short_function(finding.function) + ": " + finding.title;
 }
 
 std::string finding_key(const Finding& finding) {
-  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag + '|' + short_function(finding.function);
+  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag +
+                           '|' + short_function(finding.function);
   char key[17];
   std::snprintf(key, sizeof(key), "%016llx",
                 static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));

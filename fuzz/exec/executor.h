@@ -1,12 +1,13 @@
-// fuzz/exec/executor.h - runs a program under a schedule on a pristine machine and judges what happened.
+// fuzz/exec/executor.h - runs a program under a schedule on a pristine machine and judges what
+// happened.
 //
-// A run: restore the image, mount, set-up operations one after another, tasks concurrently, then at rest: audit of live
-// memory, processes exit, unmount, image checker, frames all free, results judged by the model. The first finding ends it.
+// A run: restore the image, mount, set-up operations one after another, tasks concurrently, then at
+// rest: audit of live memory, processes exit, unmount, image checker, frames all free, results
+// judged by the model. The first finding ends it.
 //
-// A run is a function of (program, schedule, historical switches): same trace hash on every run and in every flavour
-// (fuzz/exec/determinism_test.cc).
-// Not covered: crash states.
-// Tested by: fuzz/exec/executor_test.cc, corpus/bugs.
+// A run is a function of (program, schedule, historical switches): same trace hash on every run and
+// in every flavour (fuzz/exec/determinism_test.cc). Not covered: crash states. Tested by:
+// fuzz/exec/executor_test.cc, corpus/bugs.
 #pragma once
 
 #include <cstddef>

@@ -135,7 +135,11 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
     case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
       return run_transfer(call);
     case OpCode::kFtruncate: case OpCode::kTruncate: case OpCode::kFallocate: case OpCode::kFsync:
-    case OpCode::kFdatasync: case OpCode::kSync: case OpCode::kDropCaches: case OpCode::kFiemap: case OpCode::kSetXflags:
+    case OpCode::kFdatasync:
+    case OpCode::kSync:
+    case OpCode::kDropCaches:
+    case OpCode::kFiemap:
+    case OpCode::kSetXflags:
       return run_space_call(call);
     case OpCode::kMmap: case OpCode::kMunmap: case OpCode::kMremap: case OpCode::kMprotect: case OpCode::kMadvise:
     case OpCode::kMsync:
@@ -178,7 +182,8 @@ void Interpreter::run_transfer(Call& call) {
   // A count that no memory of ours could hold is passed on as it is: only its checks can matter.
   const bool sane = op.length >= 0;
   // A write stops for want of space before it has read a source that is larger than the device.
-  const uint64_t longest = write ? std::min(kTransferMax, process.fs().device().size() + daxfs::kPmdSize) : kTransferMax;
+  const uint64_t longest =
+      write ? std::min(kTransferMax, process.fs().device().size() + daxfs::kPmdSize) : kTransferMax;
   const uint64_t length = sane ? std::min<uint64_t>(call.length(), longest) : call.length();
   const auto transfer = [&](VirtAddr at) {
     if (write) { return positioned ? process.pwrite(fd, at, length, op.offset) : process.write(fd, at, length); }
@@ -193,7 +198,8 @@ void Interpreter::run_transfer(Call& call) {
   if (!call.record.dax && call.record.ino != 0) {
     // Direct I/O looks at the address and pins the pages: memory of the process.
     const uint64_t misalignment = static_cast<uint64_t>(op.buffer.offset);
-    const uint64_t area = std::max<uint64_t>(daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
+    const uint64_t area = std::max<uint64_t>(
+        daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
     const auto mapped = process.mmap(VirtAddr(0), area, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
                                      daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
     if (!mapped.ok()) { return call.answer(mapped.status()); }
@@ -309,7 +315,9 @@ void Interpreter::run_memory_call(Call& call) {
       const auto mapped = process.mmap(call.address(op.at), call.length(), op.prot, op.flags, call.fd(),
                                        static_cast<uint64_t>(op.offset));
       call.answer_address(mapped);
-      if (op.result != prog::kNoSlot) { call.state.set_mapping(op.result, mapped.ok() ? mapped->value() : kUnsetAddress); }
+      if (op.result != prog::kNoSlot) {
+        call.state.set_mapping(op.result, mapped.ok() ? mapped->value() : kUnsetAddress);
+      }
       return;
     }
     case OpCode::kMremap: {

@@ -33,8 +33,8 @@ class Machine {
   // Address space of the i-th process of a run.
   daxfs::mm::Mm& mm(size_t i);
 
-  // For the image check at a run's end: what of the pristine image need not be checksummed again. Empty when the pristine
-  // image itself is not clean.
+  // For the image check at a run's end: what of the pristine image need not be checksummed again.
+  // Empty when the pristine image itself is not clean.
   daxfs::check::MediaScratch& media_scratch() { return media_scratch_; }
   std::span<const uint64_t> changed_blocks_for_check() const {
     return has_baseline_ ? device_->changed_blocks() : std::span<const uint64_t>();

@@ -34,7 +34,8 @@ unsigned long long number(uint64_t value) { return value; }
 std::string name_of(const OpRecord& record) {
   const std::string_view call = record.op->info().name;
   if (record.task == kInitTask) {
-    return text("P%u set-up op %u (%.*s)", record.process, record.index + 1, static_cast<int>(call.size()), call.data());
+    return text("P%u set-up op %u (%.*s)", record.process, record.index + 1,
+                static_cast<int>(call.size()), call.data());
   }
   return text("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()), call.data());
 }

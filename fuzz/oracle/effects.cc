@@ -54,7 +54,8 @@ void Model::note_use(const OpRecord& record) {
   if (surely_nothing(record)) { return; }
   const OpCode code = record.op->code;
   const Period period = period_of(record);
-  const bool by_fd = is_write(code) || code == OpCode::kFtruncate || code == OpCode::kFallocate || truncates_on_open(record);
+  const bool by_fd = is_write(code) || code == OpCode::kFtruncate || code == OpCode::kFallocate ||
+                     truncates_on_open(record);
   if (by_fd) {
     if (FileHistory* file = file_of(record)) { file->used(period, true); }
   }

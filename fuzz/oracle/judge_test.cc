@@ -324,8 +324,8 @@ TEST(JudgeMappings, EachProcessHasItsOwnAddresses) {
   EXPECT_NE(s.said(), "");
 }
 
-// Scratch memory of a direct transfer that somebody unmaps: its place may go to another transfer, whose memory the first
-// one then unmaps.
+// Scratch memory of a direct transfer that somebody unmaps: its place may go to another transfer,
+// whose memory the first one then unmaps.
 TEST(JudgeMappings, UnmappingMakesOverlappingDirectTransfersUnclear) {
   const auto story = [](bool unmap) {
     Story s;
@@ -532,7 +532,9 @@ TEST(JudgeErrors, PmemCannotBeTakenOffline) {
   const auto advise = [](uint32_t advice) {
     Story s;
     s.open(0).mmap(0, 0, 4096, kAddr);
-    s.add({.code = OpCode::kMadvise, .flags = advice, .length = 4096, .addr = in_mapping()}, -1, Errc::kIo).address = kAddr;
+    s.add({.code = OpCode::kMadvise, .flags = advice, .length = 4096, .addr = in_mapping()}, -1,
+          Errc::kIo)
+        .address = kAddr;
     return s.said();
   };
   EXPECT_EQ(advise(prog::kAdvSoftOffline), "");

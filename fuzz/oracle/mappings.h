@@ -61,7 +61,8 @@ class Mappings {
   // The only region that can be at `address` throughout the period; null if that is unclear.
   Region* certain_at(uint64_t address, Period period);
   bool surely_mapped(uint64_t begin, uint64_t end, Period period);
-  // Whether the scratch memory of the transfer with this period may have been unmapped, or unmapped by another transfer.
+  // Whether the scratch memory of the transfer with this period may have been unmapped, or unmapped
+  // by another transfer.
   bool scratch_in_doubt(Period period) const;
 
   // Calls piece(Region*, begin, end) for each run of [begin, end) that has one certain region, and with null otherwise.

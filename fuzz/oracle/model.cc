@@ -103,7 +103,9 @@ void Model::note_files(const History& history) {
         if (!refused(*record)) { names_static_ = false; }
         break;
       case OpCode::kFallocate:
-        if ((op.flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0 && record->ret == 0) { shifts_seen_ = true; }
+        if ((op.flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0 && record->ret == 0) {
+          shifts_seen_ = true;
+        }
         break;
       case OpCode::kMmap: case OpCode::kMremap: case OpCode::kMunmap:
         mapping_calls_.push_back(record);

@@ -185,7 +185,8 @@ class Simulator {
       return true;
     });
     by_page(r, offset, offset + length, [=, this](uint64_t from, uint64_t to) {
-      std::copy(&files_[f].bytes[from], &files_[f].bytes[from] + (to - from), data->begin() + static_cast<long>(from - offset));
+      std::copy(&files_[f].bytes[from], &files_[f].bytes[from] + (to - from),
+                data->begin() + static_cast<long>(from - offset));
     });
     unlock(r, f);
   }
@@ -210,7 +211,10 @@ class Simulator {
     const uint32_t f = any_file();
     const uint64_t offset = any_offset(), length = any_length();
     const bool punches = random_.chance(1, 2);
-    story_.fallocate(f, punches ? prog::kFallocPunch | prog::kFallocKeepSize : prog::kFallocZero | prog::kFallocKeepSize, offset, length);
+    story_.fallocate(f,
+                     punches ? prog::kFallocPunch | prog::kFallocKeepSize
+                             : prog::kFallocZero | prog::kFallocKeepSize,
+                     offset, length);
     adopt(r);
     lock(r, f);
     by_page(r, offset, offset + length, [=, this](uint64_t from, uint64_t to) {
@@ -309,7 +313,8 @@ class Simulator {
     });
   }
   uint64_t any_address() {
-    return kAddress + random_.below(6) * 0x10000 + random_.below(5) * kPage + (random_.chance(1, 2) ? random_.below(kPage) : 0);
+    return kAddress + random_.below(6) * 0x10000 + random_.below(5) * kPage +
+           (random_.chance(1, 2) ? random_.below(kPage) : 0);
   }
   // The file byte behind an address: file and offset; or the signal.
   Signal resolve(uint64_t address, uint32_t* f, uint64_t* offset) const {
@@ -367,9 +372,11 @@ class Simulator {
     story_.load(address, length, bytes(length, 0));
     adopt(r);
     std::vector<uint8_t>* const data = &story_.last_data();
-    access(r, address, length, false, [=, this](uint32_t f, uint64_t offset, uint64_t from, uint64_t to) {
-      std::copy(&files_[f].bytes[offset], &files_[f].bytes[offset] + (to - from), data->begin() + static_cast<long>(from - address));
-    });
+    access(r, address, length, false,
+           [=, this](uint32_t f, uint64_t offset, uint64_t from, uint64_t to) {
+             std::copy(&files_[f].bytes[offset], &files_[f].bytes[offset] + (to - from),
+                       data->begin() + static_cast<long>(from - address));
+           });
   }
 
   // --- copies: a page is read in one step and written in another
@@ -377,7 +384,8 @@ class Simulator {
   void copy(Running* r, uint32_t f, uint64_t address, uint64_t offset, uint64_t length, Move move) {
     lock(r, f);
     for (uint64_t done = 0; done < length;) {
-      const uint64_t piece = std::min({length - done, kPage - (address + done) % kPage, kPage - (offset + done) % kPage});
+      const uint64_t piece = std::min(
+          {length - done, kPage - (address + done) % kPage, kPage - (offset + done) % kPage});
       r->steps.push_back([=, this] {
         uint32_t mapped = 0;
         uint64_t at = 0;

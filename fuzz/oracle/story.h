@@ -94,7 +94,10 @@ class Story {
   }
 
   Story& open(uint32_t file, uint32_t flags = prog::kORdWr | prog::kOCreat) {
-    add({.code = OpCode::kOpen, .result = static_cast<uint8_t>(file), .path = static_cast<uint8_t>(file), .flags = flags},
+    add({.code = OpCode::kOpen,
+         .result = static_cast<uint8_t>(file),
+         .path = static_cast<uint8_t>(file),
+         .flags = flags},
         3 + file);
     on(file);
     return *this;
@@ -104,7 +107,8 @@ class Story {
     on(file);
     return *this;
   }
-  Story& pwrite(uint32_t file, Memory source, uint64_t length, uint64_t offset, int64_t ret = -2, Errc error = Errc::kOk) {
+  Story& pwrite(uint32_t file, Memory source, uint64_t length, uint64_t offset, int64_t ret = -2,
+                Errc error = Errc::kOk) {
     add({.code = OpCode::kPwrite, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
          .length = static_cast<int64_t>(length), .buffer = source},
         ret == -2 ? static_cast<int64_t>(length) : ret, error);

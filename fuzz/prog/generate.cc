@@ -165,8 +165,11 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>((first + 1) % program_.tasks.size());
     add_duellist(first, OpCode::kPread);
-    std::array<Op, 3> ops = {Op{.code = OpCode::kMunmap, .length = int64_t{16} * kPage, .addr = Memory{.kind = MemoryKind::kMapping}},
-                             Op{.code = OpCode::kClose, .fd = 0}, Op{.code = OpCode::kUnlink, .path = kF0}};
+    std::array<Op, 3> ops = {Op{.code = OpCode::kMunmap,
+                                .length = int64_t{16} * kPage,
+                                .addr = Memory{.kind = MemoryKind::kMapping}},
+                             Op{.code = OpCode::kClose, .fd = 0},
+                             Op{.code = OpCode::kUnlink, .path = kF0}};
     for (size_t i = ops.size(); i > 1; i--) { std::swap(ops[i - 1], ops[random_.below(i)]); }
     for (const Op& op : ops) {
       insert_op(program_, Place{false, second, static_cast<uint8_t>(program_.tasks[second].ops.size())}, op);

@@ -35,8 +35,9 @@ int list_bugs(const std::string& id, bool json) {
     if (json) {
       list.push_back(to_json(info));
     } else {
-      std::printf("%-50s %-4s %s\n    source %s; must be caught by %s\n", text(info.id).c_str(), text(info.catalogue).c_str(),
-                  text(info.title).c_str(), text(info.source).c_str(), text(info.oracles).c_str());
+      std::printf("%-50s %-4s %s\n    source %s; must be caught by %s\n", text(info.id).c_str(),
+                  text(info.catalogue).c_str(), text(info.title).c_str(), text(info.source).c_str(),
+                  text(info.oracles).c_str());
     }
   }
   if (json) {

@@ -48,7 +48,8 @@ bool write_file(const std::string& path, std::span<const uint8_t> bytes, std::st
   const std::string beside = path + ".tmp";
   {
     const FilePtr file(to_stdout ? stdout : std::fopen(beside.c_str(), "wb"));
-    if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() || std::fflush(file.get()) != 0) {
+    if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
+        std::fflush(file.get()) != 0) {
       *error = because(path);
       return false;
     }

@@ -76,7 +76,10 @@ class FuzzJob {
     if (options_.target != "syscalls") { return usage("--target " + options_.target + ": expected syscalls"); }
     if (!select_bugs(options_.bugs, &bugs_)) { return kExitUsage; }
     const auto policy = parse_policy(options_.policy);
-    if (!policy) { return usage("--policy " + options_.policy + ": expected coverage, random, pct, conflict or replay"); }
+    if (!policy) {
+      return usage("--policy " + options_.policy +
+                   ": expected coverage, random, pct, conflict or replay");
+    }
     policy_ = *policy;
     for (const std::string& dir : {options_.findings, options_.corpus}) {
       std::error_code error;
@@ -86,7 +89,9 @@ class FuzzJob {
     }
     const std::string failed = puzzles::self_check();
     if (!failed.empty()) {
-      std::fprintf(stderr, "daxfuzz: self-check failed: %s\nNothing was fuzzed: a fuzzer that misses a planted bug proves nothing.\n",
+      std::fprintf(stderr,
+                   "daxfuzz: self-check failed: %s\nNothing was fuzzed: a fuzzer that misses a "
+                   "planted bug proves nothing.\n",
                    failed.c_str());
       return kExitHarness;
     }
@@ -181,10 +186,13 @@ class FuzzJob {
     finding.title = "sanitizer: the library died of " + how + " (the report is above, on stderr)";
     finding.path = options_.findings + "/" + finding.key + ".txt";
     finding.seconds = static_cast<double>(monotonic_ms() - start_ms_) / 1000;
-    const std::string text = "# FINDING " + finding.title + "\n# the last program that this worker began or finished\n" +
-                             "# replay: daxfuzz run " + finding.path + " --policy random --repeat 10000\n";
+    const std::string text =
+        "# FINDING " + finding.title + "\n# the last program that this worker began or finished\n" +
+        "# replay: daxfuzz run " + finding.path + " --policy random --repeat 10000\n";
     std::string error;
-    if (!write_file(finding.path, annotate(prog::print(program), text), &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
+    if (!write_file(finding.path, annotate(prog::print(program), text), &error)) {
+      std::fprintf(stderr, "daxfuzz: %s\n", error.c_str());
+    }
     announce(finding);
   }
 
@@ -192,7 +200,8 @@ class FuzzJob {
     const uint32_t count = __atomic_load_n(&slot.shared->finding_count, __ATOMIC_ACQUIRE);
     for (; slot.findings_seen < count; ++slot.findings_seen) {
       const SharedFinding& shared = slot.shared->findings[slot.findings_seen];
-      ReportedFinding finding{shared.verdict, shared.key, shared.title, shared.path, static_cast<double>(shared.milliseconds) / 1000};
+      ReportedFinding finding{shared.verdict, shared.key, shared.title, shared.path,
+                              static_cast<double>(shared.milliseconds) / 1000};
       if (keys_.insert(finding.key).second) { announce(finding); }
     }
   }
@@ -201,8 +210,9 @@ class FuzzJob {
     if (line_open_) { std::fprintf(stderr, "\n"); }
     line_open_ = false;
     std::FILE* out = options_.json ? stderr : stdout;
-    std::fprintf(out, "FINDING %s %s key=%s after %.1f s\n  daxfuzz run %s", finding.verdict.c_str(), finding.title.c_str(),
-                 finding.key.c_str(), finding.seconds, finding.path.c_str());
+    std::fprintf(out, "FINDING %s %s key=%s after %.1f s\n  daxfuzz run %s",
+                 finding.verdict.c_str(), finding.title.c_str(), finding.key.c_str(),
+                 finding.seconds, finding.path.c_str());
     const std::string names = bug_names(bugs_);
     for (size_t at = 0; at < names.size();) {
       const size_t space = std::min(names.find(' ', at), names.size());
@@ -237,10 +247,12 @@ class FuzzJob {
   void live_line(uint64_t now) {
     const LoopStats total = totals();
     const bool terminal = isatty(STDERR_FILENO) != 0;
-    std::fprintf(stderr, "%s%6.0f s  %9" PRIu64 " runs  %7.0f runs/s  edges %5" PRIu64 "  pairs %5" PRIu64 "  corpus %5" PRIu64
-                         "  findings %zu%s", terminal ? "\r" : "", seconds(now), total.runs,
-                 static_cast<double>(total.runs) / seconds(now), total.edges, total.interleavings, total.corpus, findings_.size(),
-                 terminal ? "" : "\n");
+    std::fprintf(stderr,
+                 "%s%6.0f s  %9" PRIu64 " runs  %7.0f runs/s  edges %5" PRIu64 "  pairs %5" PRIu64
+                 "  corpus %5" PRIu64 "  findings %zu%s",
+                 terminal ? "\r" : "", seconds(now), total.runs,
+                 static_cast<double>(total.runs) / seconds(now), total.edges, total.interleavings,
+                 total.corpus, findings_.size(), terminal ? "" : "\n");
     std::fflush(stderr);
     line_open_ = terminal;
   }
@@ -253,9 +265,11 @@ class FuzzJob {
     if (options_.json) {
       print_json(total, now, defects);
     } else {
-      std::printf("%" PRIu64 " runs in %.1f s (%.0f runs/s), %" PRIu64 " edges, %" PRIu64 " interleaving pairs, corpus %" PRIu64
-                  ", %zu findings%s\n", total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now), total.edges,
-                  total.interleavings, total.corpus, findings_.size(), g_interrupted != 0 ? " (interrupted)" : "");
+      std::printf("%" PRIu64 " runs in %.1f s (%.0f runs/s), %" PRIu64 " edges, %" PRIu64
+                  " interleaving pairs, corpus %" PRIu64 ", %zu findings%s\n",
+                  total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now),
+                  total.edges, total.interleavings, total.corpus, findings_.size(),
+                  g_interrupted != 0 ? " (interrupted)" : "");
     }
     if (defects != 0) {
       std::fprintf(stderr, "daxfuzz: harness defect: %u findings did not replay and were not filed\n", defects);
@@ -268,14 +282,26 @@ class FuzzJob {
   void print_json(const LoopStats& total, uint64_t now, uint32_t defects) {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& finding : findings_) {
-      list.push_back({{"verdict", finding.verdict}, {"title", finding.title}, {"key", finding.key}, {"bug", bug_names(bugs_)},
-                      {"seconds", finding.seconds}, {"path", finding.path}});
+      list.push_back({{"verdict", finding.verdict},
+                      {"title", finding.title},
+                      {"key", finding.key},
+                      {"bug", bug_names(bugs_)},
+                      {"seconds", finding.seconds},
+                      {"path", finding.path}});
     }
-    std::printf("%s\n", nlohmann::json{{"runs", total.runs}, {"seconds", seconds(now)},
-                                       {"runs_per_second", static_cast<double>(total.runs) / seconds(now)},
-                                       {"edges", total.edges}, {"interleavings", total.interleavings}, {"corpus", total.corpus},
-                                       {"findings", list}, {"harness_defects", defects}, {"seed", options_.seed},
-                                       {"policy", options_.policy}}.dump(2).c_str());
+    std::printf("%s\n",
+                nlohmann::json{{"runs", total.runs},
+                               {"seconds", seconds(now)},
+                               {"runs_per_second", static_cast<double>(total.runs) / seconds(now)},
+                               {"edges", total.edges},
+                               {"interleavings", total.interleavings},
+                               {"corpus", total.corpus},
+                               {"findings", list},
+                               {"harness_defects", defects},
+                               {"seed", options_.seed},
+                               {"policy", options_.policy}}
+                    .dump(2)
+                    .c_str());
   }
 
   const FuzzOptions& options_;

@@ -82,7 +82,8 @@ daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
   const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;
   if (walk) {
     // From dense switching to a handful of switches a run.
-    walk_.reseed(seed, static_cast<uint32_t>(1 + random_.below(uint64_t{1} << random_.below(10))), outcome_.tasks_begin);
+    walk_.reseed(seed, static_cast<uint32_t>(1 + random_.below(uint64_t{1} << random_.below(10))),
+                 outcome_.tasks_begin);
     return &walk_;
   }
   pct_.reseed(seed, 1 + random_.below(4), events, outcome_.tasks_begin);
@@ -110,7 +111,9 @@ bool FuzzLoop::merge_features() {
   }
   for (const oracle::OpRecord& record : outcome_.history.records) {
     if (!record.finished) { continue; }
-    const size_t answer = static_cast<size_t>(record.error) + (record.signal != oracle::Signal::kNone ? 128 + static_cast<size_t>(record.signal) : 0);
+    const size_t answer =
+        static_cast<size_t>(record.error) +
+        (record.signal != oracle::Signal::kNone ? 128 + static_cast<size_t>(record.signal) : 0);
     uint64_t& word = answers_[static_cast<size_t>(record.op->code) * 3 + std::min<size_t>(answer / 64, 2)];
     const uint64_t bit = uint64_t{1} << answer % 64;
     fresh |= (word & bit) == 0;

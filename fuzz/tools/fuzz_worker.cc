@@ -40,7 +40,8 @@ uint64_t resident_kib() {
 
 class Worker {
  public:
-  Worker(const WorkerOptions& options, WorkerShared* shared) : options_(options), shared_(shared), loop_(options.loop) {}
+  Worker(const WorkerOptions& options, WorkerShared* shared)
+      : options_(options), shared_(shared), loop_(options.loop) {}
 
   int run() {
     if (!load_corpus()) { return kWorkerDone; }
@@ -101,13 +102,16 @@ class Worker {
     const std::string path = options_.findings_dir + "/" + found.key + ".txt";
     const bool known = std::filesystem::exists(path);
     if (!known) {
-      std::string note = "# FINDING " + std::string(daxfs::verdict_name(found.finding.verdict)) + " " + found.title + " key=" +
-                         found.key + " trace=" + hex16(found.trace_hash) + "\n# replay: daxfuzz run " + path;
+      std::string note = "# FINDING " + std::string(daxfs::verdict_name(found.finding.verdict)) +
+                         " " + found.title + " key=" + found.key +
+                         " trace=" + hex16(found.trace_hash) + "\n# replay: daxfuzz run " + path;
       for (const auto& info : daxfs::historical_bugs()) {
         if (options_.bugs[static_cast<size_t>(info.bug)]) { note += " --bug " + std::string(info.id); }
       }
       std::string error;
-      if (!write_file(path, annotate(prog::print(found.program), note + "\n"), &error)) { std::fprintf(stderr, "daxfuzz: %s\n", error.c_str()); }
+      if (!write_file(path, annotate(prog::print(found.program), note + "\n"), &error)) {
+        std::fprintf(stderr, "daxfuzz: %s\n", error.c_str());
+      }
     }
     if (shared_->finding_count == WorkerShared::kFindingsMax) { return true; }
     SharedFinding& slot = shared_->findings[shared_->finding_count];

@@ -8,8 +8,10 @@
 namespace {
 
 int run(int argc, char** argv) {
-  CLI::App app("Finds races in a DAX filesystem: generates concurrent system-call programs, owns every interleaving, judges.",
-               "daxfuzz");
+  CLI::App app(
+      "Finds races in a DAX filesystem: generates concurrent system-call programs, owns every "
+      "interleaving, judges.",
+      "daxfuzz");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"

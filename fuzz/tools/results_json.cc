@@ -62,7 +62,9 @@ class TreeLine final : public daxfs::check::TreeVisitor {
 
   void visit(const daxfs::check::TreeEntry& entry) override {
     nlohmann::json extents = nlohmann::json::array();
-    for (const auto& extent : entry.extents) { extents.push_back({extent.logical, extent.length, extent.unwritten ? "u" : "w"}); }
+    for (const auto& extent : entry.extents) {
+      extents.push_back({extent.logical, extent.length, extent.unwritten ? "u" : "w"});
+    }
     nlohmann::json line = {{"path", std::string(entry.path)}, {"type", type_of(entry.inode)},
                            {"mode", entry.inode.mode & 07777}, {"links", entry.inode.links},
                            {"size", entry.inode.size}, {"blocks", entry.inode.i_blocks}, {"extents", extents}};
@@ -89,7 +91,8 @@ class TreeLine final : public daxfs::check::TreeVisitor {
 
 }  // namespace
 
-std::string results_lines(const prog::Program& program, const exec::Outcome& outcome, std::span<const std::byte> image) {
+std::string results_lines(const prog::Program& program, const exec::Outcome& outcome,
+                          std::span<const std::byte> image) {
   std::vector<const oracle::OpRecord*> records;
   for (const auto& record : outcome.history.records) {
     if (record.begin_seq != 0) { records.push_back(&record); }

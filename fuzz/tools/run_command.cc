@@ -74,7 +74,9 @@ class Runner {
       return &walk_;
     }
     if (options_.policy == "pct") {
-      const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;
+      const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin
+                                  ? outcome_.tasks_end - outcome_.tasks_begin
+                                  : 1000;
       pct_.reseed(seed, static_cast<uint32_t>(1 + seed % 4), events, outcome_.tasks_begin);
       return &pct_;
     }
@@ -160,7 +162,8 @@ class Runner {
       std::printf("%s\n", line);
     }
     if (outcome_.drift != 0 && turn == 0) {
-      std::printf("  drift: %zu of %zu preemptions of the schedule met no event\n", outcome_.drift, program_.schedule.size());
+      std::printf("  drift: %zu of %zu preemptions of the schedule met no event\n", outcome_.drift,
+                  program_.schedule.size());
     }
   }
 
@@ -173,11 +176,18 @@ class Runner {
   bool write_outputs() {
     std::string error;
     if (!options_.trace.empty() && !write_file(options_.trace, trace_, &error)) { return usage(error) == kExitOk; }
-    if (!options_.results.empty() && !write_file(options_.results, results_, &error)) { return usage(error) == kExitOk; }
+    if (!options_.results.empty() && !write_file(options_.results, results_, &error)) {
+      return usage(error) == kExitOk;
+    }
     if (!options_.save_image.empty()) {
-      if (image_out_.empty()) { return usage("--save-image: no run came to its unmount, there is no image to save") == kExitOk; }
+      if (image_out_.empty()) {
+        return usage("--save-image: no run came to its unmount, there is no image to save") ==
+               kExitOk;
+      }
       const auto* data = reinterpret_cast<const uint8_t*>(image_out_.data());
-      if (!write_file(options_.save_image, std::span(data, image_out_.size()), &error)) { return usage(error) == kExitOk; }
+      if (!write_file(options_.save_image, std::span(data, image_out_.size()), &error)) {
+        return usage(error) == kExitOk;
+      }
     }
     return true;
   }
@@ -203,12 +213,17 @@ void add_run(CLI::App& app, Action* action) {
   auto options = std::make_shared<RunOptions>();
   command->add_option("FILE", options->files, "programs, text or binary; - is standard input")->required();
   command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
-  command->add_option("--repeat", options->repeat, "run each program N times; with --policy seeds count up")->check(CLI::PositiveNumber);
+  command
+      ->add_option("--repeat", options->repeat,
+                   "run each program N times; with --policy seeds count up")
+      ->check(CLI::PositiveNumber);
   command->add_option("--trace", options->trace, "write every scheduling point as a line");
   command->add_option("--results", options->results, "write one JSON line an operation, and the final tree");
-  command->add_option("--image", options->image, "start from a copy of this ext4 image instead of the program's template");
+  command->add_option("--image", options->image,
+                      "start from a copy of this ext4 image instead of the program's template");
   command->add_option("--save-image", options->save_image, "write the image after the clean unmount");
-  command->add_option("--policy", options->policy, "random, pct, conflict or replay (default: the program's own schedule)");
+  command->add_option("--policy", options->policy,
+                      "random, pct, conflict or replay (default: the program's own schedule)");
   command->add_option("--seed", options->seed, "for --policy");
   command->add_flag("--json", options->json, "verdicts as {\"runs\":[...]}");
   command->add_flag("-q,--quiet", options->quiet, "verdict lines only; of clean repeats the first");

@@ -184,7 +184,9 @@ FS_NO_TSAN void fiber_main() {
       fiber_switch(&self->fiber, &g_engine.host, true);
       continue;
     }
-    count_final_event(PointKind::kTask, object_id(ObjectClass::kTask, static_cast<uint64_t>(self->id)), self->wait_site);
+    count_final_event(PointKind::kTask,
+                      object_id(ObjectClass::kTask, static_cast<uint64_t>(self->id)),
+                      self->wait_site);
     g_engine.runnable.clear(self->id);
     if (self->id >= kFirstSystemTask) {
       self->state = TaskState::kFree;
@@ -435,7 +437,8 @@ FS_NO_TSAN void run_into(Policy& policy, const RunLimits& limits, Observer* obse
   set_finding_handler(internal::on_finding, nullptr, &e.previous_handler, &e.previous_context);
   policy.begin_run();
   internal::fiber_adopt_host(&e.host);
-  internal::Task* task = internal::start_system_task(kRootTask, Context::kProcess, "root", [] { internal::root_main(); });
+  internal::Task* task = internal::start_system_task(kRootTask, Context::kProcess, "root",
+                                                     [] { internal::root_main(); });
   internal::g_current = task;
   e.active = true;
   internal::ask_budget();
