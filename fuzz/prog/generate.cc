@@ -32,7 +32,8 @@ class Generator {
     choose_swarm();
     set_up();
     tasks();
-    if (random_.chance(1, 2)) { duel(); }
+    if (random_.chance(3, 4)) { duel(); }
+    if (random_.chance(1, 4)) { duel(); }
     if (random_.chance(1, 8)) { dismantle(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
@@ -82,10 +83,11 @@ class Generator {
 
   void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length,
            uint32_t flags) {
+    const bool read_only = random_.chance(1, 10);
     add_init(process, Op{.code = OpCode::kMmap,
                          .result = slot,
                          .fd = fd,
-                         .prot = kProtRead | kProtWrite,
+                         .prot = static_cast<uint8_t>(read_only ? kProtRead : kProtRead | kProtWrite),
                          .flags = flags,
                          .offset = offset,
                          .length = length});
@@ -109,8 +111,8 @@ class Generator {
                      .addr = Memory{.kind = MemoryKind::kMapping},
                      .buffer = anonymous(0x54, Pattern::kFill)});
     }
-    if (random_.chance(3, 4)) {
-      open(0, 1, kG0, kORdWr | kOCreat | (random_.chance(3, 4) ? kODirect : 0));
+    if (random_.chance(7, 8)) {
+      open(0, 1, kG0, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
       fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage));
     }
     if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
@@ -131,7 +133,9 @@ class Generator {
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) {
       task.process = static_cast<uint8_t>(random_.below(program_.processes.size()));
-      const uint32_t ops = 1 + random_.below(std::max<uint8_t>(options_.ops_per_task_max, 1));
+      // Short lists more often than long ones: their runs are cheap, and their schedules few.
+      const uint32_t ops_max = std::max<uint8_t>(options_.ops_per_task_max, 1);
+      const uint32_t ops = 1 + std::min(random_.below(ops_max), random_.below(ops_max));
       for (uint32_t i = 0; i < ops && program_.op_count() < kOpsMax; i++) {
         const Op op = random_op(random_, swarm_, world_, task.process);
         world_.apply(task.process, op);
@@ -149,7 +153,7 @@ class Generator {
     static constexpr OpCode kChangers[] = {
         OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
         OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
-        OpCode::kStore,     OpCode::kMunmap,    OpCode::kDropCaches};
+        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(

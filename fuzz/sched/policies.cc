@@ -95,7 +95,7 @@ TaskId RandomWalk::choose(const SchedView& view) {
 
 void draw_focus(SmallRandom& random, const SharedObjects& shared, std::span<const daxfs::rt::ObjectId> list,
                 SharedObjects* focus) {
-  const uint32_t way = random.below(6);
+  const uint32_t way = random.below(4);
   if (list.empty() || way == 0) {
     *focus = shared;
     return;

@@ -75,7 +75,7 @@ daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
   if (options_.policy == PolicyKind::kConflict || (coverage && random_.chance(1, 2))) {
     sched::SmallRandom draw(seed);
     sched::draw_focus(draw, coverage_.shared(), coverage_.shared_list(), &focus_);
-    conflict_walk_.reseed(seed, 1 + random_.below(3), &focus_, outcome_.tasks_begin);
+    conflict_walk_.reseed(seed, 2 + random_.below(3), &focus_, outcome_.tasks_begin);
     return &conflict_walk_;
   }
   const bool walk = options_.policy == PolicyKind::kRandom || (coverage && random_.chance(1, 2));

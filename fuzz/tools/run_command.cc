@@ -83,7 +83,7 @@ class Runner {
     if (options_.policy == "conflict") {
       sched::SmallRandom draw(seed);
       sched::draw_focus(draw, coverage_.shared(), coverage_.shared_list(), &focus_);
-      conflict_walk_.reseed(seed, 1 + draw.below(3), &focus_, outcome_.tasks_begin);
+      conflict_walk_.reseed(seed, 2 + draw.below(3), &focus_, outcome_.tasks_begin);
       return &conflict_walk_;
     }
     return nullptr;
