@@ -32,7 +32,8 @@ uint32_t compute_site_hash(Site site) {
 
 FS_NO_TSAN uint32_t site_hash(Site site) {
   static_assert(sizeof(Site) == sizeof(const void*));
-  // The builtin: std::bit_cast would be a function, which FS_NO_TSAN does not reach, with a frame on the observed stack.
+  // The builtin: std::bit_cast would be a function, which FS_NO_TSAN does not reach, with a frame on the observed
+  // stack.
   const void* key = __builtin_bit_cast(const void*, site);
   SiteHashEntry& entry = t_site_hashes[(reinterpret_cast<uintptr_t>(key) >> 4) % kSiteHashEntries];
   if (entry.site != key) {
