@@ -29,9 +29,10 @@ TEST_F(FuzzLoopTest, FindsAnEasyBugAndTheFindingReplaysFromItsProgram) {
   EXPECT_EQ(found->key.size(), 16u);
 }
 
-// Without feedback: which edges are new depends on what this process did before (pools that are filled stay so).
+// Without feedback and conflict walks: edges and numbers of pooled objects depend on what this process did before (a pool
+// that was filled stays so). Traces do not.
 TEST_F(FuzzLoopTest, TheSameSeedDoesTheSame) {
-  const LoopOptions options{.seed = 7, .policy = PolicyKind::kCoverage, .feedback = false};
+  const LoopOptions options{.seed = 7, .policy = PolicyKind::kRandom, .feedback = false};
   FuzzLoop first(options);
   FuzzLoop second(options);
   for (int step = 0; step < 200; ++step) {
