@@ -29,8 +29,8 @@ TEST_F(FuzzLoopTest, FindsAnEasyBugAndTheFindingReplaysFromItsProgram) {
   EXPECT_EQ(found->key.size(), 16u);
 }
 
-// Without feedback and conflict walks: edges and numbers of pooled objects depend on what this process did before (a pool
-// that was filled stays so). Traces do not.
+// Without feedback and conflict walks: edges and numbers of pooled objects depend on what this process did before (a
+// pool that was filled stays so). Traces do not.
 TEST_F(FuzzLoopTest, TheSameSeedDoesTheSame) {
   const LoopOptions options{.seed = 7, .policy = PolicyKind::kRandom, .feedback = false};
   FuzzLoop first(options);
