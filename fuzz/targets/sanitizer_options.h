@@ -9,7 +9,8 @@
 extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0:detect_leaks=1"; }
 #endif
 #if __has_feature(thread_sanitizer)
-// Without it libFuzzer saves the empty input, at exit, instead of the one that raced.
-extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
+// Without halt_on_error libFuzzer saves the empty input, at exit, instead of the one that raced. It saves from its
+// signal handler, which TSan would call unsafe and halt on, for ever.
+extern "C" const char* __tsan_default_options() { return "halt_on_error=1:report_signal_unsafe=0"; }
 #endif
 #endif

@@ -14,7 +14,7 @@ EXIT_FINDING = 77
 
 def run(program, *arguments, cwd, bugs=""):
     environment = dict(os.environ, DAXFUZZ_BUGS=bugs)
-    done = subprocess.run([os.path.join(BUILD, program), *arguments], cwd=cwd, env=environment, timeout=500,
+    done = subprocess.run([os.path.join(BUILD, program), *arguments], cwd=cwd, env=environment, timeout=250,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 
