@@ -257,8 +257,8 @@ std::vector<std::string> all_ids() {
   return ids;
 }
 
-INSTANTIATE_TEST_SUITE_P(Corpus, BugProgram, testing::ValuesIn(all_ids()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(Corpus, BugProgram, testing::ValuesIn(all_ids()), [](const auto& bug) {
+  std::string name = bug.param;
   std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 });
