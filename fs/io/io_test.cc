@@ -117,6 +117,7 @@ TEST(DirectIo, WithABadSecondPageFailsAsAWhole) {
 // B27: with the bug a direct read changes a file through a read-only mapping.
 TEST(DirectIo, IntoAReadOnlyMappingOfAPresentPageIsRefusedUnlessTheBugIsOn) {
   for (const bool buggy : {false, true}) {
+    if (buggy && historical_bugs().empty()) { break; }  // compiled without switches
     BugSet bugs;
     bugs.set(static_cast<size_t>(Bug::kGupIgnoresWrite), buggy);
     set_historical(bugs);
