@@ -47,26 +47,6 @@ void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch
   }
 }
 
-// Kernel: __dax_invalidate_entry.
-bool remove_entry(mm::AddressSpace& mapping, PgOff index, bool truncating) {
-  const EntryRank rank(mapping, index);
-  rt::SpinGuard tree(mapping.i_pages.lock());
-  lib::XaCursor xas(mapping.i_pages, index.value());
-  const Entry entry = get_unlocked_entry(mapping, xas).entry;
-  if (entry.none()) {
-    return false;
-  }
-  bool removed = false;
-  if (truncating || (!xas.get_mark(kMarkDirty) && !xas.get_mark(kMarkToWrite))) {
-    disassociate_entry(mapping, entry, truncating);
-    xas.store(lib::XEntry::null());
-    mapping.nrexceptional -= entry.pages();
-    removed = true;
-  }
-  put_unlocked_entry(mapping, index, entry, WakeMode::kAll);
-  return removed;
-}
-
 // Removes the entry and what is mapped for it, unless it has a block. An entry that is being made is
 // waited for: it may become a zero page. Unmapped under the entry lock: whoever comes later and finds
 // no entry may rely on no zero page being mapped.
@@ -99,12 +79,20 @@ PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
 
 }  // namespace
 
+// Kernel: __dax_invalidate_entry.
 bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
-  return remove_entry(mapping, index, /*truncating=*/true);
-}
-
-bool invalidate_mapping_entry_sync(mm::AddressSpace& mapping, PgOff index) {
-  return remove_entry(mapping, index, /*truncating=*/false);
+  const EntryRank rank(mapping, index);
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, index.value());
+  const Entry entry = get_unlocked_entry(mapping, xas).entry;
+  if (entry.none()) {
+    return false;
+  }
+  disassociate_entry(mapping, entry, /*truncating=*/true);
+  xas.store(lib::XEntry::null());
+  mapping.nrexceptional -= entry.pages();
+  put_unlocked_entry(mapping, index, entry, WakeMode::kAll);
+  return true;
 }
 
 // Goes round until a whole pass finds nothing: entries may have been made behind the cursor
@@ -152,32 +140,6 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size) {
   mm::unmap_mapping_range(mapping, first, 0, /*even_cows=*/true);
   truncate_mapping_range(mapping, first, PgOff(kLastIndex));
   mm::unmap_mapping_range(mapping, first, 0, /*even_cows=*/true);
-}
-
-bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff last) {
-  if (mapping.i_pages.empty()) {
-    return true;
-  }
-  bool all_clean = true;
-  IndexBatch batch;
-  for (uint64_t at = first.value();;) {
-    gather(mapping, at, last.value(), &batch);
-    if (batch.empty()) {
-      break;
-    }
-    for (size_t i = 0; i < batch.count; ++i) {
-      // An entry that went away by itself is as good as invalidated; what stays is dirty.
-      if (!invalidate_mapping_entry_sync(mapping, PgOff(batch.index[i]))) {
-        all_clean = false;
-      }
-    }
-    if (batch.back() >= last.value()) {
-      break;
-    }
-    at = batch.back() + 1;
-  }
-  mm::unmap_mapping_range(mapping, first, last - first + 1, /*even_cows=*/false);
-  return all_clean;
 }
 
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {

@@ -1,10 +1,9 @@
 // fs/dax/invalidate.h - takes entries out of the tree: truncate, write over cached holes,
 // drop_caches, eviction.
 //
-// Kernel: fs/dax.c (__dax_invalidate_entry, dax_delete_mapping_entry,
-// dax_invalidate_mapping_entry_sync),
-//   mm/truncate.c (truncate_inode_pages_range, truncate_pagecache_range,
-//   invalidate_inode_pages2_range).
+// Kernel: fs/dax.c (__dax_invalidate_entry, dax_delete_mapping_entry), mm/truncate.c (truncate_inode_pages_range,
+//   truncate_pagecache_range). drop_hole_entries stands for invalidate_inode_pages2_range
+//   (docs/decisions/0017-writes-drop-only-holes.md).
 // Invariants:
 //   O1  a page whose entry goes away has nobody's pin on it.
 //   O2  an evicted inode's tree is empty and both its counts are zero.
@@ -22,9 +21,6 @@ namespace daxfs::dax {
 // one. YIELDS.
 bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index);
 
-// Deletes the entry at `index` if it is clean. RETURNS: false if it is dirty (it stays). YIELDS.
-bool invalidate_mapping_entry_sync(mm::AddressSpace& mapping, PgOff index);
-
 // Deletes all entries of pages [first, last], both included. The caller has unmapped them. YIELDS.
 void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
@@ -35,14 +31,8 @@ void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_
 // YIELDS.
 void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size);
 
-// Deletes clean entries of pages [first, last], both included, and then unmaps the range: after,
-// because only a page without entry is sure to be looked up anew. Private copies stay. RETURNS:
-// false if a dirty entry stayed. YIELDS.
-bool invalidate_inode_pages2_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
-
-// Deletes entries of pages [first, last], both included, that have no block (zero pages), and then
-// unmaps the range. For a write to blocks that turned from unwritten into written zeros as
-// neighbours of an earlier write: the zero page mapped there was right until now. YIELDS.
+// Deletes entries of pages [first, last], both included, that have no block (zero pages). Each is locked while its pages are
+// unmapped: a fault that finds no entry may rely on no zero page being mapped. Private copies stay. YIELDS.
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
 // Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the

@@ -7,25 +7,6 @@
 namespace daxfs::dax {
 namespace {
 
-TEST(Invalidate, KeepsDirtyEntriesAndDropsCleanOnes) {
-  const auto outcome = run_in_world([](World& w) {
-    w.file.add_block(0, std::byte{1});
-    w.file.add_block(1, std::byte{2});
-    const VirtAddr a0 = w.map(w.p0, w.file, 4);
-    World::poke(w.p0, a0, 9);
-    World::peek(w.p0, a0 + kPageSize);
-    World::peek(w.p0, a0 + 2 * kPageSize);
-    EXPECT_FALSE(invalidate_inode_pages2_range(w.file.mapping(), PgOff(0), PgOff(3)));
-    EXPECT_TRUE(w.file.entry(0).is_frame());
-    EXPECT_TRUE(w.file.entry(1).none());
-    EXPECT_TRUE(w.file.entry(2).none());
-    EXPECT_EQ(w.file.mapping().nrexceptional, 1u);
-    EXPECT_TRUE(w.p0.page_table.load_unscheduled(a0 + kPageSize).none());
-    w.finish();
-  });
-  EXPECT_FALSE(outcome.finding.has_value()) << outcome.finding->title;
-}
-
 TEST(Invalidate, HoleEntriesGoAndBlocksStay) {
   const auto outcome = run_in_world([](World& w) {
     w.file.add_block(0, std::byte{1});

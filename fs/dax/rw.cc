@@ -92,9 +92,9 @@ Result<uint64_t> write_piece(const Piece& p) {
   return done_or_fault(done);
 }
 
-void invalidate_range(io::IomapHost& host, uint64_t pos, uint64_t length) {
-  invalidate_inode_pages2_range(host.mapping(), PgOff(pos / kPageSize),
-                                PgOff((pos + length - 1) / kPageSize));
+// Not before the allocation: a fault in between would bring the zero pages back.
+void drop_holes(io::IomapHost& host, uint64_t pos, uint64_t length) {
+  drop_hole_entries(host.mapping(), PgOff(pos / kPageSize), PgOff((pos + length - 1) / kPageSize));
 }
 
 // Kernel: dax_iomap_iter.
@@ -106,19 +106,10 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
                  static_cast<unsigned long long>(p.pos))) {
     return Errc::kIo;
   }
-  // Zero pages that mappings show for what was a hole until now have to go. Not before the
-  // allocation: a fault in between would bring them back.
-  if (!historical(Bug::kInvalidateBeforeAllocate)) {
-    if (p.iomap.is_new()) {
-      invalidate_range(p.host, p.pos, p.length);
-    } else {
-      // Linux does nothing here. But an earlier write next to an unwritten extent's page may have
-      // made that page written (the 32 KiB rule of ext4) while its zero page stayed mapped: then
-      // this write would not show.
-      drop_hole_entries(p.host.mapping(), PgOff(p.pos / kPageSize),
-                        PgOff((p.pos + p.length - 1) / kPageSize));
-    }
-  }
+  // Zero pages that mappings show for what was a hole until now have to go. Also when the block is not new: an earlier write
+  // next to an unwritten extent's page may have made that page written (the 32 KiB rule of ext4) while its zero page stayed
+  // mapped. Entries of blocks stay (docs/decisions/0017-writes-drop-only-holes.md).
+  if (!historical(Bug::kInvalidateBeforeAllocate)) { drop_holes(p.host, p.pos, p.length); }
   return write_piece(p);
 }
 
@@ -128,7 +119,7 @@ Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t p
                           io::IomapOps& ops, unsigned extra_flags) {
   const unsigned flags = io::kIomapDax | (write ? unsigned{io::kIomapWrite} : 0U) | extra_flags;
   if (write && buffer.remaining() != 0 && historical(Bug::kInvalidateBeforeAllocate)) {
-    invalidate_range(host, pos, buffer.remaining());
+    drop_holes(host, pos, buffer.remaining());
   }
   uint64_t total = 0;
   Status error;
