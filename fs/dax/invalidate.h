@@ -31,8 +31,9 @@ void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_
 // YIELDS.
 void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size);
 
-// Deletes entries of pages [first, last], both included, that have no block (zero pages). Each is locked while its pages are
-// unmapped: a fault that finds no entry may rely on no zero page being mapped. Private copies stay. YIELDS.
+// Deletes entries of pages [first, last], both included, that have no block (zero pages). Each is
+// locked while its pages are unmapped: a fault that finds no entry may rely on no zero page being
+// mapped. Private copies stay. YIELDS.
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
 // Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the

@@ -106,9 +106,10 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
                  static_cast<unsigned long long>(p.pos))) {
     return Errc::kIo;
   }
-  // Zero pages that mappings show for what was a hole until now have to go. Also when the block is not new: an earlier write
-  // next to an unwritten extent's page may have made that page written (the 32 KiB rule of ext4) while its zero page stayed
-  // mapped. Entries of blocks stay (docs/decisions/0017-writes-drop-only-holes.md).
+  // Zero pages that mappings show for what was a hole until now have to go. Also when the block is
+  // not new: an earlier write next to an unwritten extent's page may have made that page written
+  // (the 32 KiB rule of ext4) while its zero page stayed mapped. Entries of blocks stay
+  // (docs/decisions/0017-writes-drop-only-holes.md).
   if (!historical(Bug::kInvalidateBeforeAllocate)) { drop_holes(p.host, p.pos, p.length); }
   return write_piece(p);
 }
