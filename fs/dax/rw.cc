@@ -45,7 +45,11 @@ Result<uint64_t> read_piece(const Piece& p) {
     return Errc::kIo;
   }
   if (p.buffer.is_user()) {
-    return done_or_fault(p.buffer.copy_out(device.bytes().subspan(at, length)));
+    // The copy takes faults on its way: the blocks must stay the file's to its end.
+    device.require_owned(at, length, "read", Site::current());
+    const uint64_t copied = p.buffer.copy_out(device.bytes().subspan(at, length));
+    device.require_owned(at, length, "read", Site::current());
+    return done_or_fault(copied);
   }
   FS_RETURN_IF_ERROR(device.read(at, p.buffer.sink_bytes().first(length)));
   p.buffer.advance(p.length);

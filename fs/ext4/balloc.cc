@@ -89,6 +89,7 @@ Result<BlockRun> take_from_group(Volume& volume, jbd2::Handle& handle, uint32_t 
               "group %u: bits %u+%u are metadata, yet free", index, run.first, run.count);
     FS_BUG_ON(group.blocks_free < run.count, "GR1", "group %u: fewer free blocks than clear bits", index);
     bitmap.set(run.first, run.first + run.count);
+    volume.device().mark_used(FsBlock(group_first + run.first), run.count);
     group.blocks_free -= run.count;
     group.flags = static_cast<uint16_t>(group.flags & ~kGroupBlockUninit);
     groups.store_descriptor_locked(index, group);
@@ -184,7 +185,10 @@ Status free_in_group(Volume& volume, jbd2::Handle& handle, FsBlock first, uint32
       return FS_CORRUPT("blocks %llu+%u are freed, but not all of them are in use",
                         static_cast<unsigned long long>(first.value()), count);
     }
+    // Again, as storing poison took its time; from here on the device watches.
+    check_not_pinned(volume, first, count);
     bitmap.clear(begin, begin + count);
+    volume.device().mark_freed(first, count);
     group.blocks_free += count;
     FS_BUG_ON(group.blocks_free > group.block_count, "BA2", "group %u: more free blocks than blocks", index);
     groups.store_descriptor_locked(index, group);

@@ -174,6 +174,23 @@ TEST(BlockAllocator, RefusesToFreeWhatIsFreeOrMetadataOrOutside) {
   EXPECT_EQ(take_corruption_messages().size(), 6u);
 }
 
+// O15: whoever still uses a freed block by its number meets a mark.
+TEST(BlockAllocator, TellsTheDeviceWhichBlocksAreFree) {
+  MountedVolume fs(2048, "-O ^has_journal");
+  fs.device->watch_freed(true);
+  const BlockRun run = fs.allocate(4, FsBlock(1000)).value();
+  const auto freed = [&](FsBlock block) { return fs.device->freed(block.value() * kBlockSize, kBlockSize); };
+  EXPECT_FALSE(freed(run.first));
+  EXPECT_TRUE(fs.free(run.first, 3).ok());
+  EXPECT_TRUE(freed(run.first));
+  EXPECT_TRUE(freed(run.first + 2));
+  EXPECT_FALSE(freed(run.first + 3));
+  EXPECT_EQ(fs.allocate(1, run.first).value().first, run.first);
+  EXPECT_FALSE(freed(run.first));
+  EXPECT_TRUE(fs.free(run.first, 1).ok());
+  EXPECT_TRUE(fs.free(run.first + 3, 1).ok());
+}
+
 TEST(BlockAllocator, PoisonsFreedBlocksIfAsked) {
   MountOptions options;
   options.poison_freed = true;

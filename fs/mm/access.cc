@@ -70,7 +70,7 @@ Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, si
       const Pte pte = page_table.load_unscheduled(page);
       if (pte.allows(write) && page_table.mark_accessed(page, pte, write)) {
         if (!write) {
-          memory_.user_read(pte.pfn(), offset, {out, size});
+          memory_.user_read(pte.pfn(), offset, {out, size}, site);
           return Signal::kNone;
         }
         return memory_.user_write(pte.pfn(), offset, {in, size}, site).ok() ? Signal::kNone

@@ -10,6 +10,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
+#include "fs/rt/point.h"
 
 namespace daxfs::mm {
 namespace {
@@ -201,19 +202,28 @@ FaultResult Mm::write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site)
   return FaultResult::kDone;
 }
 
+// Nothing holds the file's frame while it is copied, so the copy goes through the translation, as an access of the
+// program would: a frame that was taken away is never read. Kernel: __wp_page_copy_user.
+bool Mm::copy_mapped(VirtAddr page, Pte pte, std::span<std::byte> to, bool* poisoned, Site site) {
+  rt::point(rt::PointKind::kUserLoad, rt::object_id(rt::ObjectClass::kPmem, pte.pfn().value(), 0), site);
+  TlbWindow window(tlb);
+  if (!same_mapping(page_table.load_unscheduled(page), pte)) { return false; }
+  *poisoned = memory_.device().poisoned(pte.pfn().value() * kPageSize, kPageSize);
+  if (*poisoned) { return false; }
+  memory_.user_read(pte.pfn(), 0, to, site);
+  return true;
+}
+
 FaultResult Mm::copy_on_write(VirtAddr page, Pte pte, Site site) {
   const bool from_zero = pte.special();
+  bool poisoned = false;
   const Result<Pfn> frame = memory_.alloc_dram(from_zero);
   if (!frame.ok()) {
     return FaultResult::kOom;
   }
-  if (!from_zero) {
-    // Nothing holds the file's frame meanwhile; if it is taken away, the PTE below is no longer the
-    // same.
-    if (!memory_.read(pte.pfn(), 0, memory_.dram_bytes(*frame), site).ok()) {
-      memory_.free_dram(*frame);
-      return FaultResult::kHwpoison;
-    }
+  if (!from_zero && !copy_mapped(page, pte, memory_.dram_bytes(*frame), &poisoned, site)) {
+    memory_.free_dram(*frame);
+    return poisoned ? FaultResult::kHwpoison : FaultResult::kDone;
   }
   {
     rt::SpinGuard guard(page_table.ptl, site);

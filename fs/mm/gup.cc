@@ -33,7 +33,7 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
   rt::point(rt::PointKind::kRef, rt::object_id(rt::ObjectClass::kFrame, pte.pfn().value()), site);
   // The PTE may be gone by now, and the frame with it.
   if (historical(Bug::kDioPinNoRevalidate)) {
-    return try_get_page_unscheduled(page) ? PagePin::adopt(page) : PagePin();
+    return try_get_page_unscheduled(page) ? PagePin::adopt(page, site) : PagePin();
   }
   {
     // No point in here. Whoever clears the PTE afterwards waits for the window before it looks at
@@ -47,7 +47,7 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
       return PagePin();
     }
     if (same_mapping(mm.page_table.load_unscheduled(address), pte)) {
-      return PagePin::adopt(page);
+      return PagePin::adopt(page, site);
     }
   }
   put_page(page, site);
@@ -82,7 +82,7 @@ Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
       if (pte.allows(write)) {
         Page& page = mm.memory().page(pte.pfn());
         get_page(page, site);
-        return PagePin::adopt(page);
+        return PagePin::adopt(page, site);
       }
     }
     const FaultResult result = mm.handle_fault_locked(*vma, address, write, site);

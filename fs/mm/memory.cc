@@ -155,7 +155,10 @@ Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, S
   return ok_status();
 }
 
-void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out) {
+void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
+  if (is_pmem(pfn)) {
+    device_.require_owned(pfn.value() * kPageSize + offset, out.size(), "load", site);
+  }
   const std::byte* from =
       is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
   pmem::raw_copy(out.data(), from, out.size());

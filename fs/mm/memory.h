@@ -67,7 +67,7 @@ class Memory {
                Site site = Site::current());
   // The same without a scheduling point and without looking at poison: for a user access, whose PTE
   // check and effect are one step.
-  void user_read(Pfn pfn, size_t offset, std::span<std::byte> out);
+  void user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site);
   // Errors: kRoFs of the device.
   Status user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site);
 

@@ -244,6 +244,7 @@ class Mm {
   FaultResult file_fault(Vma& vma, VirtAddr page, bool write, Site site);
   FaultResult write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site);
   FaultResult copy_on_write(VirtAddr page, Pte pte, Site site);
+  bool copy_mapped(VirtAddr page, Pte pte, std::span<std::byte> to, bool* poisoned, Site site);
 
   // access.cc
   Signal access_page(VirtAddr address, std::byte* out, const std::byte* in, size_t size, Site site);

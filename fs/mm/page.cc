@@ -57,6 +57,12 @@ bool try_get_page_unscheduled(Page& page) {
   return false;
 }
 
+void PagePin::require_owned(const Page& page, const char* what, Site site) {
+  if (page.is_pmem()) {
+    page.memory->device().require_owned(page_pfn(page).value() * kPageSize, kPageSize, what, site);
+  }
+}
+
 PagePin& PagePin::operator=(PagePin&& other) noexcept {
   if (this == &other) {
     return *this;
@@ -75,6 +81,7 @@ void PagePin::release(Site site) {
   FS_BUG_ON(page_ == nullptr, "MM1", "release of an empty pin");
   Page* page = page_;
   page_ = nullptr;
+  require_owned(*page, "unpin", site);
   put_page(*page, site);
 }
 

@@ -70,7 +70,7 @@ class [[nodiscard]] PagePin {
  public:
   PagePin() = default;
   // Adopts a count that was taken already, and remembers whom the frame belongs to now.
-  static PagePin adopt(Page& page) { return PagePin(page); }
+  static PagePin adopt(Page& page, Site site = Site::current()) { return PagePin(page, site); }
 
   PagePin(PagePin&& other) noexcept
       : page_(other.page_), mapping_(other.mapping_), index_(other.index_) {
@@ -88,12 +88,10 @@ class [[nodiscard]] PagePin {
   Page& page() const { return *page_; }
   Pfn pfn() const { return page_pfn(*page_); }
 
-  // False if the frame now belongs to another (file, index) than when it was pinned. Oracle O15:
-  // must hold when a DMA through the pin completes. A frame that belongs to nobody may be one whose
-  // clean entry was invalidated while the block stayed with its file; a block that is freed while
-  // pinned is O1's. Not a scheduling point.
+  // False if the frame now belongs to another (file, index) than when it was pinned, or to nobody.
+  // Oracle O15: must hold when a DMA through the pin completes. Whether the block is free is asked
+  // when the pin is taken and released, and by the device. Not a scheduling point.
   FS_NO_TSAN bool still_owned() const {
-    if (page_->mapping == nullptr || mapping_ == nullptr) { return true; }
     return page_->mapping == mapping_ && page_->index == index_;
   }
 
@@ -103,8 +101,12 @@ class [[nodiscard]] PagePin {
  private:
   // The owner is looked at for the oracle only: when a pin races with removal (the bugs it is there
   // to find), that is the oracle's finding and not a data race.
-  FS_NO_TSAN explicit PagePin(Page& page)
-      : page_(&page), mapping_(page.mapping), index_(page.index) {}
+  FS_NO_TSAN PagePin(Page& page, Site site)
+      : page_(&page), mapping_(page.mapping), index_(page.index) {
+    require_owned(page, "pin", site);
+  }
+  // O15: the frame's block is not free. Not a scheduling point.
+  static void require_owned(const Page& page, const char* what, Site site);
   void report_unreleased() const;
 
   Page* page_ = nullptr;

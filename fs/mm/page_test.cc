@@ -58,7 +58,10 @@ TEST_F(PageTest, APinKnowsWhetherItsFrameChangedHands) {
     page.mapping = other_file;
     EXPECT_FALSE(pin.still_owned());
     page.mapping = nullptr;
+    EXPECT_FALSE(pin.still_owned());
+    page.mapping = one_file;
     EXPECT_TRUE(pin.still_owned());
+    page.mapping = nullptr;
     PagePin moved = std::move(pin);
     EXPECT_TRUE(pin.empty());  // NOLINT(bugprone-use-after-move)
     EXPECT_EQ(moved.pfn(), Pfn(100));
@@ -66,6 +69,31 @@ TEST_F(PageTest, APinKnowsWhetherItsFrameChangedHands) {
     EXPECT_EQ(page_ref_count(page), 1);
   });
 }
+
+#if defined(DAXFS_RT_FIBER)
+// O15.
+TEST_F(PageTest, AFrameWhoseBlockIsFreeIsNeitherPinnedNorUnpinned) {
+  memory_.device().watch_freed(true);
+  EXPECT_EQ(tag_of([&] {
+              Page& page = memory_.page(Pfn(9));
+              get_page(page);
+              PagePin pin = PagePin::adopt(page);
+              memory_.device().mark_freed(FsBlock(9), 1);
+              pin.release();
+            }),
+            "O15");
+  memory_.page(Pfn(9)).refcount = 1;
+  EXPECT_EQ(tag_of([&] {
+              Page& page = memory_.page(Pfn(9));
+              get_page(page);
+              PagePin pin = PagePin::adopt(page);
+              pin.release();
+            }),
+            "O15");
+  memory_.page(Pfn(9)).refcount = 1;
+  memory_.device().watch_freed(false);
+}
+#endif
 
 TEST_F(PageTest, TheLastCountOfADramFrameFreesIt) {
   rt::run_for_test([&] {

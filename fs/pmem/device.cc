@@ -52,6 +52,7 @@ Device::Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size,
       read_only_(read_only),
       changed_(size / kBlockSize),
       poison_(size / kSectorSize),
+      freed_(size / kBlockSize),
       mapping_(std::move(mapping)) {}
 
 Device::~Device() = default;
@@ -127,10 +128,19 @@ void Device::require_inside(uint64_t offset, uint64_t size, const char* what) co
             what, size, offset, size_);
 }
 
+void Device::report_freed(uint64_t offset, uint64_t size, const char* what, Site site) const {
+  uint64_t block = offset / kBlockSize;
+  while (!freed_.any_in(block, block + 1)) { ++block; }
+  internal::report_finding(Verdict::kWarn, "O15", site,
+                           "%s of %" PRIu64 " bytes meets block %" PRIu64 ", which is free", what,
+                           size, block);
+}
+
 Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const {
   if (!contains(offset, out.size())) { return Errc::kInval; }
   if (out.empty()) { return ok_status(); }
   rt::point(rt::PointKind::kUserLoad, block_object(offset), site);  // whoever loads
+  require_owned(offset, out.size(), "load", site);
   if (poisoned(offset, out.size())) { return Errc::kIo; }
   raw_copy(out.data(), base_ + offset, out.size());
   return ok_status();
@@ -162,6 +172,7 @@ Status Device::store_unscheduled(uint64_t offset, std::span<const std::byte> byt
 }
 
 void Device::place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) {
+  require_owned(offset, bytes.size(), "store", site);
   mark_changed(offset, bytes.size());
   std::byte* to = base_ + offset;
   if (kind == StoreKind::kNonTemporal && mapping_->durable()) {
@@ -177,6 +188,7 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   if (read_only_) { return Errc::kRoFs; }
   if (size == 0) { return ok_status(); }
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
+  require_owned(offset, size, "zeroing", site);
   mark_changed(offset, size);
   mapping_->zero_nt(base_ + offset, size);
   if (recorder_ != nullptr) {
@@ -241,6 +253,7 @@ void Device::restore(std::span<const std::byte> pristine) {
     changed_.clear_all();
   }
   poison_.clear_all();
+  freed_.clear_all();
 }
 
 void Device::load_image(std::span<const std::byte> image) {
@@ -251,6 +264,7 @@ void Device::load_image(std::span<const std::byte> image) {
   raw_zero(base_ + image.size(), size_ - image.size());
   changed_.clear_all();
   poison_.clear_all();
+  freed_.clear_all();
 }
 
 }  // namespace daxfs::pmem

@@ -20,6 +20,7 @@
 //   PM2  nothing is stored to a block that `changed_blocks` does not name afterwards; so restore
 //        leaves exact bytes.
 //   PM3  store_clearing_poison takes whole sectors, as clearing a media error does.
+//   O15  while freed blocks are watched, nothing is loaded from or stored to one.
 // Not covered: torn stores larger than a cache line while other tasks look (a store is one step of
 //   the schedule).
 // Tested by: fs/pmem/device_test.cc.
@@ -32,6 +33,7 @@
 #include <string>
 #include <type_traits>
 
+#include "fs/base/compiler.h"
 #include "fs/base/result.h"
 #include "fs/base/site.h"
 #include "fs/base/types.h"
@@ -138,6 +140,29 @@ class Device {
            poison_.any_in(offset / kSectorSize, div_round_up(offset + size, kSectorSize));
   }
 
+  // Blocks that their filesystem gave back and has not handed out again: whoever still touches one
+  // (a DMA, a mapping, a forgotten buffer) is found at that moment, not when the block has a new
+  // owner. Off by default, as media that gives one block to two files breaks no invariant of ours;
+  // the marks are then not kept. Not scheduling points.
+  void watch_freed(bool on) {
+    watch_freed_ = on;
+    freed_.clear_all();
+  }
+  void mark_freed(FsBlock first, uint64_t count) {
+    if (watch_freed_) { freed_.set_range(first.value(), first.value() + count); }
+  }
+  void mark_used(FsBlock first, uint64_t count) {
+    if (freed_.any()) { freed_.clear_range(first.value(), first.value() + count); }
+  }
+  bool freed(uint64_t offset, uint64_t size) const {
+    return freed_.any() && size != 0 &&
+           freed_.any_in(offset / kBlockSize, div_round_up(offset + size, kBlockSize));
+  }
+  // O15, for those that reach the bytes by data() or only by their address.
+  void require_owned(uint64_t offset, uint64_t size, const char* what, Site site) const {
+    if (__builtin_expect(freed(offset, size), 0)) { report_freed(offset, size, what, site); }
+  }
+
   // Bit b of word w is block 64 * w + b: changed since load_image, restore or reset_tracking.
   std::span<const uint64_t> changed_blocks() const { return changed_.words(); }
   void reset_tracking() { changed_.clear_all(); }
@@ -163,6 +188,7 @@ class Device {
     return size <= size_ && offset <= size_ - size;
   }
   void require_inside(uint64_t offset, uint64_t size, const char* what) const;
+  FS_COLD void report_freed(uint64_t offset, uint64_t size, const char* what, Site site) const;
   Status store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);
   void place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);
   void mark_changed(uint64_t offset, uint64_t size) {
@@ -175,6 +201,8 @@ class Device {
   Recorder* recorder_ = nullptr;
   BitSet changed_;  // one bit a block
   BitSet poison_;   // one bit a sector
+  BitSet freed_;    // one bit a block
+  bool watch_freed_ = false;
   std::unique_ptr<Mapping> mapping_;
 };
 

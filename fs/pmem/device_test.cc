@@ -209,6 +209,27 @@ TEST(DeviceDeathTest, StoreOutsideIsABug) {
   EXPECT_DEATH(device->set_poison(9000, 1), "PM1|leaves the device");
 }
 
+// O15.
+TEST(DeviceDeathTest, AFreedBlockIsNotTouchedWhileFreedBlocksAreWatched) {
+  auto device = anonymous(4 * 4096);
+  std::vector<std::byte> bytes(8192);
+  device->mark_freed(FsBlock(1), 2);
+  EXPECT_FALSE(device->freed(0, 4 * 4096)) << "nobody watches";
+  device->watch_freed(true);
+  device->mark_freed(FsBlock(1), 2);
+  EXPECT_TRUE(device->freed(8191, 1));
+  EXPECT_TRUE(device->store_value<uint64_t>(4088, 1).ok());
+  EXPECT_DEATH(device->store_value<uint64_t>(4092, 1).ignore_error("dies"), "O15|block 1, which is free");
+  EXPECT_DEATH(device->store_unscheduled(8192, bytes, Site::current()).ignore_error("dies"), "O15|block 2, which");
+  EXPECT_DEATH(device->zero(4096, 1).ignore_error("dies"), "O15|zeroing of 1 bytes");
+  EXPECT_DEATH(device->read(0, bytes).ignore_error("dies"), "O15|load of 8192 bytes");
+  device->mark_used(FsBlock(1), 1);
+  EXPECT_TRUE(device->read(0, bytes).ok());
+  EXPECT_TRUE(device->freed(8192, 1));
+  device->restore(std::vector<std::byte>(4 * 4096));
+  EXPECT_FALSE(device->freed(0, 4 * 4096));
+}
+
 // PM2.
 TEST(DeviceDeathTest, RestoreFromATemplateOfAnotherSizeIsABug) {
   auto device = anonymous(8192);
