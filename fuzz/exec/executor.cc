@@ -50,6 +50,8 @@ struct Executor::Run {
   void audit();
   void finish();
   void check_image();
+  void read_finals();
+  void read_final(const oracle::OpRecord& record);
 };
 
 namespace {
@@ -142,6 +144,62 @@ void Executor::Run::check_image() {
          "check_image");
 }
 
+// The files that operations met, as the medium has them now. Large ones in part: both ends of each extent and a page
+// in between that differs from run to run.
+void Executor::Run::read_finals() {
+  const auto& finals = outcome.history.finals;
+  for (const oracle::OpRecord& record : outcome.history.records) {
+    if (record.ino == 0) { continue; }
+    const bool known = std::any_of(finals.begin(), finals.end(), [&](const oracle::FinalFile& file) {
+      return file.ino == record.ino && file.generation == record.generation;
+    });
+    if (!known) { read_final(record); }
+  }
+}
+
+void Executor::Run::read_final(const oracle::OpRecord& record) {
+  constexpr uint64_t kPage = daxfs::kBlockSize;
+  constexpr uint64_t kEnds = 4;  // pages
+  oracle::History& history = outcome.history;
+  daxfs::check::TreeInode inode;
+  const auto& reader = machine.reader();
+  if (!reader.valid() || !reader.inode(record.ino, inode) || !inode.is_regular() || inode.links == 0 ||
+      inode.generation != record.generation) {
+    return;  // gone, or a directory; or another file has its number
+  }
+  std::vector<daxfs::check::TreeExtent>& extents = executor.extents_;
+  if (!reader.extents(record.ino, extents)) { return; }  // the image check's
+  const auto image = machine.device().bytes();
+  const size_t first = history.final_pieces.size();
+  uint64_t at = 0;
+  const auto hole_until = [&](uint64_t offset) {
+    if (at < offset) { history.final_pieces.push_back({at, offset - at, {}}); }
+    at = offset;
+  };
+  for (const auto& extent : extents) {
+    const uint64_t begin = extent.logical * kPage;
+    const uint64_t end = std::min(begin + extent.length * kPage, inode.size);
+    if (extent.unwritten || begin >= end) { continue; }
+    hole_until(begin);
+    const auto piece = [&](uint64_t from, uint64_t to) {
+      const uint64_t on_medium = extent.physical * kPage + (from - begin);
+      history.final_pieces.push_back({from, to - from, image.subspan(on_medium, to - from)});
+    };
+    const uint64_t pages = daxfs::div_round_up(end - begin, kPage);
+    if (pages <= 2 * kEnds + 1) {
+      piece(begin, end);
+    } else {
+      piece(begin, begin + kEnds * kPage);
+      const uint64_t middle = kEnds + rt::run_events() % (pages - 2 * kEnds);
+      piece(begin + middle * kPage, begin + (middle + 1) * kPage);
+      piece(begin + (pages - kEnds) * kPage, end);
+    }
+    at = end;
+  }
+  hole_until(inode.size);
+  history.finals.push_back({record.ino, record.generation, inode.size, first, history.final_pieces.size() - first});
+}
+
 void Executor::Run::finish() {
   rt::run_pending_system_tasks();
   audit();
@@ -161,6 +219,7 @@ void Executor::Run::finish() {
     report(Verdict::kLeak, "MM3", held.empty() ? "frames in use after unmount" : held.front(), detail, "finish");
   }
   if (!options.read_only) { check_image(); }
+  read_finals();
   if (const auto wrong = oracle::judge(program, outcome.history)) {
     report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge");
   }
@@ -219,6 +278,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   outcome->mount_errc = daxfs::Errc::kOk;
   outcome->taken.clear();
   outcome->history.finals.clear();
+  outcome->history.final_pieces.clear();
   outcome->history.foreign_image = !config.image.empty();
   outcome->history.records.assign(program.init_op_count() + program.op_count(), {});
   outcome->history.foreign_image = !config.image.empty();

@@ -79,6 +79,7 @@ class Executor {
   sched::PreemptionList own_schedule_;
   std::vector<sched::Anchor> anchors_;
   daxfs::rt::RunOutcome engine_outcome_;
+  std::vector<daxfs::check::TreeExtent> extents_;  // kept for its memory
 };
 
 // The program's schedule as the engine counts.

@@ -119,6 +119,30 @@ TEST(Executor, SavedImageHoldsWhatTheProgramWrote) {
   EXPECT_EQ(last(outcome).ret, 5000);
 }
 
+TEST(Executor, HandsOverWhatTheMediumHoldsOfEachFile) {
+  const prog::Program program = parse(R"(init in P0
+  f = open "f0" rdwr|creat
+  g = open "f1" rdwr|creat
+task T0 in P0
+  pwrite f 0x41 5000 8K
+  unlink "f1"
+)");
+  Executor executor;
+  Outcome outcome;
+  executor.run(program, {}, &outcome);
+  ASSERT_FALSE(outcome.finding) << finding_title(*outcome.finding);
+  ASSERT_EQ(outcome.history.finals.size(), 1u) << "a file that is gone has no contents";
+  const oracle::FinalFile& file = outcome.history.finals[0];
+  EXPECT_EQ(file.ino, outcome.history.records[0].ino);
+  EXPECT_EQ(file.size, 8192u + 5000u);
+  const auto& pieces = outcome.history.final_pieces;
+  ASSERT_EQ(file.piece_count, 2u);
+  EXPECT_TRUE(pieces[0].bytes.empty());
+  EXPECT_EQ(pieces[0].length, 8192u);
+  ASSERT_EQ(pieces[1].bytes.size(), 5000u);
+  EXPECT_EQ(pieces[1].bytes[4999], std::byte{0x41});
+}
+
 TEST(Executor, EachRunStartsFromThePristineImage) {
   const prog::Program program = parse("task T0\n  f = open \"f0\" rdwr|creat|excl\n  write f 0x41 5000\n");
   Executor executor;

@@ -8,6 +8,7 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
   FS_ASSIGN_OR_RETURN(machine->device_, daxfs::pmem::Device::anonymous(pristine.size()));
   machine->device_->load_image(pristine);
   machine->memory_ = std::make_unique<daxfs::mm::Memory>(*machine->device_, kDramFrames);
+  machine->reader_ = std::make_unique<daxfs::check::ImageReader>(machine->device_->bytes());
   // Only on media that is sound to begin with: a block of two files may be freed by one of them.
   machine->has_baseline_ = machine->media_scratch_.set_baseline(pristine);
   machine->device_->watch_freed(machine->has_baseline_);

@@ -13,6 +13,7 @@
 
 #include "fs/base/result.h"
 #include "fs/check/media.h"
+#include "fs/check/media_tree.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/pmem/device.h"
@@ -36,6 +37,8 @@ class Machine {
   // For the image check at a run's end: what of the pristine image need not be checksummed again.
   // Empty when the pristine image itself is not clean.
   daxfs::check::MediaScratch& media_scratch() { return media_scratch_; }
+  // Reads files from the medium; knows the geometry of the pristine image.
+  const daxfs::check::ImageReader& reader() const { return *reader_; }
   std::span<const uint64_t> changed_blocks_for_check() const {
     return has_baseline_ ? device_->changed_blocks() : std::span<const uint64_t>();
   }
@@ -48,6 +51,7 @@ class Machine {
   std::unique_ptr<daxfs::mm::Memory> memory_;
   std::vector<std::unique_ptr<daxfs::mm::Mm>> mms_;
   daxfs::check::MediaScratch media_scratch_;
+  std::unique_ptr<daxfs::check::ImageReader> reader_;
   bool has_baseline_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "fuzz/oracle/checks.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -128,6 +129,27 @@ bool find_wrong_byte(const FileHistory& file, uint64_t offset, Bytes data, Perio
       }
     }
     at += size;
+  }
+  return false;
+}
+
+// The same for a range that reads as zeros. Holes are large: where zero is possible throughout, no byte is looked at.
+bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, Period period, WrongByte* wrong) {
+  static constexpr std::array<std::byte, 16 * kPageBytes> kZeros = {};
+  PossibleBytes& possible = wrong->possible;
+  const uint64_t end = offset + length;
+  while (offset < end) {
+    file.possible_bytes(offset, period, &possible);
+    uint64_t until = std::min(possible.until, end);
+    const auto sources = std::span(possible.sources).first(possible.count);
+    const bool zero = std::any_of(sources.begin(), sources.end(), [](const Source& source) {
+      return source.kind == Source::Kind::kFill && source.fill == 0;
+    });
+    if (!possible.anything && !zero) {
+      until = std::min(until, offset + kZeros.size());
+      if (find_wrong_byte(file, offset, Bytes(kZeros).first(until - offset), period, wrong)) { return true; }
+    }
+    offset = until;
   }
   return false;
 }
@@ -373,7 +395,7 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   }
 }
 
-std::optional<Objection> check_final(Model& model, const FinalFile& found) {
+std::optional<Objection> check_final(Model& model, const FinalFile& found, std::span<const FinalPiece> pieces) {
   const FileHistory* const file = model.find(found.ino, found.generation);
   if (file == nullptr || !file->regular) { return std::nullopt; }
   const Period end = {kNever - 1, kNever - 1};
@@ -382,10 +404,15 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found) {
     return object(text("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
                        number(found.size), number(size.least), number(size.most)), {});
   }
-  WrongByte wrong;
-  const Bytes contents = found.contents.first(std::min<size_t>(found.contents.size(), found.size));
-  if (!find_wrong_byte(*file, 0, contents, end, &wrong)) { return std::nullopt; }
-  return object_to_byte(text("on the medium inode %u", found.ino), wrong, {});
+  static WrongByte wrong;
+  for (const FinalPiece& piece : pieces) {
+    if (piece.offset >= found.size) { continue; }
+    const uint64_t length = std::min(piece.length, found.size - piece.offset);
+    const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
+                                         : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
+    if (bad) { return object_to_byte(text("on the medium inode %u", found.ino), wrong, {}); }
+  }
+  return std::nullopt;
 }
 
 }  // namespace daxfuzz::oracle

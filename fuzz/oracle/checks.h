@@ -15,6 +15,6 @@ std::optional<Objection> check_error(const prog::Program& program, const History
 // Bytes, counts, sizes and signals of one operation.
 std::optional<Objection> check_result(Model& model, const OpRecord& record);
 // A file on the medium after the unmount.
-std::optional<Objection> check_final(Model& model, const FinalFile& found);
+std::optional<Objection> check_final(Model& model, const FinalFile& found, std::span<const FinalPiece> pieces);
 
 }  // namespace daxfuzz::oracle

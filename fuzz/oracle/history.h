@@ -50,18 +50,27 @@ struct OpRecord {
   uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash
 };
 
-// A regular file as an independent reader found it on the medium after the unmount.
+// Bytes [offset, offset + length) of a file: those of `bytes`, or zeros where it has no written blocks.
+struct FinalPiece {
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  std::span<const std::byte> bytes;  // `length` of them, borrowed; or none
+};
+
+// A regular file as an independent reader found it on the medium after the unmount. What no piece names was not looked
+// at.
 struct FinalFile {
   uint32_t ino = 0;
   uint32_t generation = 0;
   uint64_t size = 0;
-  std::span<const std::byte> contents;  // the first bytes; borrowed
-  bool complete = false;                // `contents` has all `size` bytes
+  size_t first_piece = 0;  // in History::final_pieces
+  size_t piece_count = 0;
 };
 
 struct History {
   std::vector<OpRecord> records;    // set-up first, then the tasks' (in any order)
   std::vector<FinalFile> finals;    // optional
+  std::vector<FinalPiece> final_pieces;
   bool foreign_image = false;       // not the template that the program names: files may begin with anything
 };
 

@@ -36,7 +36,8 @@ std::optional<Objection> judge(const prog::Program& program, const History& hist
     if (auto objection = check_result(model, *record)) { return objection; }
   }
   for (const FinalFile& found : history.finals) {
-    if (auto objection = check_final(model, found)) { return objection; }
+    const auto pieces = std::span(history.final_pieces).subspan(found.first_piece, found.piece_count);
+    if (auto objection = check_final(model, found, pieces)) { return objection; }
   }
   return std::nullopt;
 }

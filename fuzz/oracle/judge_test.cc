@@ -567,6 +567,13 @@ TEST(JudgeFinals, MediumHoldsTheLastBytes) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 1)).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 2)).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(9, 1)).said(), "");
+  EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).finally(0, bytes(4096, 0)).said(),
+            "O9: on the medium inode 12 has size 4096; only 1048576 to 1048576 possible");
+  const auto page = bytes(10, 1) + bytes(4086, 0);
+  EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).finally(0, page)
+                .finally_hole(4096, (1 << 20) - 4096).said(), "");
+  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).pwrite(0, fill(2), 1, 900000)
+                .finally(0, page).finally_hole(4096, (1 << 20) - 4096).said(), "");
 }
 
 TEST(Judge, IsSilentOnRunsThatEndedInsideAnOperation) {

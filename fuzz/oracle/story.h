@@ -214,7 +214,15 @@ class Story {
   }
   Story& finally(uint32_t file, std::vector<uint8_t> contents) {
     const auto bytes = keep(std::move(contents));
-    history_.finals.push_back({kInoBase + file, 100 + file, bytes.size(), bytes, true});
+    history_.finals.push_back({kInoBase + file, 100 + file, bytes.size(), history_.final_pieces.size(), 1});
+    history_.final_pieces.push_back({0, bytes.size(), bytes});
+    return *this;
+  }
+  // A hole of the last of finally().
+  Story& finally_hole(uint64_t offset, uint64_t length) {
+    ++history_.finals.back().piece_count;
+    history_.finals.back().size = offset + length;
+    history_.final_pieces.push_back({offset, length, {}});
     return *this;
   }
 
