@@ -280,8 +280,8 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   outcome->history.finals.clear();
   outcome->history.final_pieces.clear();
   outcome->history.foreign_image = !config.image.empty();
+  outcome->history.filled_files = config.image.empty() && template_has_contents(program.image);
   outcome->history.records.assign(program.init_op_count() + program.op_count(), {});
-  outcome->history.foreign_image = !config.image.empty();
   const auto options = daxfs::vfs::parse_mount_options(program.mount, &outcome->mount_error);
   if (!options.ok()) {
     outcome->mount_errc = options.error();

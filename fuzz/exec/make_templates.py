@@ -6,6 +6,9 @@ usage: make_templates.py OUT.cc
 Every template is reproducible byte for byte: fixed UUID, hash seed and clock. Free blocks hold 0xDB, so that a read that
 exposes one shows (oracle O16). The root directory carries the DAX flag, which new files inherit; the files g0..g5 exist
 without it, so that with dax=inode both kinds lie side by side.
+
+In "files" the usual names are there already, with blocks: short programs start in the middle of a file's life instead of
+making one. See FILLED_FILES.
 """
 import os
 import re
@@ -24,9 +27,18 @@ TEMPLATES = {
     "nocsum": (512, ["-N", "32", "-O", "^has_journal,^resize_inode,^metadata_csum"]),
     "huge": (4096, ["-N", "64", "-O", "^has_journal,^resize_inode", "-E", "stride=512,stripe_width=512"]),
     "tiny": (128, ["-N", "32", "-O", "^has_journal,^resize_inode"]),
+    "files": (1024, ["-N", "32", "-O", "^has_journal,^resize_inode"]),
 }
 TIMES = ["atime", "ctime", "mtime", "crtime"]
 PLAIN_FILES = ["g0", "g1", "g2", "g3", "g4", "g5"]
+# Of the template "files": name: (blocks: "written", "unwritten" or "hole", DAX flag). fuzz/exec/templates.h says the same.
+FILLED_FILES = {
+    "f0": ("written", True), "f1": ("unwritten", True), "f2": ("hole", True), "f3": ("written", True),
+    "g0": ("written", False), "g1": ("unwritten", False), "g2": ("hole", False),
+}
+FILLED_BLOCKS = 16
+FILLED_BYTE = b"\x66"
+DAX_AND_EXTENTS, EXTENTS = 0x2080000, 0x80000
 
 
 def run(*command):
@@ -37,7 +49,17 @@ def run(*command):
     return done.stdout
 
 
-def make(path, blocks, extra):
+def put_file(path, content):
+    with open(path, "wb") as file:
+        if content == "written":
+            file.write(FILLED_BYTE * (FILLED_BLOCKS * BLOCK))
+        elif content:
+            file.truncate(FILLED_BLOCKS * BLOCK)
+    os.utime(path, (1767225600, 1767225600))
+    os.chmod(path, 0o644)
+
+
+def make(path, blocks, extra, filled):
     with open(path, "wb") as image:
         image.truncate(blocks * BLOCK)
     options = "hash_seed=00112233-4455-6677-8899-aabbccddeeff,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"
@@ -47,16 +69,19 @@ def make(path, blocks, extra):
         at = rest.index("-E")
         extended.append(rest[at + 1])
         del rest[at:at + 2]
+    names = sorted({*PLAIN_FILES, *filled})
     with tempfile.TemporaryDirectory() as tree:
-        for name in PLAIN_FILES:
-            open(os.path.join(tree, name), "wb").close()
-            os.utime(os.path.join(tree, name), (1767225600, 1767225600))
-            os.chmod(os.path.join(tree, name), 0o644)
+        for name in names:
+            put_file(os.path.join(tree, name), filled.get(name, ("", False))[0])
         os.utime(tree, (1767225600, 1767225600))
         run("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-U", "deadbeef-0000-4000-8000-00000000da0f",
             "-E", ",".join(extended), "-d", tree, *rest, path)
     commands = "sif / flags 0x2080000\nsif / uid 0\nsif / gid 0\n"
-    for name in PLAIN_FILES:
+    for name, (content, dax) in filled.items():
+        commands += f"sif {name} flags {DAX_AND_EXTENTS if dax else EXTENTS:#x}\n"
+        if content == "unwritten":
+            commands += f"fallocate {name} 0 {FILLED_BLOCKS - 1}\n"
+    for name in names:
         for field, value in (("uid", "0"), ("gid", "0"), ("generation", "0"), *((t, "@1767225600") for t in TIMES),
                              *((t + "_extra", "0") for t in TIMES)):
             commands += f"sif {name} {field} {value}\n"
@@ -101,7 +126,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         for name, (blocks, extra) in TEMPLATES.items():
             path = os.path.join(work, name)
-            make(path, blocks, extra)
+            make(path, blocks, extra, FILLED_FILES if name == "files" else {})
             rows = []
             for i, (first, count, fill, data) in enumerate(segments(path)):
                 if fill is None:

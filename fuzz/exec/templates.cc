@@ -39,6 +39,8 @@ std::span<const std::byte> image_template(std::string_view name) {
   return {};
 }
 
+bool template_has_contents(std::string_view name) { return name == "files"; }
+
 std::string template_names() {
   std::string names;
   for (const auto& data : internal::template_table()) {

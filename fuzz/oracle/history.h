@@ -72,6 +72,7 @@ struct History {
   std::vector<FinalFile> finals;    // optional
   std::vector<FinalPiece> final_pieces;
   bool foreign_image = false;       // not the template that the program names: files may begin with anything
+  bool filled_files = false;        // the template has files with contents, which the model does not know
 };
 
 }  // namespace daxfuzz::oracle

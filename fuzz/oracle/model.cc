@@ -113,7 +113,7 @@ void Model::note_files(const History& history) {
       default: break;
     }
     if (record->ino == 0 || !descriptors_.certain(*record)) { continue; }
-    FileHistory& file = file_for(record->ino, record->generation, history.foreign_image);
+    FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
     if (op.code == OpCode::kOpen && done) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }

@@ -70,7 +70,7 @@ constexpr PoolName kPaths[] = {
 static_assert(std::size(kPaths) < kPathString);
 static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "f7");
 
-constexpr std::string_view kImages[] = {"small", "default", "csum", "huge"};
+constexpr std::string_view kImages[] = {"small", "default", "csum", "huge", "files"};
 constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=never",
                                         "",           "dax=always,ro", "ro"};
 
