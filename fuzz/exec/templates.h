@@ -1,7 +1,7 @@
 // fuzz/exec/templates.h - image templates by name: small | default | csum | nocsum | huge | tiny | files.
 //
-// All have empty files g0..g5 without the DAX flag. "files" begins in the middle of things: 64 KiB each of written blocks
-// (f0, f3), unwritten blocks (f1) and hole (f2), with the DAX flag; g0, g1, g2 the same without it.
+// All have empty files g0..g5 without the DAX flag. "files" begins in the middle of things: 64 KiB each of written
+// blocks (f0, f3), unwritten blocks (f1) and hole (f2), with the DAX flag; g0, g1, g2 the same without it.
 //
 // Made by mke2fs when the project is built (make_templates.py) and compiled in, because a fuzzing service offers
 // neither mke2fs nor files. Expanded once a process.  Tested by: fuzz/exec/templates_test.cc.

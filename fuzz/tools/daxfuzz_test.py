@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 DAXFUZZ, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -50,6 +52,75 @@ class Command(unittest.TestCase):
     def test_json_summary_of_a_run(self):
         output = self.daxfuzz("run", self.path("p", CLEAN), PROGRAM, "--bug", BUG, "--json", expect=77)
         self.assertEqual(2, len(json.loads(output[output.index("{"):])["runs"]))
+
+    # --- minimize
+
+    PADDED = (("task T0 in P0\n", "task T0 in P0\n  stat \"d0\"\n  sync\n"),
+              ("task T1 in P0\n", "task T1 in P0\n  statfs \"f0\"\n"))
+
+    def padded(self, name="padded.txt", note=""):
+        with open(PROGRAM, encoding="utf-8") as file:
+            text = file.read()
+        for old, new in self.PADDED:
+            text = text.replace(old, new, 1)
+        text += "task T2 in P0\n  mkdir \"d1\"\n  getdents f3\n"
+        return self.path(name, text.replace("\n", "\n" + note, 1))
+
+    def test_minimize_keeps_the_key_and_says_what_it_did(self):
+        padded, small = self.padded(), self.path("small.txt")
+        summary = json.loads(self.daxfuzz("minimize", padded, "-o", small, "--bug", BUG, "--json"))
+        self.assertEqual(13, summary["before"]["operations"])
+        self.assertLessEqual(summary["after"]["operations"], 6)
+        self.assertTrue(summary["minimal"])
+        replay = self.daxfuzz("run", small, "--bug", BUG, expect=77)
+        self.assertIn(f"key={summary['key']} trace={summary['trace']}", replay)
+        self.assertIn("key=" + summary["key"], self.daxfuzz("run", padded, "--bug", BUG, expect=77))
+        with open(small, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("\n# 1-minimal", text)
+        self.assertIn(f"\n# replay: daxfuzz run {small} --bug {BUG}\n", text)
+
+    def test_minimize_overwrites_only_when_forced(self):
+        out = self.path("small.txt", "precious")
+        self.daxfuzz("minimize", PROGRAM, "-o", out, "--bug", BUG, expect=1)
+        self.assertIn("--force", self.errors)
+        with open(out, encoding="utf-8") as file:
+            self.assertEqual("precious", file.read())
+        self.daxfuzz("minimize", PROGRAM, "-o", out, "--bug", BUG, "--force")
+
+    def test_minimize_says_what_is_wrong_with_its_input(self):
+        out = self.path("out.txt")
+
+        def refused(file, *words, bugs=("--bug", BUG), to=out):
+            self.daxfuzz("minimize", file, "-o", to, *bugs, expect=1)
+            for word in words:
+                self.assertIn(word, self.errors)
+            self.assertFalse(os.path.exists(out), self.errors)
+
+        refused(self.path("nosuch"), "No such file")
+        refused(self.path("newer", "daxfuzz program 2\n"), "newer")
+        refused(self.path("empty", ""), "empty")
+        refused(self.path("clean", CLEAN), "no finding")
+        refused(PROGRAM, "no finding", "--bug", bugs=())
+        refused(PROGRAM, "no-such-bug", "daxfuzz bugs", bugs=("--bug", "no-such-bug"))
+        refused(PROGRAM, "cannot be written", to=self.path("no/such/folder/out.txt"))
+        refused(self.path("image", CLEAN.replace("\n", "\nimage nosuch\n", 1)), "nosuch", "small")
+        note = "# FINDING WARNING WARNING in x: y key=0123456789abcdef trace=0\n# replay: daxfuzz run p --bug " + BUG + "\n"
+        refused(self.padded("other-build.txt", note), "another build", "0123456789abcdef")
+        refused(self.padded("no-switch.txt", note), "it was found with --bug " + BUG + ": add that", bugs=())
+
+    def test_minimize_interrupted_leaves_the_best_so_far(self):
+        out = self.path("small.txt")
+        process = subprocess.Popen([DAXFUZZ, "minimize", self.padded(), "-o", out, "--bug", BUG], cwd=self.cwd,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(3000):
+            if os.path.exists(out) or process.poll() is not None:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(timeout=300), (0, 72))  # 0: it was faster than the signal
+        self.daxfuzz("run", out, "--bug", BUG, expect=77)
+        self.assertEqual([], [name for name in os.listdir(self.cwd) if name.endswith(".tmp")])
 
     def test_show_and_pack_are_inverse(self):
         packed = self.path("p.bin")

@@ -1,0 +1,86 @@
+// The minimizer on the real executor: every historical bug becomes a program that a person reads at a glance.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <sstream>
+
+#include "fs/base/historical.h"
+#include "fuzz/minimize/minimizer.h"
+#include "fuzz/prog/names.h"
+#include "fuzz/prog/text.h"
+#include "fuzz/tools/exec_subject.h"
+
+namespace daxfuzz::tools {
+namespace {
+
+constexpr size_t kOpsMax = 6;
+constexpr size_t kPreemptionsMax = 3;
+
+// An inode goes away when its name, its descriptor and its mapping are gone: two operations make the last two, three
+// drop all three, and two are the read that has it pinned meanwhile (open, pread). None of them can be shared.
+size_t ops_max(std::string_view id) { return id == "no-break-layouts-at-all/evict" ? 7 : kOpsMax; }
+
+class MinimizeBug : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    daxfs::BugSet bugs;
+    ASSERT_EQ(daxfs::select_historical(GetParam(), &bugs), 1u);
+    daxfs::set_historical(bugs);
+    std::ifstream in("corpus/bugs/" + GetParam() + "/program.txt");
+    std::stringstream text;
+    text << in.rdbuf();
+    std::string error;
+    ASSERT_TRUE(prog::parse(text.str(), GetParam(), &program_, &error)) << error;
+  }
+  void TearDown() override { daxfs::set_historical({}); }
+
+  prog::Program program_;
+};
+
+TEST_P(MinimizeBug, GetsItDownToAHandful) {
+  ExecSubject subject("");
+  minimize::Options options;
+  for (const auto image : prog::image_names()) { options.images.emplace_back(image); }
+  const minimize::Result result = minimize::minimize(subject, program_, options);
+  ASSERT_EQ(result.end, minimize::End::kMinimal);
+  EXPECT_FALSE(result.searched);
+  const minimize::Cost cost = minimize::cost_of(result.program);
+  EXPECT_LE(cost.ops, ops_max(GetParam())) << prog::print(result.program);
+  EXPECT_LE(cost.preemptions, kPreemptionsMax);
+
+  ExecSubject again("");
+  minimize::Trial trial;
+  again.run(program_, nullptr, nullptr, &trial);
+  ASSERT_TRUE(trial.fires);
+  again.run(result.program, nullptr, nullptr, &trial);
+  EXPECT_TRUE(trial.fires) << "another key than the program that it came from";
+  EXPECT_EQ(trial.trace_hash, result.trace_hash);
+  EXPECT_EQ(trial.drift, 0u);
+  for (size_t i = 0; i < result.program.schedule.size(); ++i) {
+    prog::Program less = result.program;
+    less.schedule.erase(less.schedule.begin() + static_cast<ptrdiff_t>(i));
+    again.run(less, nullptr, nullptr, &trial);
+    EXPECT_FALSE(trial.fires) << "preemption " << i + 1 << " is superfluous";
+  }
+  daxfs::set_historical({});
+  again.run(result.program, nullptr, nullptr, &trial);
+  EXPECT_FALSE(again.outcome().finding) << "the bug has nothing to do with it";
+}
+
+std::vector<std::string> all_ids() {
+  std::vector<std::string> ids;
+  for (const auto& info : daxfs::historical_bugs()) { ids.emplace_back(info.id); }
+  return ids;
+}
+
+INSTANTIATE_TEST_SUITE_P(Corpus, MinimizeBug, testing::ValuesIn(all_ids()), [](const auto& bug) {
+  std::string name = bug.param;
+  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+});
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MinimizeBug);
+
+}  // namespace
+}  // namespace daxfuzz::tools
