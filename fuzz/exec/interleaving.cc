@@ -27,7 +27,9 @@ constexpr uint64_t mix(uint64_t x) {
 
 }  // namespace
 
-void InterleavingCoverage::begin_run() {
+void InterleavingCoverage::begin_run(sched::Touches* touches) {
+  touches_ = touches;
+  if (touches != nullptr) { touches->clear(); }
   for (const uint16_t cell : touched_) { counts_[cell] = 0; }
   touched_.clear();
   ++run_;
@@ -42,6 +44,7 @@ void InterleavingCoverage::on_event(const daxfs::rt::Event& event) {
   Last& last = last_[mix(event.object) % kObjects];
   const uint32_t site = daxfs::rt::site_hash(event.site);
   const bool write = !only_reads(event.kind);
+  if (touches_ != nullptr && event.task != daxfs::rt::kRootTask) { touches_->record(event, write); }
   if (last.run == run_ && last.object == event.object && last.task != event.task && (write || last.write)) {
     const auto cell = static_cast<uint16_t>(mix(uint64_t{last.site} << 32 | site) % kCells);
     if (!shared_.has(event.object)) {

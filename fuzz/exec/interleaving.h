@@ -15,6 +15,7 @@
 
 #include "fs/rt/engine.h"
 #include "fuzz/sched/policies.h"
+#include "fuzz/sched/touches.h"
 
 namespace daxfuzz::exec {
 
@@ -22,7 +23,8 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
  public:
   static constexpr size_t kCells = 4096;  // features are hashed into these; power of two
 
-  void begin_run();
+  // Touches of tasks and system tasks go into `touches` as well, which is cleared, when it is not null.
+  void begin_run(sched::Touches* touches = nullptr);
   void on_event(const daxfs::rt::Event& event) override;
 
   // Objects that met two tasks, one of them writing, since the last forget_shared(): over several runs of a program.
@@ -53,6 +55,7 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
   sched::SharedObjects shared_;
   std::vector<daxfs::rt::ObjectId> shared_list_;
   uint32_t run_ = 0;
+  sched::Touches* touches_ = nullptr;
 };
 
 // 0: none; 1, 2, 3, 4..7, 8..15, ... : as libFuzzer buckets its counters, in 8 classes.

@@ -31,10 +31,14 @@ class Generator {
     program_.mount = random_.pick(options_.mounts);
     choose_swarm();
     set_up();
-    tasks();
-    if (random_.chance(3, 4)) { duel(); }
-    if (random_.chance(1, 4)) { duel(); }
-    if (random_.chance(1, 8)) { dismantle(); }
+    if (options_.tasks_min <= 2 && random_.chance(1, 2)) {
+      small_scope();
+    } else {
+      tasks();
+      if (random_.chance(3, 4)) { duel(); }
+      if (random_.chance(1, 4)) { duel(); }
+      if (random_.chance(1, 8)) { dismantle(); }
+    }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
       program_.schedule.push_back(random_preemption(program_, random_, options_));
@@ -141,6 +145,21 @@ class Generator {
         world_.apply(task.process, op);
         task.ops.push_back(op);
       }
+    }
+  }
+
+  // Most races need two operations: a program of few has few schedules, each cheap, and nothing else in their way.
+  // The small scope hypothesis: Jackson, Damon, "Elements of style", ISSTA 1996.
+  void small_scope() {
+    while (program_.tasks.size() < (random_.chance(1, 4) ? 3 : 2)) { add_task(program_, 0); }
+    for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
+    if (random_.chance(3, 4)) { duel(); }
+    for (size_t i = 0; i < program_.tasks.size(); i++) {
+      Task& task = program_.tasks[i];
+      const bool more = task.ops.empty() || random_.chance(1, 4);
+      if (!more || program_.op_count() >= kOpsMax) { continue; }
+      const Op op = random_op(random_, swarm_, world_, task.process);
+      task.ops.insert(task.ops.begin() + static_cast<ptrdiff_t>(random_.below(task.ops.size() + 1)), op);
     }
   }
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr unsigned kSchedulesOfMutant = 3;
 constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
+constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
 constexpr int64_t kSmallFile = 64 << 10;  // bytes
@@ -23,6 +24,7 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
   if (name == "random") { return PolicyKind::kRandom; }
   if (name == "pct") { return PolicyKind::kPct; }
   if (name == "conflict") { return PolicyKind::kConflict; }
+  if (name == "directed") { return PolicyKind::kDirected; }
   if (name == "replay") { return PolicyKind::kReplay; }
   return std::nullopt;
 }
@@ -123,8 +125,8 @@ bool FuzzLoop::merge_features() {
   return outcome_.events <= kEventsCheap ? fresh : stats_.edges != edges_before;
 }
 
-bool FuzzLoop::run_once(daxfs::rt::Policy* policy) {
-  coverage_.begin_run();
+bool FuzzLoop::run_once(daxfs::rt::Policy* policy, sched::Touches* touches) {
+  coverage_.begin_run(touches);
   EdgeCounters::get().reset();
   exec::RunConfig config;
   config.policy = policy;
@@ -161,12 +163,35 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   return found;
 }
 
+// One more preemption where tasks met in the run of the candidate's own schedule, seldom two. False: no such place, or no
+// room.
+bool FuzzLoop::add_directed_preemptions() {
+  sched::SmallRandom draw(random_.next());
+  unsigned wanted = random_.chance(1, 4) ? 2 : 1;
+  for (; wanted > 0 && candidate_.schedule.size() < kDirectedMax; --wanted) {
+    const auto anchor = touches_.draw(draw);
+    if (!anchor) { return false; }
+    const bool op_fits = anchor->op <= prog::kAnchorOpMax || anchor->op == daxfs::rt::kNoOp;
+    if (!op_fits || anchor->event > prog::kEventMax) { continue; }
+    candidate_.schedule.push_back({.task = static_cast<prog::TaskId>(anchor->task),
+                                   .next = static_cast<prog::TaskId>(anchor->next),
+                                   .op = static_cast<uint16_t>(anchor->op),
+                                   .event = static_cast<uint32_t>(anchor->event)});
+  }
+  return candidate_.schedule.size() != own_schedule_.size();
+}
+
 std::optional<LoopFinding> FuzzLoop::step() {
   const unsigned turns = next_candidate();
   coverage_.forget_shared();
+  own_schedule_ = candidate_.schedule;
   for (unsigned turn = 0; turn < turns; ++turn) {
-    daxfs::rt::Policy* policy = choose_policy(turn);
-    const bool fresh = run_once(policy);
+    candidate_.schedule = own_schedule_;
+    const bool directed = turn > 0 && (options_.policy == PolicyKind::kDirected ||
+                                       (options_.policy == PolicyKind::kCoverage && random_.chance(1, 2)));
+    if (directed && !add_directed_preemptions()) { continue; }
+    daxfs::rt::Policy* policy = directed ? nullptr : choose_policy(turn);
+    const bool fresh = run_once(policy, turn == 0 ? &touches_ : nullptr);
     if (outcome_.finding) { return take_finding(); }
     if (fresh) { keep(policy != nullptr); }
     if (candidate_.tasks.size() < 2) { break; }  // nothing to interleave

@@ -27,9 +27,10 @@ enum class PolicyKind : uint8_t {
   kRandom,
   kPct,
   kConflict,   // switches where tasks met before
+  kDirected,  // one or two preemptions more, at accesses that met (fuzz/sched/touches.h)
   kReplay,    // only what is in the program
 };
-// "coverage", "random", "pct", "conflict", "replay"; nullopt for anything else.
+// "coverage", "random", "pct", "conflict", "directed", "replay"; nullopt for anything else.
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
 struct LoopOptions {
@@ -75,7 +76,8 @@ class FuzzLoop {
   const prog::Program& pick();
   unsigned next_candidate();
   daxfs::rt::Policy* choose_policy(unsigned turn);
-  bool run_once(daxfs::rt::Policy* policy);
+  bool run_once(daxfs::rt::Policy* policy, sched::Touches* touches = nullptr);
+  bool add_directed_preemptions();
   bool merge_features();
   std::optional<LoopFinding> take_finding();
   void keep(bool random_schedule);
@@ -92,6 +94,8 @@ class FuzzLoop {
   sched::ConflictWalk conflict_walk_;
   sched::SharedObjects focus_;
   sched::Pct pct_{1, 1, 1};
+  sched::Touches touches_;                       // of the candidate under its own schedule
+  std::vector<prog::Preemption> own_schedule_;   // the candidate's, while directed preemptions are tried
   prog::Program candidate_;
   exec::Outcome outcome_;
   std::vector<prog::Program> corpus_;

@@ -1,0 +1,56 @@
+#include "fuzz/sched/touches.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace daxfuzz::sched {
+
+Touches::Touches() : all_(kMax) {}
+
+void Touches::prepare() {
+  ready_ = true;
+  groups_.clear();
+  classes_.clear();
+  // By object, which sorts by class, too: the class is in the highest bits (fs/rt/point.h).
+  const auto touches = std::span(all_).first(count_);
+  std::sort(touches.begin(), touches.end(), [](const Touch& a, const Touch& b) {
+    return std::tie(a.object, a.task, a.op, a.event) < std::tie(b.object, b.task, b.op, b.event);
+  });
+  for (uint32_t begin = 0; begin < touches.size();) {
+    uint32_t end = begin;
+    bool shared = false;
+    bool written = false;
+    for (; end < touches.size() && touches[end].object == touches[begin].object; ++end) {
+      shared |= touches[end].task != touches[begin].task;
+      written |= touches[end].write;
+    }
+    if (shared && written) {
+      const auto group = static_cast<uint32_t>(groups_.size());
+      groups_.push_back({begin, end, daxfs::rt::object_class(touches[begin].object)});
+      if (group == 0 || groups_[group - 1].object_class != groups_[group].object_class) {
+        classes_.emplace_back(group, group);
+      }
+      classes_.back().second = group + 1;
+    }
+    begin = end;
+  }
+}
+
+std::optional<Anchor> Touches::draw(SmallRandom& random) {
+  if (!ready_) { prepare(); }
+  if (groups_.empty()) { return std::nullopt; }
+  // Class first: there are many locks and few frames, and the few are what races are about.
+  const auto [first, last] = classes_[random.below(static_cast<uint32_t>(classes_.size()))];
+  const Group& group = groups_[first + random.below(last - first)];
+  const uint32_t size = group.end - group.begin;
+  const Touch& at = all_[group.begin + random.below(size)];
+  // Somebody else who touches the object: from a random place on, round.
+  const uint32_t start = random.below(size);
+  for (uint32_t i = 0; i < size; ++i) {
+    const Touch& other = all_[group.begin + (start + i) % size];
+    if (other.task != at.task && (other.write || at.write)) { return Anchor{at.task, at.op, at.event, other.task}; }
+  }
+  return std::nullopt;
+}
+
+}  // namespace daxfuzz::sched

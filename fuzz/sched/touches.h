@@ -1,0 +1,63 @@
+// fuzz/sched/touches.h - what a run touched, in order, and preemptions drawn from it.
+//
+// One preemption more, at a place where it matters: before an access of one task to an object that another task touches
+// too, and to that task. Added to the schedule that the run followed, the new run is the same up to there. Races that need
+// two or three such preemptions are reached a preemption at a time, when each shows something new and is kept.
+// Source: the backtracking points of Flanagan, Godefroid, "Dynamic partial-order reduction for model checking software",
+// POPL 2005, drawn at random instead of enumerated.
+//
+// Locking: none; record() is engine side (fs/rt/engine.h, Observer): no memory is taken there.
+// Tested by: fuzz/sched/touches_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "fuzz/sched/policies.h"
+
+namespace daxfuzz::sched {
+
+class Touches {
+ public:
+  static constexpr size_t kMax = 16384;  // a longer run is recorded up to here
+
+  Touches();
+
+  void clear() {
+    count_ = 0;
+    ready_ = false;
+  }
+  void record(const daxfs::rt::Event& event, bool write) {
+    if (count_ == kMax) { return; }
+    all_[count_++] = {event.object, static_cast<uint32_t>(event.event_in_op), event.op, event.task, write};
+  }
+
+  // A preemption of the recorded run. nullopt: no object met two tasks.
+  std::optional<Anchor> draw(SmallRandom& random);
+
+ private:
+  struct Touch {
+    daxfs::rt::ObjectId object;
+    uint32_t event;
+    uint32_t op;
+    daxfs::rt::TaskId task;
+    bool write;
+  };
+  // Touches [begin, end) of one object that several tasks touch, one of them writing.
+  struct Group {
+    uint32_t begin;
+    uint32_t end;
+    daxfs::rt::ObjectClass object_class;
+  };
+  void prepare();
+
+  std::vector<Touch> all_;
+  size_t count_ = 0;
+  bool ready_ = false;
+  std::vector<Group> groups_;                     // by class
+  std::vector<std::pair<uint32_t, uint32_t>> classes_;  // ranges of groups_
+};
+
+}  // namespace daxfuzz::sched

@@ -1,0 +1,77 @@
+// What is drawn is a preemption at an object that two tasks touch, one of them writing, and goes to the other task.
+#include "fuzz/sched/touches.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace daxfuzz::sched {
+namespace {
+
+using daxfs::rt::Event;
+using daxfs::rt::ObjectClass;
+using daxfs::rt::object_id;
+using daxfs::rt::PointKind;
+
+const daxfs::rt::ObjectId kFrame = object_id(ObjectClass::kFrame, 7);
+const daxfs::rt::ObjectId kReadOnly = object_id(ObjectClass::kFrame, 8);
+const daxfs::rt::ObjectId kOwn = object_id(ObjectClass::kLock, 1);
+const daxfs::rt::ObjectId kLock = object_id(ObjectClass::kLock, 2);
+
+Event event(daxfs::rt::TaskId task, uint64_t index, daxfs::rt::ObjectId object) {
+  return {task, 0, index, PointKind::kRef, object, daxfs::Site::current()};
+}
+
+TEST(Touches, NothingIsDrawnFromARunWithoutMeetings) {
+  Touches touches;
+  SmallRandom random(1);
+  EXPECT_FALSE(touches.draw(random));
+  touches.record(event(1, 1, kOwn), true);
+  touches.record(event(1, 2, kReadOnly), false);
+  touches.record(event(2, 1, kReadOnly), false);
+  EXPECT_FALSE(touches.draw(random));
+}
+
+TEST(Touches, EveryMeetingIsDrawnAndNothingElse) {
+  Touches touches;
+  touches.record(event(1, 1, kOwn), true);
+  touches.record(event(1, 2, kFrame), false);
+  touches.record(event(2, 5, kFrame), true);
+  touches.record(event(3, 6, kFrame), false);
+  for (uint32_t i = 0; i < 100; ++i) { touches.record(event(1 + static_cast<int>(i % 2), 10 + i, kLock), true); }
+  SmallRandom random(1);
+  std::set<std::pair<int, int>> frame_switches;
+  int locks = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto anchor = touches.draw(random);
+    ASSERT_TRUE(anchor);
+    ASSERT_NE(anchor->task, anchor->next);
+    if (anchor->event >= 10) {
+      ++locks;
+    } else {
+      frame_switches.insert({anchor->task, anchor->next});
+    }
+  }
+  // A reader meets the writer only.
+  EXPECT_EQ(frame_switches, (std::set<std::pair<int, int>>{{1, 2}, {2, 1}, {2, 3}, {3, 2}}));
+  EXPECT_GT(locks, 300);
+  EXPECT_LT(locks, 700);
+}
+
+TEST(Touches, TheSameSeedDrawsTheSame) {
+  Touches touches;
+  for (uint32_t i = 0; i < 50; ++i) { touches.record(event(1 + static_cast<int>(i % 3), i, kFrame), i % 2 != 0); }
+  SmallRandom a(5);
+  SmallRandom b(5);
+  for (int i = 0; i < 100; ++i) {
+    const auto x = touches.draw(a);
+    const auto y = touches.draw(b);
+    ASSERT_TRUE(x && y);
+    EXPECT_EQ(x->task, y->task);
+    EXPECT_EQ(x->event, y->event);
+    EXPECT_EQ(x->next, y->next);
+  }
+}
+
+}  // namespace
+}  // namespace daxfuzz::sched
