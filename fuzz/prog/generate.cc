@@ -74,7 +74,8 @@ class Generator {
   }
 
   void fill(uint8_t process, uint8_t fd, uint8_t byte, int64_t length) {
-    switch (random_.below(4)) {
+    // Two megabytes of data would cost more than all the rest of the run.
+    switch (random_.below(length > 16 * kPage ? 2 : 4)) {
       case 0: return add_init(process, Op{.code = OpCode::kFallocate, .fd = fd, .length = length});
       case 1: return add_init(process, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length});
       default:

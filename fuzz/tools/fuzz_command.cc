@@ -327,7 +327,10 @@ void add_fuzz(CLI::App& app, Action* action) {
   command->add_option("--corpus", options->corpus, "folder of programs to start from and to grow");
   command->add_option("--findings", options->findings, "folder for findings")->capture_default_str();
   command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
-  command->add_option("--policy", options->policy, "coverage, random, pct, conflict, directed or replay")->capture_default_str();
+  command
+      ->add_option("--policy", options->policy,
+                   "coverage, random, pct, conflict, directed or replay")
+      ->capture_default_str();
   command->add_option("--seed", options->seed, "of the first worker; others count up")->capture_default_str();
   command->add_flag("--stop-on-finding", options->stop_on_finding, "end with the first finding");
   command->add_flag("--json", options->json, "summary as JSON on stdout");

@@ -1,6 +1,7 @@
 #include "fuzz/tools/fuzz_loop.h"
 
 #include <algorithm>
+#include <array>
 
 #include "fuzz/tools/edge_counters.h"
 
@@ -16,6 +17,15 @@ constexpr int64_t kSmallFile = 64 << 10;  // bytes
 // A program that runs long costs many short ones, and its mutants run as long: kept only for what is rare.
 constexpr uint64_t kEventsCheap = 6000;
 constexpr uint64_t kEventsKept = 60000;
+
+// A class of hits as a bit; index 0 is not used.
+constexpr auto kClassBits = [] {
+  std::array<uint8_t, 256> bits{};
+  for (unsigned count = 1; count < 256; ++count) {
+    bits[count] = static_cast<uint8_t>(1u << (exec::count_class(static_cast<uint8_t>(count)) - 1));
+  }
+  return bits;
+}();
 
 }  // namespace
 
@@ -95,16 +105,18 @@ daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
 bool FuzzLoop::merge_features() {
   bool fresh = false;
   const uint64_t edges_before = stats_.edges;
+  // Thousands of edges a run, of which hardly one is new: the way through must be short.
+  uint8_t* const seen = edge_classes_.data();
   EdgeCounters::get().for_each_hit([&](size_t edge, uint8_t count) {
-    const auto bit = static_cast<uint8_t>(1u << (exec::count_class(count) - 1));
-    if ((edge_classes_[edge] & bit) == 0) {
-      stats_.edges += edge_classes_[edge] == 0;
-      edge_classes_[edge] |= bit;
+    const uint8_t bit = kClassBits[count];
+    if (__builtin_expect((seen[edge] & bit) == 0, 0)) {
+      stats_.edges += seen[edge] == 0;
+      seen[edge] |= bit;
       fresh = true;
     }
   });
   for (const uint16_t cell : coverage_.touched()) {
-    const auto bit = static_cast<uint8_t>(1u << (exec::count_class(coverage_.counts()[cell]) - 1));
+    const uint8_t bit = kClassBits[coverage_.counts()[cell]];
     if ((pair_classes_[cell] & bit) == 0) {
       stats_.interleavings += pair_classes_[cell] == 0;
       pair_classes_[cell] |= bit;
@@ -163,8 +175,8 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   return found;
 }
 
-// One more preemption where tasks met in the run of the candidate's own schedule, seldom two. False: no such place, or no
-// room.
+// One more preemption where tasks met in the run of the candidate's own schedule, seldom two.
+// False: no such place, or no room.
 bool FuzzLoop::add_directed_preemptions() {
   sched::SmallRandom draw(random_.next());
   unsigned wanted = random_.chance(1, 4) ? 2 : 1;
