@@ -43,7 +43,7 @@ void Model::blur_all(uint64_t from) {
 }
 
 bool Model::appends(const OpRecord& record, const FileHistory& file) const {
-  if (!file.opened_append) { return false; }
+  if (!file.opened_append && !append_in_doubt_) { return false; }
   const OpRecord* const open = descriptors_.opened_by(record);
   return open == nullptr || (open->op->flags & prog::kOAppend) != 0;
 }
@@ -148,8 +148,10 @@ void Model::note_appends() {
 
 void Model::note_writes(const OpRecord& record) {
   const prog::Op& op = *record.op;
-  if (surely_nothing(record)) { return; }
   const Period period = period_of(record);
+  // Where the harness put its bytes there may have been a mapping of any file by then.
+  if (mappings(record).scratch_in_doubt(period)) { blur_all(period.begin); }
+  if (surely_nothing(record)) { return; }
   const bool done = succeeded(record);
   switch (op.code) {
     case OpCode::kStore: case OpCode::kTouch: return store(record);

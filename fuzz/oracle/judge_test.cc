@@ -563,6 +563,40 @@ TEST(JudgeErrors, DescriptorClosedAtTheSameTimeIsUnclear) {
 
 // --- the medium afterwards
 
+// mremap(MREMAP_DONTUNMAP) of a shared mapping: both ranges show the file.
+TEST(JudgeFinals, WhatDontUnmapLeavesStillShowsTheFile) {
+  Story s;
+  s.open(0).ftruncate(0, kPage).mmap(0, 0, kPage, kAddr);
+  s.mremap(kAddr, kPage, kPage, kAddr2, prog::kRemapMayMove | prog::kRemapDontUnmap);
+  s.touch(kAddr, kPage, 7).finally(0, bytes(1, 7) + bytes(kPage - 1, 0));
+  EXPECT_EQ(s.said(), "");
+}
+
+// A descriptor's number was closed and opened anew while its open ran: whether a write through it appends is unknown.
+TEST(JudgeFinals, AnAppendingDescriptorOfUnknownFileMayBeAnyFiles) {
+  Story s;
+  s.open(0).ftruncate(0, 100);
+  s.during(20, 40).open(1, prog::kORdWr | prog::kOAppend);
+  s.during(25, 30).close(1);
+  s.during(50, 60).pwrite(1, fill(9), 10, 50).finally(1, bytes(10, 9));
+  EXPECT_EQ(s.said(), "");
+}
+
+// The harness' memory for direct I/O was unmapped, and a mapping of the file came to its place.
+TEST(JudgeFinals, ScratchMemoryThatWasUnmappedMayHaveBeenAMapping) {
+  const auto story = [](uint64_t unmapped) {
+    Story s;
+    s.open(0).ftruncate(0, kPage).open(1).mmap(0, 0, kPage, kAddr).mmap(0, 0, kPage, kAddr2);
+    s.during(50, 60).pwrite(1, fill(9), kPage, 0);
+    s.last().dax = false;
+    s.during(52, 58).munmap(unmapped, kPage);
+    s.finally(0, bytes(kPage, 9));
+    return s.said();
+  };
+  EXPECT_EQ(story(0x70000000), "");
+  EXPECT_NE(story(kAddr2), "") << "only the mapping was unmapped: the scratch memory was never elsewhere";
+}
+
 TEST(JudgeFinals, MediumHoldsTheLastBytes) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 1)).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 2)).said(), "");

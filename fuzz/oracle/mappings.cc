@@ -17,6 +17,7 @@ void Mappings::map(Region region) {
 
 void Mappings::unmap(uint64_t begin, uint64_t end, Period period, bool certain) {
   if (begin >= end) { return; }
+  const bool inside = surely_mapped(begin, end, period);
   const size_t count = regions_.size();  // pieces are appended
   for (size_t i = 0; i < count; ++i) {
     Region region = regions_[i];
@@ -41,12 +42,12 @@ void Mappings::unmap(uint64_t begin, uint64_t end, Period period, bool certain) 
     if (certain && region.born.before(period)) { region.dies.end = std::min(region.dies.end, period.end); }
     regions_[i] = region;
   }
-  unmaps_.push_back({begin, end, period});
+  unmaps_.push_back({begin, end, period, inside});
 }
 
 bool Mappings::unmapped_during(Period period) const {
   return std::any_of(unmaps_.begin(), unmaps_.end(),
-                     [&](const Range& unmap) { return unmap.period.overlaps(period); });
+                     [&](const Range& unmap) { return !unmap.inside && unmap.period.overlaps(period); });
 }
 
 bool Mappings::scratch_in_doubt(Period period) const {
@@ -56,6 +57,13 @@ bool Mappings::scratch_in_doubt(Period period) const {
 }
 
 void Mappings::finish() {
+  // Two at once: what the first removed may be scratch memory when the second comes.
+  for (Range& unmap : unmaps_) {
+    unmap.inside = unmap.inside && std::none_of(unmaps_.begin(), unmaps_.end(), [&](const Range& other) {
+      return &other != &unmap && other.begin < unmap.end && unmap.begin < other.end &&
+             other.period.overlaps(unmap.period);
+    });
+  }
   // Somebody may have unmapped the scratch memory. Then the transfer's own munmap removes what came to its place: a new
   // mapping, or another transfer's scratch memory, and so on.
   for (bool again = true; again;) {

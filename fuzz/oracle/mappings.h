@@ -99,6 +99,7 @@ class Mappings {
     uint64_t begin;
     uint64_t end;
     Period period;
+    bool inside = false;  // of certain regions: no scratch memory was there
   };
 
   std::vector<Region> regions_;

@@ -112,6 +112,8 @@ void Model::note_files(const History& history) {
         break;
       default: break;
     }
+    const bool opens_append = op.code == OpCode::kOpen && (op.flags & prog::kOAppend) != 0;
+    if (opens_append && record->error == Errc::kOk && !descriptors_.certain(*record)) { append_in_doubt_ = true; }
     if (record->ino == 0 || !descriptors_.certain(*record)) { continue; }
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
@@ -182,7 +184,9 @@ void Model::note_mremap(const OpRecord& record) {
     if (fixed) { mappings.unmap(target, target + new_length, period, true); }
     // A length that wraps should have been refused: then anything may be gone.
     const bool sane = old_length <= kUserTop - std::min(record.address, kUserTop);
-    mappings.unmap(record.address, sane ? record.address + old_length : kUserTop, period, sane);
+    // What DONTUNMAP leaves shows the same file, apart from copies, which have moved.
+    const bool stays = (op.flags & prog::kRemapDontUnmap) != 0 && sane;
+    if (!stays) { mappings.unmap(record.address, sane ? record.address + old_length : kUserTop, period, sane); }
   }
   mappings.map(moved);
 }
@@ -276,6 +280,7 @@ bool Model::scratch_untouched(const OpRecord& record) {
 void Model::build(const prog::Program& program, const History& history) {
   file_count_ = 0;
   names_static_ = true;
+  append_in_doubt_ = false;
   shifts_seen_ = false;
   appends_.clear();
   mapping_calls_.clear();

@@ -81,6 +81,7 @@ class Model {
   std::vector<std::unique_ptr<FileHistory>> files_;  // [0, file_count_) are in use
   size_t file_count_ = 0;
   bool names_static_ = true;
+  bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
   bool shifts_seen_ = false;
   std::vector<Append> appends_;
   std::vector<const OpRecord*> mapping_calls_;
