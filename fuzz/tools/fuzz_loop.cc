@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fuzz/exec/honesty.h"
 #include "fuzz/tools/edge_counters.h"
 
 namespace daxfuzz::tools {
@@ -166,9 +167,8 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   found.trace_hash = outcome_.trace_hash;
   found.program = candidate_;
   const bool complete = exec::adopt_schedule(outcome_.taken, &found.program);
-  executor_.run(found.program, {}, &outcome_);
-  found.replayed = complete && outcome_.finding && exec::finding_key(*outcome_.finding) == found.key &&
-                   outcome_.trace_hash == found.trace_hash;
+  found.replays = exec::equal_replays(executor_, found.program, found.key, found.trace_hash, options_.before_replay);
+  found.replayed = found.replays == exec::kHonestReplays;
   // More switches than a program holds: leave the key open, another run will show it with fewer.
   if (!complete && !found.replayed) { return std::nullopt; }
   known_keys_.push_back(found.key);

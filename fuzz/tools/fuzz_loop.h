@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ struct LoopOptions {
   uint64_t seed = 1;
   PolicyKind policy = PolicyKind::kCoverage;
   bool feedback = true;  // false: no corpus, every program is new
+  std::function<void(unsigned)> before_replay = nullptr;  // for tests of the honesty gate (fuzz/exec/honesty.h)
 };
 
 struct LoopFinding {
@@ -45,7 +47,8 @@ struct LoopFinding {
   std::string title;
   prog::Program program;   // with the schedule that shows it
   uint64_t trace_hash = 0;
-  bool replayed = false;   // the same finding and trace came again from the program alone
+  bool replayed = false;   // the same finding and trace came again from the program alone, 20 times of 20
+  unsigned replays = 0;    // how often it did
 };
 
 struct LoopStats {

@@ -29,6 +29,22 @@ TEST_F(FuzzLoopTest, FindsAnEasyBugAndTheFindingReplaysFromItsProgram) {
   EXPECT_EQ(found->key.size(), 16u);
 }
 
+TEST_F(FuzzLoopTest, AFindingThatReplaysNineteenTimesOfTwentyIsADefectOfTheHarness) {
+  const char* bug = "no-break-layouts-at-all/punch";
+  switch_on(bug);
+  LoopOptions options{.seed = 1};
+  options.before_replay = [&](unsigned turn) {
+    daxfs::set_historical({});
+    if (turn != 19) { switch_on(bug); }
+  };
+  FuzzLoop loop(options);
+  std::optional<LoopFinding> found;
+  for (int step = 0; step < 20000 && !found; ++step) { found = loop.step(); }
+  ASSERT_TRUE(found);
+  EXPECT_FALSE(found->replayed);
+  EXPECT_EQ(found->replays, 19u);
+}
+
 // Without feedback and conflict walks: edges and numbers of pooled objects depend on what this process did before (a
 // pool that was filled stays so). Traces do not.
 TEST_F(FuzzLoopTest, TheSameSeedDoesTheSame) {

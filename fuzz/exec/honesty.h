@@ -1,0 +1,26 @@
+// fuzz/exec/honesty.h - the gate before a finding is told to anybody: it replays, every time, with the same trace.
+//
+// What does not is a defect of the harness (state that survived a run, a choice that was not recorded) and would cost
+// its reader's trust in all other findings.
+//
+// Tested by: fuzz/exec/honesty_test.cc, fuzz/tools/fuzz_loop_test.cc
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "fuzz/exec/executor.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::exec {
+
+inline constexpr unsigned kHonestReplays = 20;
+
+// Replays the program's own schedule until a run differs, at most kHonestReplays times: the first half on `executor`,
+// whose machine is warm, the others on one that never ran anything. RETURNS: how many showed the finding with this key
+// and trace hash. `before` (for tests of the gate) is told the number of each replay.
+unsigned equal_replays(Executor& executor, const prog::Program& program, std::string_view key, uint64_t trace_hash,
+                       const std::function<void(unsigned)>& before = nullptr);
+
+}  // namespace daxfuzz::exec

@@ -1,0 +1,56 @@
+#include "fuzz/exec/honesty.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "fs/base/historical.h"
+#include "fuzz/prog/text.h"
+
+namespace daxfuzz::exec {
+namespace {
+
+constexpr const char* kBug = "no-break-layouts-at-all/punch";
+
+class Honesty : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (daxfs::select_historical(kBug, &bugs_) == 0) { GTEST_SKIP() << "no historical bugs compiled in"; }
+    daxfs::set_historical(bugs_);
+    std::ifstream in(std::string("corpus/bugs/") + kBug + "/program.txt");
+    std::stringstream text;
+    text << in.rdbuf();
+    std::string error;
+    ASSERT_TRUE(prog::parse(text.str(), kBug, &program_, &error)) << error;
+    Outcome outcome;
+    executor_.run(program_, {}, &outcome);
+    ASSERT_TRUE(outcome.finding);
+    key_ = finding_key(*outcome.finding);
+    trace_ = outcome.trace_hash;
+  }
+  void TearDown() override { daxfs::set_historical({}); }
+
+  daxfs::BugSet bugs_;
+  Executor executor_;
+  prog::Program program_;
+  std::string key_;
+  uint64_t trace_ = 0;
+};
+
+TEST_F(Honesty, AFindingReplaysEveryTimeOnWarmAndColdMachines) {
+  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_), kHonestReplays);
+}
+
+TEST_F(Honesty, AnotherTraceOrAnotherKeyIsNotTheSame) {
+  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_ + 1), 0u);
+  EXPECT_EQ(equal_replays(executor_, program_, "0123456789abcdef", trace_), 0u);
+}
+
+TEST_F(Honesty, OneReplayInTwentyThatDiffersIsNoticed) {
+  const auto weather = [&](unsigned turn) { daxfs::set_historical(turn == 17 ? daxfs::BugSet() : bugs_); };
+  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_, weather), 17u);
+}
+
+}  // namespace
+}  // namespace daxfuzz::exec
