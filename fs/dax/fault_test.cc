@@ -76,10 +76,10 @@ TEST(Fault, WithoutSpaceOrOnABadPageIsSigbusAndLeavesNothingLocked) {
     w.file.blocks_free = 0;
     const VirtAddr a0 = w.map(w.p0, w.file, 4);
     EXPECT_EQ(World::poke(w.p0, a0, 1), mm::Signal::kBusAdrerr);
-    EXPECT_EQ(w.file.last_error, Status(Errc::kNoSpc));
+    EXPECT_EQ(w.file.last_error, Errc::kNoSpc);
     w.device->set_poison(w.file.blocks[1].at.value() * kPageSize + 512, 512);
     EXPECT_EQ(World::poke(w.p0, a0 + kPageSize, 1), mm::Signal::kBusAdrerr);
-    EXPECT_EQ(w.file.last_error, Status(Errc::kIo));
+    EXPECT_EQ(w.file.last_error, Errc::kIo);
     w.finish();
   });
   EXPECT_FALSE(outcome.finding.has_value()) << outcome.finding->title;
@@ -210,7 +210,7 @@ TEST(FaultRace, ZeroPageOfABlockThatBecameWrittenGoesWithTheNextWrite) {
     w.file.add_block(0, kZeroByte, /*written=*/false);
     const VirtAddr a1 = w.map(w.p1, w.file, 1);
     rt::spawn("write", [&] {
-      w.file.blocks[0].written = true;  // as ext4's 32 KiB rule does for neighbours
+      w.file.mark_written(0);  // as ext4's 32 KiB rule does for neighbours
       const std::array<std::byte, 1> byte{std::byte{0x42}};
       EXPECT_TRUE(w.file.write(0, byte).ok());
     });

@@ -228,12 +228,12 @@ TEST(Bio, TakesNoSegmentBeyondItsPage) {
 // IO2: the bytes are there when the call returns, wherever the completions ran.
 TEST(DirectIoRace, ReturnsOnlyAfterAllItsBytesMoved) {
   const dax::SearchResult result = dax::search(
-      [](World& w) {
+      [](World& w) -> bool {
         w.plain.add_block(0, std::byte{0x77});
         w.plain.blocks[5] = w.plain.blocks[0];
         const auto user = w.p0.user_buffer(2 * kPageSize);
         const auto other = w.p1.user_buffer(kPageSize);
-        bool right = true;
+        rt::TestValue<bool> right = true;
         rt::spawn("read", [&] {
           right &= dio(w.plain, w.p0, *user, kPageSize, 0, false).value_or(0) == kPageSize;
           right &= World::peek(w.p0, *user + 100) == std::byte{0x77};

@@ -92,7 +92,9 @@ class [[nodiscard]] PagePin {
   // Oracle O15: must hold when a DMA through the pin completes. Whether the block is free is asked
   // when the pin is taken and released, and by the device. Not a scheduling point.
   FS_NO_TSAN bool still_owned() const {
-    return page_->mapping == mapping_ && page_->index == index_;
+    const AddressSpace* const mapping = page_->mapping;
+    const PgOff index = page_->index;  // copied: TSan sees into the function operator==
+    return mapping == mapping_ && index == index_;
   }
 
   // Drops the count. Afterwards empty. REQUIRES: !empty(). One scheduling point.

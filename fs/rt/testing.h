@@ -5,6 +5,7 @@
 // Tested by: fs/rt/engine_test.cc.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <string>
 
@@ -32,6 +33,30 @@ RunOutcome run_for_test(F&& root) {
   if (outcome.finding.has_value()) { internal::fail_test_run(*outcome.finding); }
   return outcome;
 }
+
+// What tasks of a test count or note together. It orders nothing: no point, no happens-before edge, so that it
+// neither adds interleavings nor hides a race of what is tested.
+template <typename T>
+class TestValue {
+ public:
+  TestValue(T value = T{}) : value_(value) {}  // NOLINT(google-explicit-constructor): stands for a T
+  operator T() const { return value_.load(std::memory_order_relaxed); }  // NOLINT(google-explicit-constructor)
+  TestValue& operator=(T value) {
+    value_.store(value, std::memory_order_relaxed);
+    return *this;
+  }
+  TestValue& operator++() { return *this += 1; }
+  TestValue& operator--() { return *this += static_cast<T>(-1); }
+  TestValue& operator+=(T n) {
+    value_.fetch_add(n, std::memory_order_relaxed);
+    return *this;
+  }
+  TestValue& operator|=(bool bit) { return bit ? *this = true : *this; }
+  TestValue& operator&=(bool bit) { return bit ? *this : *this = false; }
+
+ private:
+  std::atomic<T> value_;
+};
 
 // A log that tasks write without synchronisation, invisible to TSan: for tests about who comes when. Fiber only.
 class TestLog {

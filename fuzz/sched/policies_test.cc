@@ -20,16 +20,16 @@ using daxfs::rt::TaskId;
 struct Scene {
   std::string order;
   RunOutcome run(Policy& policy) {
-    order.clear();
-    return daxfs::rt::run_lambda(
-        [this] {
+    daxfs::rt::TestLog log;
+    RunOutcome outcome = daxfs::rt::run_lambda(
+        [&log] {
           Atomic<int> shared(0);
           for (char name : {'a', 'b'}) {
-            daxfs::rt::spawn("task", [this, &shared, name] {
+            daxfs::rt::spawn("task", [&log, &shared, name] {
               daxfs::rt::begin_op(0);
               for (int i = 0; i < 10; ++i) {
                 shared.fetch_add(1);
-                order += name;
+                log += name;
               }
               daxfs::rt::end_op();
             });
@@ -37,6 +37,8 @@ struct Scene {
           daxfs::rt::join_all_spawned();
         },
         policy);
+    order = log.text();
+    return outcome;
   }
 };
 

@@ -16,11 +16,11 @@
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
-#include "fuzz/puzzles/self_check.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/fuzz_worker.h"
+#include "fuzz/tools/self_check_child.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -87,7 +87,7 @@ class FuzzJob {
         return usage(dir + ": cannot make this folder: " + error.message());
       }
     }
-    const std::string failed = puzzles::self_check();
+    const std::string failed = self_check_in_child();
     if (!failed.empty()) {
       std::fprintf(stderr,
                    "daxfuzz: self-check failed: %s\nNothing was fuzzed: a fuzzer that misses a "
