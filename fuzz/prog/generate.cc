@@ -88,7 +88,7 @@ class Generator {
 
   void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length,
            uint32_t flags) {
-    const bool read_only = random_.chance(1, 10);
+    const bool read_only = random_.chance(1, 6);
     add_init(process, Op{.code = OpCode::kMmap,
                          .result = slot,
                          .fd = fd,
@@ -109,7 +109,7 @@ class Generator {
                                                  : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
-    map(0, 0, 0, 0, length, random_.chance(1, 8) ? kMapPrivate : kMapShared);
+    map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
     if (random_.chance(1, 2)) {
       add_init(0, Op{.code = OpCode::kTouch,
                      .length = std::min<int64_t>(length, 16 * kPage),

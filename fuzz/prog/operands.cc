@@ -287,6 +287,12 @@ void OperandMaker::randomise_all(Op& op) {
   if (shifts && random_.chance(15, 16)) {
     op.offset = op.offset / kPage * kPage;
     op.length = std::max<int64_t>(op.length / kPage * kPage, kPage);
+    // What is collapsed must end before the file does.
+    const int64_t pages = size_of_target(op) / kPage;
+    if ((op.flags & kFallocCollapse) != 0 && pages > 1) {
+      op.offset = op.offset / kPage % (pages - 1) * kPage;
+      op.length = std::min(op.length, pages * kPage - kPage - op.offset);
+    }
   }
   // A whole-sector transfer is what direct I/O to a file without DAX accepts.
   if (info.has(OperandKind::kFd) && op.fd != kBadFd &&

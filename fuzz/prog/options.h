@@ -35,8 +35,7 @@ struct Options {
   static constexpr std::string_view kDefaultImages[] = {"small"};
   // dax=inode has files with and without DAX side by side: direct I/O on the latter pins pages of
   // the former.
-  static constexpr std::string_view kDefaultMounts[] = {"dax=always", "dax=always", "dax=always",
-                                                        "dax=inode"};
+  static constexpr std::string_view kDefaultMounts[] = {"dax=always", "dax=inode", "dax=inode"};
 
   // RCU, two interrupts, two workers.
   static constexpr TaskId kDefaultSystemTasks[] = {kSystemTask0, kSystemTask0 + 1, kSystemTask0 + 2,

@@ -1,10 +1,10 @@
 // fuzz/sched/touches.h - what a run touched, in order, and preemptions drawn from it.
 //
 // One preemption more, at a place where it matters: before an access of one task to an object that another task
-// touches too, and to that task. Added to the schedule that the run followed, the new run is the same up to there. Races
-// that need two or three such preemptions are reached one at a time, when each shows something new and is kept.
-// Source: the backtracking points of Flanagan, Godefroid, "Dynamic partial-order reduction for model checking software",
-// POPL 2005, drawn at random instead of enumerated.
+// touches too, and to that task. Added to the schedule that the run followed, the new run is the same up to there.
+// Races that need two or three such preemptions are reached one at a time, when each shows something new and is kept.
+// Source: the backtracking points of Flanagan, Godefroid, "Dynamic partial-order reduction for model checking
+// software", POPL 2005, drawn at random instead of enumerated.
 //
 // Locking: none; record() is engine side (fs/rt/engine.h, Observer): no memory is taken there.
 // Tested by: fuzz/sched/touches_test.cc.

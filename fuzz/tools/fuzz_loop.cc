@@ -10,6 +10,8 @@ namespace daxfuzz::tools {
 namespace {
 
 constexpr unsigned kSchedulesOfMutant = 3;
+constexpr unsigned kSchedulesOfSmall = 6;  // of few operations: cheap, and a large part of all there are
+constexpr size_t kSmallOps = 4;            // in tasks
 constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
 constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
@@ -64,9 +66,11 @@ unsigned FuzzLoop::next_candidate() {
     candidate_ = prog::generate(random_, shape());
     return 1;
   }
-  if (corpus_.empty() || !options_.feedback || random_.chance(1, 6)) {
+  if (corpus_.empty() || !options_.feedback || random_.chance(1, 3)) {
     candidate_ = prog::generate(random_, shape());
-    return kSchedulesOfMutant;
+    size_t ops = 0;
+    for (const prog::Task& task : candidate_.tasks) { ops += task.ops.size(); }
+    return ops <= kSmallOps ? kSchedulesOfSmall : kSchedulesOfMutant;
   }
   if (random_.chance(2, 5)) {
     candidate_ = pick();
