@@ -76,25 +76,16 @@ void report_finding(Finding&& finding) {
 
 namespace internal {
 
+bool g_stop_at_findings = false;
+
 void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) {
   va_list args;
   va_start(args, format);
   Finding finding{.verdict = verdict, .tag = tag, .title = vformat(format, args), .detail = {},
-                  .function = site.function_name(), .file = site.file_name(), .line = site.line()};
+                  .function = site.function_name(), .file = site.file_name(), .line = site.line(),
+                  .message = format};
   va_end(args);
   daxfs::report_finding(std::move(finding));
-}
-
-void report_bug(const char* tag, Site site, const char* format, ...) {
-  {
-    va_list args;
-    va_start(args, format);
-    Finding finding{.verdict = Verdict::kBug, .tag = tag, .title = vformat(format, args), .detail = {},
-                    .function = site.function_name(), .file = site.file_name(), .line = site.line()};
-    va_end(args);
-    daxfs::report_finding(std::move(finding));
-  }
-  std::abort();
 }
 
 void report_corruption(const char* format, ...) {

@@ -6,8 +6,9 @@
 //   FS_FINDING(verdict, "TAG", ...)      any other verdict (deadlock, lock misuse, ...).
 //
 // TAG is the invariant's name as declared in a header's `Invariants:` paragraph (DE1, XA3, O1...); dedup keys use
-// it, so it must not carry numbers that vary between runs. Each use expands to its own non-inlined function, so that
-// services that bucket crashes by their top frames tell invariants apart.
+// it, so it must not carry numbers that vary between runs. Each use expands to its own non-inlined function, and where
+// findings end the process (fs/rt/engine.h, RunLimits::at_finding) it ends in that very function: services that bucket
+// crashes by their top frames tell invariants apart.
 //
 // A finding goes to the installed handler. In the fiber engine the handler ends the run and does not return; without
 // a handler the finding is printed and the process aborts with exit code 77's signal semantics (SIGABRT).
@@ -17,6 +18,7 @@
 
 #include <cstdarg>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,10 @@ struct Finding {
   const char* function = "";  // innermost fs function (pretty name)
   const char* file = "";
   uint32_t line = 0;
+  const char* message = "";   // the title's format: tells assertions of one function apart, part of the dedup key
+  int task = -1;         // who noticed, as the engine counts (rt::TaskId); -1 outside a run
+  std::string during =
+      {};  // kind of system call that it was in; part of the dedup key. Set by who knows of system calls
 };
 
 // Called on every finding, before anything else happens. May not return (the engine abandons the run); if it
@@ -68,7 +74,8 @@ std::vector<std::string> take_corruption_messages();
 
 namespace internal {
 FS_COLD void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) FS_PRINTF(4, 5);
-[[noreturn]] FS_COLD void report_bug(const char* tag, Site site, const char* format, ...) FS_PRINTF(3, 4);
+// While true, whoever reported a finding traps as soon as report_finding returns.
+extern bool g_stop_at_findings;
 FS_COLD void report_corruption(const char* format, ...) FS_PRINTF(1, 2);
 }  // namespace internal
 
@@ -77,10 +84,20 @@ FS_COLD void report_finding(Finding&& finding);
 
 }  // namespace daxfs
 
+// A macro, because an inlined function would be the top of the crash's stack: that place belongs to whoever noticed.
+#define FS_STOP_AT_FINDING()                                                              \
+  do {                                                                                    \
+    if (__builtin_expect(::daxfs::internal::g_stop_at_findings, 0)) { __builtin_trap(); } \
+  } while (0)
+
 #define FS_BUG_ON(cond, tag, ...)                                                        \
   do {                                                                                   \
     if (__builtin_expect(!!(cond), 0)) {                                                 \
-      [&]() FS_COLD { ::daxfs::internal::report_bug(tag, FS_SITE_HERE, __VA_ARGS__); }(); \
+      [&]() FS_COLD {                                                                    \
+        ::daxfs::internal::report_finding(::daxfs::Verdict::kBug, tag, FS_SITE_HERE, __VA_ARGS__); \
+        FS_STOP_AT_FINDING();                                                            \
+        std::abort();                                                                    \
+      }();                                                                               \
     }                                                                                    \
   } while (0)
 
@@ -88,11 +105,15 @@ FS_COLD void report_finding(Finding&& finding);
   (__builtin_expect(!!(cond), 0)                                                                    \
        ? ([&]() FS_COLD {                                                                           \
            ::daxfs::internal::report_finding(::daxfs::Verdict::kWarn, tag, FS_SITE_HERE, __VA_ARGS__); \
+           FS_STOP_AT_FINDING();                                                    \
          }(), true)                                                                                 \
        : false)
 
 #define FS_FINDING(verdict, tag, ...) \
-  [&]() FS_COLD { ::daxfs::internal::report_finding(verdict, tag, FS_SITE_HERE, __VA_ARGS__); }()
+  [&]() FS_COLD {                                                                          \
+    ::daxfs::internal::report_finding(verdict, tag, FS_SITE_HERE, __VA_ARGS__);            \
+    FS_STOP_AT_FINDING();                                                  \
+  }()
 
 #define FS_CORRUPT(...) (::daxfs::internal::report_corruption(__VA_ARGS__), ::daxfs::Errc::kCorrupted)
 

@@ -134,6 +134,7 @@ void Device::report_freed(uint64_t offset, uint64_t size, const char* what, Site
   internal::report_finding(Verdict::kWarn, "O15", site,
                            "%s of %" PRIu64 " bytes meets block %" PRIu64 ", which is free", what,
                            size, block);
+  FS_STOP_AT_FINDING();
 }
 
 Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const {

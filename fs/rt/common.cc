@@ -50,11 +50,13 @@ void fail_test_run(const Finding& finding) {
 void report_ref_underflow(int64_t value, Site site) {
   daxfs::internal::report_finding(Verdict::kBug, "RC1", site, "reference count dropped to %lld",
                                   static_cast<long long>(value));
+  FS_STOP_AT_FINDING();
 }
 
 void report_ref_overflow(int64_t value, Site site) {
   daxfs::internal::report_finding(Verdict::kBug, "RC2", site, "reference taken on a count of %lld",
                                   static_cast<long long>(value));
+  FS_STOP_AT_FINDING();
 }
 
 }  // namespace internal

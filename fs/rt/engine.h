@@ -97,6 +97,10 @@ struct RunLimits {
   uint64_t events_max = 1000000;  // more is a livelock verdict
   bool observe = false;
   bool capture_stacks = false;    // keep a backtrace of every blocked task for the deadlock graph
+  // Told of the finding where it was noticed, on that task's stack, with the run's trace hash so far. Then the process
+  // traps there, so that a crash's stack is the finding's. Null: the run is abandoned and has an outcome.
+  void (*at_finding)(void* context, const Finding& finding, uint64_t trace_hash) = nullptr;
+  void* at_finding_context = nullptr;
 };
 
 struct RunOutcome {

@@ -52,9 +52,37 @@ struct Executor::Run {
   void check_image();
   void read_finals();
   void read_final(const oracle::OpRecord& record);
+  std::string during(const Finding& finding) const;
+  static void at_finding(void* run, const Finding& finding, uint64_t trace_hash);
 };
 
 namespace {
+
+// The last functions of a crash's stack where a judge of ours objects: one for each tag. They do something different
+// each, or the linker would fold them into one.
+#define DAXFUZZ_JUDGED_TAGS(X) X(O9) X(O15) X(O16) X(UNMOUNT) X(MM3)
+volatile int g_judged_by = 0;
+enum JudgedTag : int {
+#define DAXFUZZ_X(tag) kJudged_##tag,
+  DAXFUZZ_JUDGED_TAGS(DAXFUZZ_X) kJudgedOther
+#undef DAXFUZZ_X
+};
+#define DAXFUZZ_X(tag)                     \
+  FS_COLD void oracle_##tag##_objects() {  \
+    g_judged_by = kJudged_##tag;           \
+    FS_STOP_AT_FINDING();    \
+  }
+DAXFUZZ_JUDGED_TAGS(DAXFUZZ_X)
+#undef DAXFUZZ_X
+
+void stop_by_tag(std::string_view tag) {
+#define DAXFUZZ_X(name) \
+  if (tag == #name) { return oracle_##name##_objects(); }
+  DAXFUZZ_JUDGED_TAGS(DAXFUZZ_X)
+#undef DAXFUZZ_X
+  g_judged_by = kJudgedOther;
+  FS_STOP_AT_FINDING();
+}
 
 void report(Verdict verdict, const char* tag, std::string title, std::string detail, const char* function) {
   Finding finding;
@@ -66,6 +94,7 @@ void report(Verdict verdict, const char* tag, std::string title, std::string det
   finding.file = __FILE__;
   finding.line = __LINE__;
   daxfs::report_finding(std::move(finding));
+  stop_by_tag(tag);
 }
 
 }  // namespace
@@ -225,6 +254,23 @@ void Executor::Run::finish() {
   }
 }
 
+// The kind of call that `finding` was noticed in. A deadlock is noticed by whoever sleeps last: that says nothing.
+std::string Executor::Run::during(const Finding& finding) const {
+  if (finding.verdict == Verdict::kDeadlock || finding.verdict == Verdict::kLivelock) { return {}; }
+  const int task = finding.task == rt::kRootTask ? oracle::kInitTask : finding.task;
+  for (const oracle::OpRecord& record : outcome.history.records) {
+    if (record.op != nullptr && !record.finished && record.task == task) { return call_kind(*record.op); }
+  }
+  return {};
+}
+
+void Executor::Run::at_finding(void* arg, const Finding& finding, uint64_t trace_hash) {
+  const Run& run = *static_cast<Run*>(arg);
+  Finding complete = finding;
+  complete.during = run.during(finding);
+  run.config.at_finding(run.config.at_finding_context, complete, trace_hash);
+}
+
 void Executor::root(void* arg) {
   Run& run = *static_cast<Run*>(arg);
   auto mounted = daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(), run.options,
@@ -300,7 +346,9 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
     policy = &own_schedule_;
   }
   const rt::RunLimits limits{.events_max = config.events_max, .observe = config.observer != nullptr,
-                             .capture_stacks = config.capture_stacks};
+                             .capture_stacks = config.capture_stacks,
+                             .at_finding = config.at_finding != nullptr ? &Run::at_finding : nullptr,
+                             .at_finding_context = run.get()};
   rt::run_into(*policy, limits, config.observer, &Executor::root, run.get(), &engine_outcome_);
   outcome->trace_hash = engine_outcome_.trace_hash;
   outcome->events = engine_outcome_.events;
@@ -309,6 +357,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   if (config.policy == nullptr) { outcome->drift = own_schedule_.drift(); }
   if (engine_outcome_.finding) {
     outcome->finding = std::move(engine_outcome_.finding);
+    outcome->finding->during = run->during(*outcome->finding);
     (void)run.release();
   } else if (config.image_out != nullptr) {
     const auto bytes = machine->device().bytes();
@@ -336,23 +385,49 @@ bool adopt_schedule(std::span<const rt::TakenSwitch> taken, prog::Program* progr
   return true;
 }
 
-namespace {
-
-// "dax::disassociate_entry" from a compiler's pretty function name: no return type, no parameters, no anonymous
-// namespaces, no lambdas.
 std::string short_function(std::string_view pretty) {
   std::string name(pretty);
   for (const std::string_view noise : {"(anonymous namespace)::", "{anonymous}::", "(anonymous class)::", "daxfs::"}) {
     for (size_t at; (at = name.find(noise)) != std::string::npos;) { name.erase(at, noise.size()); }
   }
+  // Arguments of templates: spelled by one compiler, a parameter's name with the other. From inside out.
+  for (size_t close = 0; (close = name.find('>', close)) != std::string::npos;) {
+    const size_t open = name.rfind('<', close);
+    if (open == std::string::npos) {
+      ++close;  // operator-> and its like
+      continue;
+    }
+    name.erase(open, close + 1 - open);
+    close = open;
+  }
   name.resize(std::min(name.find('('), name.size()));
+  while (!name.empty() && (name.back() == ' ' || name.back() == ':')) { name.pop_back(); }
   const size_t space = name.rfind(' ');
   if (space != std::string::npos && name.find("operator ") == std::string::npos) { name.erase(0, space + 1); }
   while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.erase(0, 1); }
   return name;
 }
 
-}  // namespace
+std::string call_kind(const prog::Op& op) {
+  using prog::OpCode;
+  switch (op.code) {
+    case OpCode::kRead: case OpCode::kPread: return "read";
+    case OpCode::kWrite: case OpCode::kPwrite: return "write";
+    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return "access";
+    case OpCode::kTruncate: case OpCode::kFtruncate: return "truncate";
+    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: case OpCode::kSync: return "sync";
+    // Whichever lets go of an inode last removes it.
+    case OpCode::kClose: case OpCode::kUnlink: case OpCode::kMunmap: case OpCode::kDropCaches: return "release";
+    case OpCode::kFallocate: {
+      if ((op.flags & prog::kFallocPunch) != 0) { return "punch"; }
+      if ((op.flags & prog::kFallocCollapse) != 0) { return "collapse"; }
+      if ((op.flags & prog::kFallocZero) != 0) { return "zero"; }
+      if ((op.flags & prog::kFallocInsert) != 0) { return "insert"; }
+      return "allocate";
+    }
+    default: return std::string(op.info().name);
+  }
+}
 
 std::string finding_title(const Finding& finding) {
   return std::string(daxfs::verdict_name(finding.verdict)) + " in " +
@@ -361,7 +436,7 @@ std::string finding_title(const Finding& finding) {
 
 std::string finding_key(const Finding& finding) {
   const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag +
-                           '|' + short_function(finding.function);
+                           '|' + short_function(finding.function) + '|' + finding.message + '|' + finding.during;
   char key[17];
   std::snprintf(key, sizeof(key), "%016llx",
                 static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));

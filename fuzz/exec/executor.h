@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fs/base/report.h"
@@ -34,6 +35,9 @@ struct RunConfig {
   bool capture_stacks = false;                   // backtraces in deadlock reports
   std::span<const std::byte> image;              // instead of the program's template; must outlive the executor
   std::vector<std::byte>* image_out = nullptr;   // filled with the image after the unmount
+  // Told of the finding where it was noticed; then the process traps there (fs/rt/engine.h, RunLimits::at_finding).
+  void (*at_finding)(void* context, const daxfs::Finding& finding, uint64_t trace_hash) = nullptr;
+  void* at_finding_context = nullptr;
   bool audit_each_op = false;                    // audit at every operation's end when no other operation is running
 };
 
@@ -90,7 +94,14 @@ bool adopt_schedule(std::span<const daxfs::rt::TakenSwitch> taken, prog::Program
 
 // Names a finding for people and scripts.
 std::string finding_title(const daxfs::Finding& finding);
-// Verdict, invariant tag, function: stable across flavours and unrelated edits. 16 hex digits.
+// Verdict, invariant tag, the function that noticed, which assertion of it (by its message without the numbers) and
+// the kind of system call it was in (none at rest, in interrupts and in deadlocks): stable across compilers, flavours
+// and unrelated edits. 16 hex digits.
 std::string finding_key(const daxfs::Finding& finding);
+// "dax::disassociate_entry" from a compiler's pretty name: no return type, parameters, template arguments, anonymous
+// namespaces or lambdas.
+std::string short_function(std::string_view pretty);
+// What finding_key takes the system call for: calls that end in the same code are one kind. "" for none.
+std::string call_kind(const prog::Op& op);
 
 }  // namespace daxfuzz::exec

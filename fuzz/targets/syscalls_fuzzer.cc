@@ -1,7 +1,8 @@
 // fuzz/targets/syscalls_fuzzer.cc - libFuzzer target: bytes -> program with its schedule -> run -> every oracle.
 //
 // Any bytes are a program (fuzz/prog). Each input runs once, under its own schedule, from a pristine mounted image. A
-// finding prints its report and aborts, so that the engine saves the input; `daxfuzz run ARTIFACT` replays it.
+// finding prints its report and traps in the function that noticed it, so that the engine saves the input and the
+// crash's stack is the finding's; `daxfuzz run ARTIFACT` replays it.
 //
 // Beside edges, the engine is told which pairs of sites met on one object from different tasks, in few and coarse
 // counters: 4,096 raw ones made a corpus of 2,245 entries in 20,000 runs.
@@ -55,10 +56,12 @@ void feed_pairs(const exec::InterleavingCoverage& coverage) {
   }
 }
 
-[[noreturn]] void report(const Target& t) {
-  const daxfs::Finding& finding = *t.outcome.finding;
+// Called where the finding was noticed; whoever noticed it traps when this returns, so that its function is the top of
+// the stack that engine and services see.
+void report(void* context, const daxfs::Finding& finding, uint64_t trace_hash) {
+  const Target& t = *static_cast<const Target*>(context);
   std::fprintf(stderr, "FINDING %s %s key=%s trace=%016" PRIx64 "\n", daxfs::verdict_name(finding.verdict),
-               exec::finding_title(finding).c_str(), exec::finding_key(finding).c_str(), t.outcome.trace_hash);
+               exec::finding_title(finding).c_str(), exec::finding_key(finding).c_str(), trace_hash);
   if (!finding.detail.empty()) { std::fprintf(stderr, "%s\n", finding.detail.c_str()); }
   std::fprintf(stderr, "%s", prog::print(t.program).c_str());
   std::string options;
@@ -69,7 +72,6 @@ void feed_pairs(const exec::InterleavingCoverage& coverage) {
     begin = end + 1;
   }
   std::fprintf(stderr, "replay: daxfuzz run ARTIFACT%s\n", options.c_str());
-  std::abort();
 }
 
 bool select_bugs(const std::string& names) {
@@ -103,8 +105,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   t.coverage.begin_run();
   exec::RunConfig config;
   config.observer = &t.coverage;
+  config.at_finding = report;
+  config.at_finding_context = &t;
   t.executor.run(t.program, config, &t.outcome);
-  if (t.outcome.finding) { report(t); }
+  if (t.outcome.finding) { std::abort(); }  // whoever noticed it did not stop
   feed_pairs(t.coverage);
   return 0;
 }

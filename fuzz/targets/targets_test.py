@@ -60,6 +60,27 @@ class Targets(unittest.TestCase):
         self.assertEqual(EXIT_FINDING, code, replay)
         self.assertIn(f"key={key.group(1)} trace={key.group(2)}", replay)
 
+    def stack(self, bug):
+        """Functions of the crash's stack, innermost first, as the engine prints it: of the library only."""
+        program = os.path.join(SOURCE, "corpus/bugs", bug, "program.txt")
+        code, output = run("syscalls_fuzzer", program, cwd=self.cwd, bugs=bug)
+        self.assertEqual(EXIT_FINDING, code, output[-2000:])
+        names = re.findall(r"^ +#\d+ 0x[0-9a-f]+ in (.*?) [^ ]*$", output, re.M)
+        return [name for name in names if not re.search(r"^_*sanitizer|^fuzzer::|libc|^raise|^abort", name)]
+
+    def test_a_crash_ends_in_the_function_that_noticed(self):
+        tops = {}
+        for bug, function in ((BUG, "disassociate_entry"), ("fault-without-entry-lock", "check"),
+                              ("gup-fast-ignores-write-permission", "oracle_O9_objects"),
+                              ("break-layouts-wait-keeps-mmap-sem/drop-inode-lock", "wait_for_pins"),
+                              ("break-layouts-wait-keeps-mmap-sem/keep", "report_deadlock")):
+            stack = self.stack(bug)
+            if not any("daxf" in name for name in stack):
+                self.skipTest("no symbolizer")
+            self.assertIn(function, stack[0], stack[:5])
+            tops[bug] = tuple(stack[:3])
+        self.assertEqual(len(tops), len(set(tops.values())), tops)
+
     def test_fuzzing_saves_the_input_that_shows_the_bug(self):
         corpus = os.path.join(self.cwd, "corpus")
         os.mkdir(corpus)

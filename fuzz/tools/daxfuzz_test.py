@@ -122,6 +122,37 @@ class Command(unittest.TestCase):
         self.daxfuzz("run", out, "--bug", BUG, expect=77)
         self.assertEqual([], [name for name in os.listdir(self.cwd) if name.endswith(".tmp")])
 
+    # --- regress
+
+    def test_regress_files_a_finding_and_checks_it(self):
+        folder = os.path.join(self.cwd, "regress")
+        os.mkdir(folder)
+        added = json.loads(self.daxfuzz("regress", "add", PROGRAM, "--bug", BUG, "--into", folder, "--json"))
+        self.assertTrue(added["fires"])
+        with open(added["path"], encoding="utf-8") as file:
+            text = file.read()
+        self.assertRegex(text, r"(?m)^# FINDING WARNING .* key=" + added["key"])
+        self.assertRegex(text, r"(?m)^# expected: this finding with the switches")
+        self.assertIn("0 not as expected", self.daxfuzz("regress", "check", folder))
+        self.daxfuzz("regress", "add", PROGRAM, "--bug", BUG, "--into", folder, expect=1)
+        self.assertIn("--force", self.errors)
+        self.daxfuzz("regress", "add", PROGRAM, "--bug", BUG, "--into", folder, "--force")
+
+    def test_regress_refuses_what_shows_nothing(self):
+        self.daxfuzz("regress", "add", self.path("clean", CLEAN), "--into", self.cwd, expect=1)
+        self.assertIn("no finding", self.errors)
+        self.daxfuzz("regress", "add", PROGRAM, "--bug", BUG, expect=1)
+        self.assertIn("--into", self.errors)
+        self.daxfuzz("regress", "check", self.path("nosuch"), expect=1)
+
+    def test_regress_keeps_a_repaired_finding_silent(self):
+        folder = os.path.join(self.cwd, "regress")
+        os.mkdir(folder)
+        note = "# FINDING WARNING WARNING in x: y key=0123456789abcdef trace=0\n"
+        output = self.daxfuzz("regress", "add", self.padded("fixed.txt", note), "--into", folder, "--name", "fixed")
+        self.assertIn("does not fire here any more", output)
+        self.assertIn("0 not as expected", self.daxfuzz("regress", "check", os.path.join(folder, "fixed.txt")))
+
     def test_show_and_pack_are_inverse(self):
         packed = self.path("p.bin")
         self.daxfuzz("pack", PROGRAM, "-o", packed)

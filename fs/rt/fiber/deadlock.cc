@@ -178,6 +178,7 @@ void report_deadlock() {
   daxfs::report_finding(Finding{.verdict = Verdict::kDeadlock, .tag = "RT1", .title = std::move(title),
                                 .detail = std::move(detail), .function = site.function_name(),
                                 .file = site.file_name(), .line = site.line()});
+  FS_STOP_AT_FINDING();
 }
 
 // Walks frame pointers within the task's own stack; we build with -fno-omit-frame-pointer everywhere.

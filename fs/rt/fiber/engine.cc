@@ -86,11 +86,13 @@ FS_COLD void report_livelock(Site site) {
   daxfs::report_finding(Finding{.verdict = Verdict::kLivelock, .tag = "RT2",
                                 .title = "step budget exceeded", .detail = describe_tasks(),
                                 .function = site.function_name(), .file = site.file_name(), .line = site.line()});
+  FS_STOP_AT_FINDING();
 }
 
 FS_COLD void report_bad_choice(TaskId chosen) {
   daxfs::internal::report_finding(Verdict::kHarness, "RT3", g_engine.last_site,
                                   "the policy chose task %d, which cannot run", chosen);
+  FS_STOP_AT_FINDING();
   std::abort();
 }
 
@@ -165,7 +167,11 @@ void on_finding(void* /*context*/, Finding&& finding) {
   }
   settle();
   finding.detail += "reported by " + describe_task_line(*current());
+  finding.task = current()->id;
   e.outcome->finding.emplace(std::move(finding));
+  if (e.at_finding != nullptr) {  // the caller traps when we return
+    return e.at_finding(e.at_finding_context, *e.outcome->finding, mix(mix(e.hash, e.events), e.switches));
+  }
   abandon_run();
 }
 
@@ -213,6 +219,9 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.events_max = limits.events_max < kIdleCountdown ? limits.events_max : kIdleCountdown;
   e.observe = limits.observe && observer != nullptr;
   e.capture_stacks = limits.capture_stacks;
+  e.at_finding = limits.at_finding;
+  e.at_finding_context = limits.at_finding_context;
+  daxfs::internal::g_stop_at_findings = limits.at_finding != nullptr;
   e.policy = &policy;
   e.policy_is_default = &policy == &default_policy();
   e.observer = observer;
@@ -249,6 +258,7 @@ FS_NO_TSAN void sweep_tasks(Fiber* host) {
 FS_NO_TSAN void finish_run(RunOutcome* outcome) {
   Engine& e = g_engine;
   e.active = false;
+  daxfs::internal::g_stop_at_findings = false;
   sweep_tasks(&e.host);
   outcome->events = e.events;
   outcome->switches = e.switches;

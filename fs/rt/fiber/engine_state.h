@@ -70,6 +70,8 @@ struct Engine {
   bool capture_stacks = false;
   bool policy_is_default = false;
   bool abandoned = false;
+  void (*at_finding)(void*, const Finding&, uint64_t) = nullptr;
+  void* at_finding_context = nullptr;
   uint64_t run_serial = 0;
   uint64_t switches = 0;
   uint64_t hash = 0;

@@ -18,6 +18,7 @@ FS_COLD void report_misuse(const char* tag, std::string title, std::string detai
   daxfs::report_finding(Finding{.verdict = verdict, .tag = tag, .title = std::move(title),
                                 .detail = std::move(detail), .function = site.function_name(),
                                 .file = site.file_name(), .line = site.line()});
+  FS_STOP_AT_FINDING();
 }
 
 std::string held_text(const HeldLock& held) {

@@ -22,6 +22,7 @@ FS_NO_TSAN TaskId claim_id(TaskId first, TaskId end, const char* what, Site site
   const TaskId id = internal::lowest_free(first, end);
   if (id == kNoTask) {
     daxfs::internal::report_finding(Verdict::kHarness, "RT3", site, "too many pending %s", what);
+    FS_STOP_AT_FINDING();
     std::abort();
   }
   return id;

@@ -18,6 +18,7 @@ FS_NO_TSAN ObjectId task_object(TaskId task) { return object_id(ObjectClass::kTa
 
 FS_COLD void report_harness(const char* what, Site site) {
   daxfs::internal::report_finding(Verdict::kHarness, "RT3", site, "%s", what);
+  FS_STOP_AT_FINDING();
   std::abort();
 }
 
