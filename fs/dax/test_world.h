@@ -267,9 +267,6 @@ rt::RunOutcome run_in_world(Body body, rt::Policy& policy = rt::default_policy()
       },
       policy, limits);
   if (world != nullptr) {
-    if constexpr (requires { world->device.reset(); }) {
-      world->device.reset();  // its own, and the large part
-    }
     abandoned->push_back(world);
   }
   return outcome;

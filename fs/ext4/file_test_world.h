@@ -5,6 +5,7 @@
 // (fs/dax/test_world.h) use the same world without e2fsck.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,7 +75,7 @@ struct FileWorld {
   static constexpr uint64_t kBlocks = 256;
 
   explicit FileWorld(DaxMode dax = DaxMode::kAlways, uint64_t blocks = kBlocks)
-      : device(load_device(make_image(blocks))),
+      : device(fresh_device(blocks)),
         memory(*device, 64),
         p0(memory, 1),
         p1(memory, 2),
@@ -173,7 +174,21 @@ struct FileWorld {
     return mm.store(address, std::span(&byte, 1)).signal;
   }
 
-  std::unique_ptr<pmem::Device> device;
+  // Worlds of one size have one device, one after the other: to make one takes longer than a run in it.
+  static pmem::Device* fresh_device(uint64_t blocks) {
+    static std::map<uint64_t, std::unique_ptr<pmem::Device>> devices;
+    const std::vector<std::byte>& image = make_image(blocks);
+    std::unique_ptr<pmem::Device>& device = devices[blocks];
+    if (device == nullptr) {
+      device = load_device(image);
+    } else {
+      device->load_image(image);
+      device->set_recorder(nullptr);
+    }
+    return device.get();
+  }
+
+  pmem::Device* device;
   mm::Memory memory;
   std::unique_ptr<Volume> volume;
   mm::Mm p0;
