@@ -53,6 +53,7 @@ Device::Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size,
       changed_(size / kBlockSize),
       poison_(size / kSectorSize),
       freed_(size / kBlockSize),
+      unfenced_(size / kBlockSize),
       mapping_(std::move(mapping)) {}
 
 Device::~Device() = default;
@@ -168,7 +169,9 @@ Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, Sto
 Status Device::store_unscheduled(uint64_t offset, std::span<const std::byte> bytes, Site site) {
   require_inside(offset, bytes.size(), "store");
   if (read_only_) { return Errc::kRoFs; }
-  if (!bytes.empty()) { place(offset, bytes, StoreKind::kCached, site); }
+  if (bytes.empty()) { return ok_status(); }
+  place(offset, bytes, StoreKind::kCached, site);
+  if (!marks_.empty()) { note_user_store(offset, bytes.size()); }
   return ok_status();
 }
 
@@ -181,6 +184,7 @@ void Device::place(uint64_t offset, std::span<const std::byte> bytes, StoreKind 
   } else {
     raw_copy(to, bytes.data(), bytes.size());
   }
+  if (kind == StoreKind::kNonTemporal) { note_overwrite(offset, bytes.size()); }
   if (recorder_ != nullptr) { recorder_->on_store(offset, {to, bytes.size()}, kind, site); }
 }
 
@@ -192,6 +196,7 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   require_owned(offset, size, "zeroing", site);
   mark_changed(offset, size);
   mapping_->zero_nt(base_ + offset, size);
+  note_overwrite(offset, size);
   if (recorder_ != nullptr) {
     recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site);
   }
@@ -207,17 +212,56 @@ Status Device::store_clearing_poison(uint64_t offset, std::span<const std::byte>
   return ok_status();
 }
 
+void Device::watch_durability(bool on) {
+  marks_.assign(on ? block_count() : 0, {});
+  unfenced_.clear_all();
+}
+
+void Device::note_user_store(uint64_t offset, uint64_t size) {
+  ++watch_time_;
+  for (uint64_t b = offset / kBlockSize; b * kBlockSize < offset + size; ++b) {
+    DurabilityMark& mark = marks_[b];
+    if (!unfenced_.any_in(b, b + 1)) {
+      mark = {.first_store = watch_time_};
+    } else if (mark.flushed != 0) {
+      const bool older_waits = mark.older_flushed > last_fence_;
+      mark = {.first_store = watch_time_,
+              .older_store = older_waits ? mark.older_store : mark.first_store,
+              .older_flushed = mark.flushed};
+    }
+    unfenced_.set_range(b, b + 1);
+  }
+}
+
+// Nothing of an older store is left in blocks that non-temporal stores cover wholly.
+void Device::note_overwrite(uint64_t offset, uint64_t size) {
+  if (!unfenced_.any()) { return; }
+  const uint64_t begin = div_round_up(offset, kBlockSize);
+  const uint64_t end = (offset + size) / kBlockSize;
+  if (begin < end) { unfenced_.clear_range(begin, end); }
+}
+
+// Blocks that the range covers wholly; a part of one leaves the rest in the cache.
+void Device::note_flush(uint64_t offset, uint64_t size) {
+  ++watch_time_;
+  for (uint64_t b = div_round_up(offset, kBlockSize); (b + 1) * kBlockSize <= offset + size; ++b) {
+    if (unfenced_.any_in(b, b + 1) && marks_[b].flushed == 0) { marks_[b].flushed = watch_time_; }
+  }
+}
+
 void Device::flush(uint64_t offset, uint64_t size, Site site) {
   require_inside(offset, size, "flush");
   if (size == 0) { return; }
   rt::point(rt::PointKind::kPmemFlush, block_object(offset), site);
   mapping_->flush(base_ + offset, size);
+  if (!marks_.empty()) { note_flush(offset, size); }
   if (recorder_ != nullptr) { recorder_->on_flush(offset, size, site); }
 }
 
 void Device::fence(Site site) {
   rt::point(rt::PointKind::kPmemFence, rt::ObjectId{}, site);
   mapping_->fence();
+  last_fence_ = ++watch_time_;
   if (recorder_ != nullptr) { recorder_->on_fence(site); }
 }
 
@@ -255,6 +299,7 @@ void Device::restore(std::span<const std::byte> pristine) {
   }
   poison_.clear_all();
   freed_.clear_all();
+  unfenced_.clear_all();
 }
 
 void Device::load_image(std::span<const std::byte> image) {
@@ -266,6 +311,7 @@ void Device::load_image(std::span<const std::byte> image) {
   changed_.clear_all();
   poison_.clear_all();
   freed_.clear_all();
+  unfenced_.clear_all();
 }
 
 }  // namespace daxfs::pmem

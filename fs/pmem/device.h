@@ -32,6 +32,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "fs/base/compiler.h"
 #include "fs/base/result.h"
@@ -150,6 +151,7 @@ class Device {
   }
   void mark_freed(FsBlock first, uint64_t count) {
     if (watch_freed_) { freed_.set_range(first.value(), first.value() + count); }
+    if (unfenced_.any()) { unfenced_.clear_range(first.value(), first.value() + count); }
   }
   void mark_used(FsBlock first, uint64_t count) {
     if (freed_.any()) { freed_.clear_range(first.value(), first.value() + count); }
@@ -162,6 +164,20 @@ class Device {
   void require_owned(uint64_t offset, uint64_t size, const char* what, Site site) const {
     if (__builtin_expect(freed(offset, size), 0)) { report_freed(offset, size, what, site); }
   }
+
+  // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed. Time is
+  // counted in stores, flushes and fences. Off by default; one OS thread only.
+  void watch_durability(bool on);
+  uint64_t watch_time() const { return watch_time_; }
+  // A user store that was made at `time` or before is in the block and not durable.
+  bool undurable(FsBlock block, uint64_t time) const {
+    if (marks_.empty() || !unfenced_.any_in(block.value(), block.value() + 1)) { return false; }
+    const DurabilityMark& mark = marks_[block.value()];
+    const bool waits = mark.first_store <= time && (mark.flushed == 0 || mark.flushed > last_fence_);
+    return waits || (mark.older_store <= time && mark.older_flushed > last_fence_);
+  }
+  // Bit b of word w is block 64 * w + b: may be undurable.
+  std::span<const uint64_t> unfenced_blocks() const { return unfenced_.words(); }
 
   // Bit b of word w is block 64 * w + b: changed since load_image, restore or reset_tracking.
   std::span<const uint64_t> changed_blocks() const { return changed_.words(); }
@@ -202,6 +218,21 @@ class Device {
   BitSet changed_;  // one bit a block
   BitSet poison_;   // one bit a sector
   BitSet freed_;    // one bit a block
+
+  // What watch_durability keeps of a block whose bit is in unfenced_.
+  struct DurabilityMark {
+    uint64_t first_store = 0;    // since the last flush before it
+    uint64_t flushed = 0;        // 0: not yet
+    uint64_t older_store = 0;    // the first of those that were flushed when a store came again,
+    uint64_t older_flushed = 0;  // and when: they need a fence only
+  };
+  void note_user_store(uint64_t offset, uint64_t size);
+  void note_flush(uint64_t offset, uint64_t size);
+  void note_overwrite(uint64_t offset, uint64_t size);
+  std::vector<DurabilityMark> marks_;  // empty: nobody watches
+  BitSet unfenced_;                    // one bit a block
+  uint64_t watch_time_ = 0;
+  uint64_t last_fence_ = 0;
   bool watch_freed_ = false;
   std::unique_ptr<Mapping> mapping_;
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
@@ -228,6 +229,34 @@ TEST(DeviceDeathTest, AFreedBlockIsNotTouchedWhileFreedBlocksAreWatched) {
   EXPECT_TRUE(device->freed(8192, 1));
   device->restore(std::vector<std::byte>(4 * 4096));
   EXPECT_FALSE(device->freed(0, 4 * 4096));
+}
+
+TEST(Device, AUserStoreIsDurableAfterFlushAndFenceOfItsBlock) {
+  auto device = anonymous(4 * 4096);
+  const std::array<std::byte, 8> bytes{};
+  const auto store = [&](uint64_t at) { EXPECT_TRUE(device->store_unscheduled(at, bytes, Site::current()).ok()); };
+  store(0);
+  EXPECT_FALSE(device->undurable(FsBlock(0), device->watch_time())) << "nobody watches";
+  device->watch_durability(true);
+  store(4096 + 8);
+  const uint64_t first = device->watch_time();
+  EXPECT_TRUE(device->undurable(FsBlock(1), first));
+  EXPECT_FALSE(device->undurable(FsBlock(1), first - 1)) << "it came later";
+  EXPECT_FALSE(device->undurable(FsBlock(0), first));
+  device->flush(4096, 64);
+  device->fence();
+  EXPECT_TRUE(device->undurable(FsBlock(1), first)) << "only a part was flushed";
+  device->flush(4096, 4096);
+  EXPECT_TRUE(device->undurable(FsBlock(1), first)) << "no fence yet";
+  store(4096);
+  const uint64_t second = device->watch_time();
+  EXPECT_TRUE(device->undurable(FsBlock(1), first));
+  device->fence();
+  EXPECT_FALSE(device->undurable(FsBlock(1), first)) << "flushed before the second store, fenced behind it";
+  EXPECT_TRUE(device->undurable(FsBlock(1), second));
+  device->flush(0, 8192);
+  device->fence();
+  EXPECT_FALSE(device->undurable(FsBlock(1), second));
 }
 
 // PM2.

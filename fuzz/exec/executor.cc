@@ -8,6 +8,7 @@
 #include "fs/rt/task.h"
 #include "fs/vfs/filesystem.h"
 #include "fs/vfs/process.h"
+#include "fuzz/exec/durability.h"
 #include "fuzz/exec/interpreter.h"
 #include "fuzz/exec/templates.h"
 #include "fuzz/oracle/judge.h"
@@ -97,12 +98,20 @@ void report(Verdict verdict, const char* tag, std::string title, std::string det
   stop_by_tag(tag);
 }
 
+uint64_t mapped_address(const Interpreter::ProcessState& state, const prog::Memory& memory) {
+  if (memory.kind != prog::MemoryKind::kMapping) { return 0; }
+  return state.mapping(memory.slot) + static_cast<uint64_t>(memory.offset);
+}
+
 }  // namespace
 
 void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record) {
   record.begin_seq = next_sequence();
   __atomic_add_fetch(&running, 1, __ATOMIC_RELAXED);
+  const Interpreter::ProcessState& state = states[record.process];
+  const DurabilityCheck durability(machine, *state.process, op, mapped_address(state, op.addr));
   interpreter.step(states[record.process], op, record);
+  durability.finish(record);
   record.end_seq = next_sequence();
   record.finished = true;
   rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
@@ -210,6 +219,7 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
     const uint64_t end = std::min(begin + extent.length * kPage, inode.size);
     if (extent.unwritten || begin >= end) { continue; }
     hole_until(begin);
+    DurabilityCheck::check_unmounted(machine, record.ino, extent.physical, extent.length);
     const auto piece = [&](uint64_t from, uint64_t to) {
       const uint64_t on_medium = extent.physical * kPage + (from - begin);
       history.final_pieces.push_back({from, to - from, image.subspan(on_medium, to - from)});

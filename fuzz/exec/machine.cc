@@ -12,6 +12,9 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
   // Only on media that is sound to begin with: a block of two files may be freed by one of them.
   machine->has_baseline_ = machine->media_scratch_.set_baseline(pristine);
   machine->device_->watch_freed(machine->has_baseline_);
+#if defined(DAXFS_RT_FIBER)
+  machine->device_->watch_durability(true);
+#endif
   return machine;
 }
 

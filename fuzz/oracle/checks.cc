@@ -221,6 +221,14 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   return check_bytes(record, *file, *pos, record.data);
 }
 
+std::optional<Objection> check_access_mode(Model& model, const OpRecord& record) {
+  const OpRecord* const open = model.descriptors().opened_by(record);
+  if (open == nullptr || record.error != Errc::kOk) { return std::nullopt; }
+  const bool reads = record.op->code == OpCode::kRead || record.op->code == OpCode::kPread;
+  if (reads ? readable(open->op->flags) : writable(open->op->flags)) { return std::nullopt; }
+  return object(name_of(record) + " succeeded on a descriptor that was not opened for it", {});
+}
+
 std::optional<Objection> check_write(const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
@@ -383,8 +391,35 @@ std::optional<Objection> check_error(const prog::Program& program, const History
                 "nothing in the run can cause this error");
 }
 
+namespace {
+
+// An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
+std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
+  const LostStore& lost = record.lost;
+  if (lost.ino == 0 || record.error != Errc::kOk) { return std::nullopt; }
+  if (record.op->code == OpCode::kMsync) {
+    Mappings& own = model.mappings(record);
+    if (!own.surely_mapped(lost.address, lost.address + 1, period_of(record))) { return std::nullopt; }
+  } else if (record.op->code != OpCode::kSync && !model.descriptors().certain(record)) {
+    return std::nullopt;
+  }
+  return Objection{"O8", text("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
+                              name_of(record).c_str(), number(lost.page), lost.ino),
+                   {}};
+}
+
+}  // namespace
+
 std::optional<Objection> check_result(Model& model, const OpRecord& record) {
+  if (auto objection = check_durable(model, record)) { return objection; }
   if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
+  switch (record.op->code) {
+    case OpCode::kRead: case OpCode::kPread: case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFtruncate:
+    case OpCode::kFallocate:
+      if (auto objection = check_access_mode(model, record)) { return objection; }
+      break;
+    default: break;
+  }
   switch (record.op->code) {
     case OpCode::kRead: case OpCode::kPread: return check_read(model, record);
     case OpCode::kWrite: case OpCode::kPwrite: return check_write(record);

@@ -21,6 +21,13 @@ const char* signal_name(Signal signal);  // "SIGSEGV/MAPERR", "" for none
 
 inline constexpr uint8_t kInitTask = 0xff;  // OpRecord::task of set-up operations
 
+// A store through a mapping that was made before an fsync, msync or sync, and was not durable after it.
+struct LostStore {
+  uint32_t ino = 0;      // 0: none
+  uint64_t page = 0;     // of the file
+  uint64_t address = 0;  // msync: where the process has it mapped
+};
+
 struct OpRecord {
   const prog::Op* op = nullptr;  // lives in the program
   uint8_t task = 0;              // kInitTask for set-up
@@ -48,6 +55,7 @@ struct OpRecord {
   // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
   std::span<const std::byte> data;
   uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash
+  LostStore lost;                 // what the call, if it succeeded, should have made durable and did not
 };
 
 // Bytes [offset, offset + length) of a file: those of `bytes`, or zeros where it has no written blocks.

@@ -13,7 +13,8 @@ bool worth_a_model(const History& history) {
   for (const OpRecord& record : history.records) {
     const prog::OpInfo& info = record.op->info();
     if (info.has(prog::OperandKind::kDest) || info.has(prog::OperandKind::kSplitAddr) || !record.data.empty() ||
-        record.op->code == prog::OpCode::kLseek) {
+        record.op->code == prog::OpCode::kLseek || record.op->code == prog::OpCode::kFtruncate ||
+        is_write(record.op->code) || record.lost.ino != 0) {
       return true;
     }
   }

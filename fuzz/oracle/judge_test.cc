@@ -597,6 +597,30 @@ TEST(JudgeFinals, ScratchMemoryThatWasUnmappedMayHaveBeenAMapping) {
   EXPECT_NE(story(kAddr2), "") << "only the mapping was unmapped: the scratch memory was never elsewhere";
 }
 
+// O8.
+TEST(Judge, ObjectsToASyncThatLostAStore) {
+  const auto story = [](OpCode code, bool reopened) {
+    Story s;
+    s.open(0).ftruncate(0, kPage).mmap(0, 0, kPage, kAddr);
+    if (reopened) { s.during(20, 40).close(0); }
+    s.during(30, 50).add({.code = code, .flags = prog::kMsSync, .addr = in_mapping()}, 0);
+    if (code != OpCode::kSync) { s.on(0); }
+    s.last().lost = {kInoBase, 3, kAddr};
+    return s.said();
+  };
+  EXPECT_EQ(story(OpCode::kSync, false).substr(0, 4), "O8: ");
+  EXPECT_EQ(story(OpCode::kMsync, true).substr(0, 4), "O8: ");
+  EXPECT_EQ(story(OpCode::kFsync, false).substr(0, 4), "O8: ");
+  EXPECT_EQ(story(OpCode::kFsync, true), "") << "the descriptor may have been another file's";
+}
+
+TEST(Judge, ObjectsToSuccessOnADescriptorThatWasNotOpenedForIt) {
+  EXPECT_EQ(Story().open(0, prog::kORdOnly).pread(0, 1, 0, {}).said(), "");
+  EXPECT_NE(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 0, 0).said(), "");
+  EXPECT_NE(Story().open(0, prog::kORdOnly).ftruncate(0, 5).said(), "");
+  EXPECT_NE(Story().open(0, prog::kOWrOnly).pread(0, 1, 0, {}).said(), "");
+}
+
 TEST(JudgeFinals, MediumHoldsTheLastBytes) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 1)).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 2)).said(), "");

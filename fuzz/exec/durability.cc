@@ -1,0 +1,90 @@
+#include "fuzz/exec/durability.h"
+
+#include <bit>
+
+#include "fs/base/report.h"
+#include "fs/mm/address_space.h"
+#include "fs/vfs/process.h"
+
+namespace daxfuzz::exec {
+
+using daxfs::FsBlock;
+using daxfs::Pfn;
+using prog::OpCode;
+
+namespace {
+
+
+bool promises(const prog::Op& op) {
+  switch (op.code) {
+    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kSync: return true;
+    case OpCode::kMsync: return (op.flags & prog::kMsSync) != 0;
+    default: return false;
+  }
+}
+
+template <typename F>
+void for_each_unfenced(const daxfs::pmem::Device& device, F visit) {
+  const auto words = device.unfenced_blocks();
+  for (size_t word = 0; word < words.size(); ++word) {
+    for (uint64_t bits = words[word]; bits != 0; bits &= bits - 1) {
+      visit(FsBlock(word * 64 + static_cast<unsigned>(std::countr_zero(bits))));
+    }
+  }
+}
+
+}  // namespace
+
+DurabilityCheck::DurabilityCheck(Machine& machine, daxfs::vfs::Process& process, const prog::Op& op, uint64_t address)
+    : machine_(machine), op_(op) {
+  if (!promises(op)) { return; }
+  time_ = machine.device().watch_time();
+  if (op.code == OpCode::kMsync) {
+    note_range(process, address, static_cast<uint64_t>(op.length));
+  } else {
+    note_all();
+  }
+}
+
+void DurabilityCheck::note(FsBlock block, uint64_t address) {
+  if (!machine_.device().undurable(block, time_)) { return; }
+  const daxfs::mm::Page& page = machine_.memory().page(Pfn(block.value()));
+  if (page.mapping != nullptr) { suspects_.push_back({block, page.mapping, page.index, address}); }
+}
+
+void DurabilityCheck::note_all() {
+  for_each_unfenced(machine_.device(), [&](FsBlock block) { note(block, 0); });
+}
+
+// What the process maps writable and shared now is what msync must find: those that are unmapped meanwhile it need not.
+void DurabilityCheck::note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length) {
+  process.mm().for_each_pte([&](const daxfs::mm::Vma& vma, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
+    const bool inside = at.value() >= address && at.value() - address < length;
+    if (!inside || vma.file == nullptr || !vma.shared || !pte.present() || pte.special()) { return; }
+    if (machine_.memory().is_pmem(pte.pfn())) { note(FsBlock(pte.pfn().value()), at.value()); }
+  });
+}
+
+void DurabilityCheck::finish(oracle::OpRecord& record) const {
+  if (suspects_.empty() || record.error != daxfs::Errc::kOk) { return; }
+  const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
+  for (const Suspect& suspect : suspects_) {
+    const daxfs::mm::Page& page = machine_.memory().page(Pfn(suspect.block.value()));
+    if (page.mapping != suspect.mapping || page.index != suspect.index) { continue; }
+    const uint32_t ino = suspect.mapping->host().ino().value();
+    if (by_file && ino != record.ino) { continue; }
+    if (!machine_.device().undurable(suspect.block, time_)) { continue; }
+    record.lost = {ino, suspect.index.value(), suspect.address};
+    return;
+  }
+}
+
+void DurabilityCheck::check_unmounted(Machine& machine, uint32_t ino, uint64_t first, uint64_t count) {
+  const daxfs::pmem::Device& device = machine.device();
+  for (uint64_t block = first; block < first + count; ++block) {
+    FS_WARN_ON(device.undurable(FsBlock(block), device.watch_time()), "O8",
+               "after the unmount a store to inode %u is not flushed and fenced", ino);
+  }
+}
+
+}  // namespace daxfuzz::exec

@@ -1,0 +1,53 @@
+// fuzz/exec/durability.h - what an fsync, msync or sync that returned success promised: stores through mappings that
+// came before it are flushed and fenced.
+//
+// No crash is needed to see a broken promise, only the device's notes of stores, flushes and fences
+// (Device::watch_durability). Looks, before and after the call, at blocks that were stored to and not made durable; a
+// block whose frame belongs to another file page afterwards (truncated, punched) is nobody's promise.
+//
+// Invariants:
+//   O8  data acknowledged by fsync, fdatasync, msync(MS_SYNC), sync and unmount is durable.
+// Not covered: metadata; write(2), whose non-temporal stores need the fence only; direct I/O into a mapping, which
+// Linux loses in the same way (the pin outlives the DIRTY mark); native threads.
+// Tested by: fuzz/exec/durability_test.cc
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "fuzz/exec/interpreter.h"
+#include "fuzz/exec/machine.h"
+#include "fuzz/oracle/history.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::exec {
+
+class DurabilityCheck {
+ public:
+  // Before the operation. Not a scheduling point.
+  DurabilityCheck(Machine& machine, daxfs::vfs::Process& process, const prog::Op& op, uint64_t address);
+  // After it: fills record.lost, for the oracle, which knows what the operands meant meanwhile.
+  void finish(oracle::OpRecord& record) const;
+
+  // After a clean unmount: no store to these blocks, which are a file's written data, may be left.
+  static void check_unmounted(Machine& machine, uint32_t ino, uint64_t first, uint64_t count);
+
+ private:
+  struct Suspect {
+    daxfs::FsBlock block;
+    const daxfs::mm::AddressSpace* mapping;
+    daxfs::PgOff index;
+    uint64_t address;  // msync
+  };
+
+  void note(daxfs::FsBlock block, uint64_t address);
+  void note_all();
+  void note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length);
+
+  Machine& machine_;
+  const prog::Op& op_;
+  uint64_t time_ = 0;
+  std::vector<Suspect> suspects_;
+};
+
+}  // namespace daxfuzz::exec

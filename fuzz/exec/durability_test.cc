@@ -1,0 +1,113 @@
+// fuzz/exec/durability_test.cc - stores that a sync call acknowledged and did not make durable. O8.
+#include "fuzz/exec/durability.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "fs/rt/testing.h"
+#include "fs/vfs/abi.h"
+#include "fs/vfs/filesystem.h"
+#include "fs/vfs/process.h"
+#include "fuzz/exec/templates.h"
+
+namespace daxfuzz::exec {
+namespace {
+
+constexpr std::array<std::byte, 8> kBytes{std::byte{1}};
+
+// A mounted machine with a DAX file of two pages, mapped shared.
+struct World {
+  World() {
+    std::string message;
+    fs = std::move(daxfs::vfs::Filesystem::mount(machine->device(), machine->memory(), {}, &message)).value();
+    process.emplace(*fs, &machine->mm(0));
+    fd = process->open("f0", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).value();
+    EXPECT_TRUE(process->ftruncate(fd, 8192).ok());
+    at = process->mmap(daxfs::VirtAddr(0), 8192, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
+                       daxfs::vfs::kMmapShared, fd, 0).value();
+    ino = (*process->inode_of(fd))->ino().value();
+  }
+  void store(uint64_t offset) { EXPECT_TRUE(process->store(at + offset, kBytes).ok()); }
+  // What the judge would hear of `call`, made under the eyes of the check.
+  template <typename Call>
+  oracle::LostStore lost(const prog::Op& op, Call call) {
+    oracle::OpRecord record;
+    record.op = &op;
+    record.ino = ino;
+    const DurabilityCheck check(*machine, *process, op, at.value());
+    call();
+    record.error = daxfs::Errc::kOk;
+    check.finish(record);
+    return record.lost;
+  }
+  void end() {
+    process->exit();
+    EXPECT_TRUE(fs->unmount().ok());
+    fs.reset();
+    DurabilityCheck::check_unmounted(*machine, ino, 0, machine->device().block_count());
+  }
+
+  std::unique_ptr<Machine> machine = std::move(Machine::create(image_template("small"))).value();
+  std::unique_ptr<daxfs::vfs::Filesystem> fs;
+  std::optional<daxfs::vfs::Process> process;
+  int fd = -1;
+  daxfs::VirtAddr at{0};
+  uint32_t ino = 0;
+};
+
+constexpr prog::Op kFsync{.code = prog::OpCode::kFsync};
+constexpr prog::Op kMsync{.code = prog::OpCode::kMsync, .flags = prog::kMsSync, .length = 8192};
+constexpr prog::Op kMsyncFirst{.code = prog::OpCode::kMsync, .flags = prog::kMsSync, .length = 4096};
+
+TEST(Durability, ASyncThatDoesNothingIsSeen) {
+  daxfs::rt::run_for_test([] {
+    World w;
+    EXPECT_EQ(w.lost(kFsync, [] {}).ino, 0u) << "nothing was stored";
+    w.store(4096);
+    EXPECT_EQ(w.lost(kFsync, [] {}).ino, w.ino);
+    EXPECT_EQ(w.lost(kFsync, [] {}).page, 1u);
+    EXPECT_EQ(w.lost(kMsync, [] {}).address, (w.at + 4096).value());
+    EXPECT_EQ(w.lost(kMsyncFirst, [] {}).ino, 0u) << "another page than was stored to";
+    EXPECT_EQ(w.lost(kFsync, [&] { EXPECT_TRUE(w.process->fsync(w.fd).ok()); }).ino, 0u);
+    w.end();
+  });
+}
+
+TEST(Durability, AStoreDuringTheCallIsTheNextCalls) {
+  daxfs::rt::run_for_test([] {
+    World w;
+    w.store(0);
+    const auto sync_then_store = [&] {
+      EXPECT_TRUE(w.process->fsync(w.fd).ok());
+      w.store(0);
+    };
+    EXPECT_EQ(w.lost(kFsync, sync_then_store).ino, 0u);
+    EXPECT_EQ(w.lost(kFsync, [] {}).ino, w.ino);
+    w.end();
+  });
+}
+
+TEST(Durability, BlocksThatLeftTheFileAreNobodysPromise) {
+  daxfs::rt::run_for_test([] {
+    World w;
+    w.store(4096);
+    EXPECT_EQ(w.lost(kFsync, [&] { EXPECT_TRUE(w.process->ftruncate(w.fd, 4096).ok()); }).ino, 0u);
+    w.end();
+  });
+}
+
+TEST(Durability, AnUnmountMustNotLeaveStores) {
+  const auto outcome = daxfs::rt::run_lambda([] {
+    World w;
+    const auto offset = 100 * daxfs::kBlockSize;
+    w.end();
+    EXPECT_TRUE(w.machine->device().store_unscheduled(offset, kBytes, daxfs::Site::current()).ok());
+    DurabilityCheck::check_unmounted(*w.machine, w.ino, 100, 1);
+  });
+  ASSERT_TRUE(outcome.finding.has_value());
+  EXPECT_EQ(outcome.finding->tag, "O8");
+}
+
+}  // namespace
+}  // namespace daxfuzz::exec
