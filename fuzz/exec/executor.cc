@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "fs/check/audit.h"
 #include "fs/check/media.h"
@@ -264,9 +265,19 @@ void Executor::Run::finish() {
   }
 }
 
-// The kind of call that `finding` was noticed in. A deadlock is noticed by whoever sleeps last: that says nothing.
+// The kind of call that `finding` was noticed in. A deadlock is noticed by whoever sleeps last: that says nothing. A
+// livelock, wherever its loop was when the budget ended: it is all calls that never came to their end.
 std::string Executor::Run::during(const Finding& finding) const {
-  if (finding.verdict == Verdict::kDeadlock || finding.verdict == Verdict::kLivelock) { return {}; }
+  if (finding.verdict == Verdict::kDeadlock) { return {}; }
+  if (finding.verdict == Verdict::kLivelock) {
+    std::set<std::string> kinds;
+    for (const oracle::OpRecord& record : outcome.history.records) {
+      if (record.op != nullptr && !record.finished) { kinds.insert(call_kind(*record.op)); }
+    }
+    std::string all;
+    for (const std::string& kind : kinds) { all += (all.empty() ? "" : "+") + kind; }
+    return all;
+  }
   const int task = finding.task == rt::kRootTask ? oracle::kInitTask : finding.task;
   for (const oracle::OpRecord& record : outcome.history.records) {
     if (record.op != nullptr && !record.finished && record.task == task) { return call_kind(*record.op); }
@@ -445,8 +456,10 @@ std::string finding_title(const Finding& finding) {
 }
 
 std::string finding_key(const Finding& finding) {
-  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag +
-                           '|' + short_function(finding.function) + '|' + finding.message + '|' + finding.during;
+  const bool loops = finding.verdict == Verdict::kLivelock;  // where the budget ends is anywhere in the loop
+  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag + '|' +
+                           (loops ? "" : short_function(finding.function)) + '|' + finding.message + '|' +
+                           finding.during;
   char key[17];
   std::snprintf(key, sizeof(key), "%016llx",
                 static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));

@@ -95,8 +95,8 @@ bool adopt_schedule(std::span<const daxfs::rt::TakenSwitch> taken, prog::Program
 // Names a finding for people and scripts.
 std::string finding_title(const daxfs::Finding& finding);
 // Verdict, invariant tag, the function that noticed, which assertion of it (by its message without the numbers) and
-// the kind of system call it was in (none at rest, in interrupts and in deadlocks): stable across compilers, flavours
-// and unrelated edits. 16 hex digits.
+// the kind of system call it was in (none at rest, in interrupts and in deadlocks; of a livelock all calls in it, and
+// no function): stable across compilers, flavours and unrelated edits. 16 hex digits.
 std::string finding_key(const daxfs::Finding& finding);
 // "dax::disassociate_entry" from a compiler's pretty name: no return type, parameters, template arguments, anonymous
 // namespaces or lambdas.

@@ -205,6 +205,19 @@ TEST(Executor, KeysNameTheCallThatNoticedByItsKind) {
   EXPECT_NE(finding_key(other), finding_key(*outcome.finding));
 }
 
+TEST(Executor, ALivelockIsKeyedByItsCallsAndNotByWhereTheBudgetEnded) {
+  daxfs::Finding finding;
+  finding.verdict = daxfs::Verdict::kLivelock;
+  finding.tag = "RT2";
+  finding.function = "void daxfs::dax::acquire()";
+  finding.during = "access+write";
+  daxfs::Finding later = finding;
+  later.function = "void daxfs::rt::unlock()";
+  EXPECT_EQ(finding_key(later), finding_key(finding));
+  later.during = "write";
+  EXPECT_NE(finding_key(later), finding_key(finding));
+}
+
 TEST(Executor, FunctionsHaveOneNameWithEveryCompiler) {
   // One function as clang and as gcc spell it, each: plain, in an anonymous namespace, in a lambda, in a lambda
   // inside a lambda, in a template.

@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint64_t kEventsMax = 5'000'000;     // as exec::RunConfig
 constexpr uint64_t kEventsMaxLeast = 200'000;  // what runs longer than this and 20 times the replay is no such finding
+constexpr uint64_t kEventsMaxLivelock = 200'000;  // runs of small programs have some thousands
 
 // What the child tells, through shared memory: it may die.
 struct Replay {
@@ -148,7 +149,9 @@ bool load_finding(const std::string& file, const std::vector<std::string>& bugs,
   input->fires = told.fires;
   input->trace_hash = told.trace_hash;
   input->drift = told.drift;
-  input->events_max = told.livelock ? kEventsMax : std::min(kEventsMax, std::max(kEventsMaxLeast, 20 * told.events));
+  input->livelock = told.livelock;
+  input->events_max =
+      told.livelock ? kEventsMaxLivelock : std::min(kEventsMax, std::max(kEventsMaxLeast, 20 * told.events));
   input->key = input->note && !input->note->key.empty() ? input->note->key : told.key;
   if (told.fires && input->key != told.key) {
     *error = file + ": says it is " + input->note->headline + " (key " + input->key + "), but here it shows " +
