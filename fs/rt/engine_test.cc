@@ -291,6 +291,21 @@ TEST(ObjectIds, CountAnewInEveryRun) {
   EXPECT_NE(new_object_id(ObjectClass::kLock), first[0]);
 }
 
+TEST(ObjectIds, OfATaskDoNotDependOnWhatOthersMake) {
+  const auto second_task_makes = [](int others) {
+    ObjectId made = 0;
+    run_for_test([&] {
+      spawn("first", [others] {
+        for (int i = 0; i < others; ++i) { new_object_id(ObjectClass::kLock); }
+      });
+      spawn("second", [&made] { made = new_object_id(ObjectClass::kLock); });
+      join_all_spawned();
+    });
+    return made;
+  };
+  EXPECT_EQ(second_task_makes(0), second_task_makes(5));
+}
+
 #endif  // DAXFS_RT_FIBER
 
 }  // namespace

@@ -51,8 +51,27 @@ constexpr ObjectId object_id(ObjectClass cls, uint64_t a, uint64_t b = 0) {
   return (static_cast<uint64_t>(cls) << kObjectClassShift) | (low & mask);
 }
 
-// The next identity of the current run's counter, which starts anew with every run.
+// The next identity of the current task's counter, which starts anew with every run: what a task
+// makes has the same identity whatever the others did meanwhile.
 ObjectId new_object_id(ObjectClass cls);
+
+#if defined(DAXFS_RT_FIBER)
+// What is made while this exists counts from `first`, in a range of its own: state that outlives a run and is made anew
+// between runs so has the same identity in each of them. Not nested.
+class ObjectIdsFrom {
+ public:
+  explicit ObjectIdsFrom(uint64_t first);
+  ~ObjectIdsFrom();
+  ObjectIdsFrom(const ObjectIdsFrom&) = delete;
+  ObjectIdsFrom& operator=(const ObjectIdsFrom&) = delete;
+};
+#else
+class ObjectIdsFrom {
+ public:
+  explicit ObjectIdsFrom(uint64_t /*first*/) {}
+  ~ObjectIdsFrom() {}
+};
+#endif
 
 #if defined(DAXFS_RT_FIBER)
 

@@ -1,12 +1,19 @@
 #include "fuzz/exec/machine.h"
 
+#include "fs/rt/point.h"
+
 namespace daxfuzz::exec {
+
+// An address space's locks have the same identities whether it is new or reset: policies know objects by them.
+constexpr uint64_t kIdsPerMm = 1024;
+constexpr uint64_t kIdsOfMemory = uint64_t{1} << 20;
 
 daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byte> pristine) {
   std::unique_ptr<Machine> machine(new Machine);
   machine->pristine_ = pristine;
   FS_ASSIGN_OR_RETURN(machine->device_, daxfs::pmem::Device::anonymous(pristine.size()));
   machine->device_->load_image(pristine);
+  const daxfs::rt::ObjectIdsFrom ids(kIdsOfMemory);
   machine->memory_ = std::make_unique<daxfs::mm::Memory>(*machine->device_, kDramFrames);
   machine->reader_ = std::make_unique<daxfs::check::ImageReader>(machine->device_->bytes());
   // Only on media that is sound to begin with: a block of two files may be freed by one of them.
@@ -20,12 +27,19 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
 
 void Machine::restore() {
   device_->restore(pristine_);
-  for (const auto& mm : mms_) { mm->reset(); }
+  for (size_t i = 0; i < mms_.size(); ++i) {
+    const daxfs::rt::ObjectIdsFrom ids(i * kIdsPerMm);
+    mms_[i]->reset();
+  }
+  const daxfs::rt::ObjectIdsFrom ids(kIdsOfMemory);
   memory_->reset();
 }
 
 daxfs::mm::Mm& Machine::mm(size_t i) {
-  while (mms_.size() <= i) { mms_.push_back(std::make_unique<daxfs::mm::Mm>(*memory_, mms_.size())); }
+  while (mms_.size() <= i) {
+    const daxfs::rt::ObjectIdsFrom ids(mms_.size() * kIdsPerMm);
+    mms_.push_back(std::make_unique<daxfs::mm::Mm>(*memory_, mms_.size()));
+  }
   return *mms_[i];
 }
 

@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   daxfuzz::tools::add_pack(app, &action);
   daxfuzz::tools::add_minimize(app, &action);
   daxfuzz::tools::add_regress(app, &action);
+  daxfuzz::tools::add_explore(app, &action);
   daxfuzz::tools::add_bugs(app, &action);
   try {
     app.parse(argc, argv);

@@ -236,7 +236,7 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.hash = 0x64617866757a7a31;
   e.last_kind = PointKind::kTask;
   e.last_object = 0;
-  e.next_object = 1;
+  e.objects_made.fill(0);
   e.clock_ns = 0;
   rcu_reset();
 }
@@ -465,10 +465,21 @@ FS_NO_TSAN uint64_t run_events() {
 
 FS_NO_TSAN void trace_mix(uint64_t value) { g_engine.hash = internal::mix(g_engine.hash, value); }
 
+namespace {
+uint64_t g_next_reserved = 0;  // 0: no ObjectIdsFrom exists
+}  // namespace
+
+ObjectIdsFrom::ObjectIdsFrom(uint64_t first) { g_next_reserved = (uint64_t{1} << 49) + first; }
+ObjectIdsFrom::~ObjectIdsFrom() { g_next_reserved = 0; }
+
 FS_NO_TSAN ObjectId new_object_id(ObjectClass cls) {
   // Objects made outside a run live in a range of their own, so that a run's counter starting anew cannot repeat them.
   static uint64_t next_outside = uint64_t{1} << 48;
-  return object_id(cls, g_engine.active ? g_engine.next_object++ : next_outside++);
+  if (g_next_reserved != 0) { return object_id(cls, g_next_reserved++); }
+  if (!g_engine.active) { return object_id(cls, next_outside++); }
+  const auto task = static_cast<uint64_t>(internal::current()->id);
+  const uint64_t maker = task == kRootTask ? 0 : task + 1;
+  return object_id(cls, maker << 32 | ++g_engine.objects_made[task]);
 }
 
 }  // namespace daxfs::rt

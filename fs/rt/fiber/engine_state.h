@@ -5,6 +5,8 @@
 // Tested by: fs/rt/engine_test.cc.
 #pragma once
 
+#include <array>
+
 #include "fs/rt/engine.h"
 #include "fs/rt/fiber/fiber.h"
 #include "fs/rt/internal.h"
@@ -87,7 +89,7 @@ struct Engine {
   ObjectId last_object = 0;
   Site last_site;
 
-  uint64_t next_object = 1;
+  std::array<uint32_t, kMaxTasks> objects_made{};  // by each task: see new_object_id()
   uint64_t clock_ns = 0;
 
   RcuHead* rcu_waiting_head = nullptr;
