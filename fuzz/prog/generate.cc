@@ -31,7 +31,7 @@ class Generator {
     program_.mount = random_.pick(options_.mounts);
     choose_swarm();
     set_up();
-    if (options_.tasks_min <= 2 && random_.chance(1, 2)) {
+    if (options_.tasks_min <= 2 && options_.tasks_max >= 2 && random_.chance(1, 2)) {
       small_scope();
     } else {
       tasks();
@@ -152,7 +152,8 @@ class Generator {
   // Most races need two operations: a program of few has few schedules, each cheap, and nothing else in their way.
   // The small scope hypothesis: Jackson, Damon, "Elements of style", ISSTA 1996.
   void small_scope() {
-    while (program_.tasks.size() < (random_.chance(1, 4) ? 3 : 2)) { add_task(program_, 0); }
+    const size_t count = options_.tasks_max >= 3 && random_.chance(1, 4) ? 3 : 2;
+    while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
     if (random_.chance(3, 4)) { duel(); }
     for (size_t i = 0; i < program_.tasks.size(); i++) {

@@ -20,6 +20,16 @@ TEST(Generate, SameSeedGivesSameTextAndSameNextNumber) {
   }
 }
 
+TEST(Generate, NumbersOfTasksAreWithinTheOptions) {
+  for (uint8_t most = 1; most <= 4; most++) {
+    Random random(most);
+    Options options;
+    options.tasks_min = 1;
+    options.tasks_max = most;
+    for (int i = 0; i < 500; i++) { ASSERT_LE(generate(random, options).tasks.size(), most); }
+  }
+}
+
 TEST(Generate, ProgramsAreValidAndWithinTheOptions) {
   Random random(1);
   Options options;
