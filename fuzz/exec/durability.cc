@@ -58,6 +58,7 @@ void DurabilityCheck::note_all() {
 
 // What the process maps writable and shared now is what msync must find: those that are unmapped meanwhile it need not.
 void DurabilityCheck::note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length) {
+  length = daxfs::round_up(length, daxfs::kPageSize);  // wraps to 0, as the call's own does: then nothing is asked for
   process.mm().for_each_pte([&](const daxfs::mm::Vma& vma, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
     const bool inside = at.value() >= address && at.value() - address < length;
     if (!inside || vma.file == nullptr || !vma.shared || !pte.present() || pte.special()) { return; }

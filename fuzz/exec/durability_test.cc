@@ -68,6 +68,8 @@ TEST(Durability, ASyncThatDoesNothingIsSeen) {
     EXPECT_EQ(w.lost(kFsync, [] {}).ino, w.ino);
     EXPECT_EQ(w.lost(kFsync, [] {}).page, 1u);
     EXPECT_EQ(w.lost(kMsync, [] {}).address, (w.at + 4096).value());
+    constexpr prog::Op kMsyncWraps{.code = prog::OpCode::kMsync, .flags = prog::kMsSync, .length = -1};
+    EXPECT_EQ(w.lost(kMsyncWraps, [] {}).ino, 0u) << "rounded up, the length is 0";
     EXPECT_EQ(w.lost(kMsyncFirst, [] {}).ino, 0u) << "another page than was stored to";
     EXPECT_EQ(w.lost(kFsync, [&] { EXPECT_TRUE(w.process->fsync(w.fd).ok()); }).ino, 0u);
     w.end();

@@ -99,6 +99,19 @@ void report(Verdict verdict, const char* tag, std::string title, std::string det
   stop_by_tag(tag);
 }
 
+// A file that was made is also looked at by its inode; other changes of names only here.
+bool moved_names(const oracle::History& history) {
+  return std::any_of(history.records.begin(), history.records.end(), [](const oracle::OpRecord& record) {
+    switch (record.op->code) {
+      case prog::OpCode::kRename: case prog::OpCode::kLink: case prog::OpCode::kSymlink: case prog::OpCode::kUnlink:
+      case prog::OpCode::kMkdir: case prog::OpCode::kRmdir:
+        return record.error == daxfs::Errc::kOk;
+      default:
+        return false;
+    }
+  });
+}
+
 uint64_t mapped_address(const Interpreter::ProcessState& state, const prog::Memory& memory) {
   if (memory.kind != prog::MemoryKind::kMapping) { return 0; }
   return state.mapping(memory.slot) + static_cast<uint64_t>(memory.offset);
@@ -260,6 +273,9 @@ void Executor::Run::finish() {
   }
   if (!options.read_only) { check_image(); }
   read_finals();
+  if (moved_names(outcome.history) && !list_names(machine.reader(), &outcome.history.final_names)) {
+    outcome.history.final_names.clear();  // the image check's
+  }
   if (const auto wrong = oracle::judge(program, outcome.history)) {
     report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge");
   }
@@ -346,6 +362,9 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   outcome->taken.clear();
   outcome->history.finals.clear();
   outcome->history.final_pieces.clear();
+  outcome->history.final_names.clear();
+  outcome->history.start_names = {};
+  outcome->history.no_descriptors = true;
   outcome->history.foreign_image = !config.image.empty();
   outcome->history.filled_files = config.image.empty() && template_has_contents(program.image);
   outcome->history.records.assign(program.init_op_count() + program.op_count(), {});
@@ -357,6 +376,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   Machine* machine = machine_for(program, config, outcome);
   if (machine == nullptr) { return; }
   machine->restore();
+  outcome->history.start_names = machine->start_names();
   for (const auto& task : tasks_) { task->arena.reset(); }
   // On the heap and released only when the run came to its end: an abandoned run's fibers still point into it.
   std::unique_ptr<Run> run(new Run{*this, program, config, *outcome, *machine, *options, {}, {}, {}, 0, 0});

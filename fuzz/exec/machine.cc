@@ -3,6 +3,35 @@
 #include "fs/rt/point.h"
 
 namespace daxfuzz::exec {
+namespace {
+
+constexpr size_t kStartNamesMax = 256;  // followed in every run
+
+class Lister final : public daxfs::check::TreeVisitor {
+ public:
+  Lister(const daxfs::check::ImageReader& reader, std::vector<oracle::TreeName>* names)
+      : reader_(reader), names_(names) {}
+  void visit(const daxfs::check::TreeEntry& entry) override {
+    const daxfs::check::TreeInode& inode = entry.inode;
+    const auto kind = inode.is_directory()  ? oracle::NameKind::kDirectory
+                      : inode.is_regular() ? oracle::NameKind::kFile
+                      : inode.is_symlink() ? oracle::NameKind::kSymlink
+                                           : oracle::NameKind::kOther;
+    names_->push_back({std::string(entry.path), kind, inode.ino, inode.generation, inode.links,
+                       inode.is_symlink() ? reader_.target(inode) : std::string()});
+  }
+
+ private:
+  const daxfs::check::ImageReader& reader_;
+  std::vector<oracle::TreeName>* names_;
+};
+
+}  // namespace
+
+bool list_names(const daxfs::check::ImageReader& reader, std::vector<oracle::TreeName>* names) {
+  Lister lister(reader, names);
+  return reader.walk(lister);
+}
 
 // An address space's locks have the same identities whether it is new or reset: policies know objects by them.
 constexpr uint64_t kIdsPerMm = 1024;
@@ -19,6 +48,8 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
   // Only on media that is sound to begin with: a block of two files may be freed by one of them.
   machine->has_baseline_ = machine->media_scratch_.set_baseline(pristine);
   machine->device_->watch_freed(machine->has_baseline_);
+  const bool listed = machine->has_baseline_ && list_names(*machine->reader_, &machine->start_names_);
+  if (!listed || machine->start_names_.size() > kStartNamesMax) { machine->start_names_.clear(); }
 #if defined(DAXFS_RT_FIBER)
   machine->device_->watch_durability(true);
 #endif

@@ -17,6 +17,7 @@
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/pmem/device.h"
+#include "fuzz/oracle/history.h"
 
 namespace daxfuzz::exec {
 
@@ -37,6 +38,8 @@ class Machine {
   // For the image check at a run's end: what of the pristine image need not be checksummed again.
   // Empty when the pristine image itself is not clean.
   daxfs::check::MediaScratch& media_scratch() { return media_scratch_; }
+  // The pristine image's tree; empty if it is not clean, or large.
+  std::span<const oracle::TreeName> start_names() const { return start_names_; }
   // Reads files from the medium; knows the geometry of the pristine image.
   const daxfs::check::ImageReader& reader() const { return *reader_; }
   std::span<const uint64_t> changed_blocks_for_check() const {
@@ -52,7 +55,11 @@ class Machine {
   std::vector<std::unique_ptr<daxfs::mm::Mm>> mms_;
   daxfs::check::MediaScratch media_scratch_;
   std::unique_ptr<daxfs::check::ImageReader> reader_;
+  std::vector<oracle::TreeName> start_names_;
   bool has_baseline_ = false;
 };
+
+// What the medium holds, directories before what they hold. False if something is malformed.
+bool list_names(const daxfs::check::ImageReader& reader, std::vector<oracle::TreeName>* names);
 
 }  // namespace daxfuzz::exec

@@ -32,10 +32,15 @@ TEMPLATES = {
 TIMES = ["atime", "ctime", "mtime", "crtime"]
 PLAIN_FILES = ["g0", "g1", "g2", "g3", "g4", "g5"]
 # Of the template "files": name: (blocks: "written", "unwritten" or "hole", DAX flag). fuzz/exec/templates.h says the same.
+SPARSE_FILE = "f4"  # every other block is written: a tree with a node
 FILLED_FILES = {
     "f0": ("written", True), "f1": ("unwritten", True), "f2": ("hole", True), "f3": ("written", True),
-    "g0": ("written", False), "g1": ("unwritten", False), "g2": ("hole", False),
+    SPARSE_FILE: ("sparse", True), "g0": ("written", False), "g1": ("unwritten", False), "g2": ("hole", False),
 }
+# And what names need to meet each other: a directory with a file, an empty one, a link to the first; and a file of many extents.
+FILLED_DIRS = {"d0": ["f0"], "d0/d1": [], "d1": []}
+FILLED_HARD_LINKS = {"d0/f1": "d0/f0"}
+FILLED_LINKS = {"l0": "d0"}
 FILLED_BLOCKS = 16
 FILLED_BYTE = b"\x66"
 DAX_AND_EXTENTS, EXTENTS = 0x2080000, 0x80000
@@ -51,7 +56,12 @@ def run(*command):
 
 def put_file(path, content):
     with open(path, "wb") as file:
-        if content == "written":
+        if content == "sparse":
+            for block in range(0, FILLED_BLOCKS, 2):
+                file.seek(block * BLOCK)
+                file.write(FILLED_BYTE * BLOCK)
+            file.truncate(FILLED_BLOCKS * BLOCK)
+        elif content == "written":
             file.write(FILLED_BYTE * (FILLED_BLOCKS * BLOCK))
         elif content:
             file.truncate(FILLED_BLOCKS * BLOCK)
@@ -73,6 +83,20 @@ def make(path, blocks, extra, filled):
     with tempfile.TemporaryDirectory() as tree:
         for name in names:
             put_file(os.path.join(tree, name), filled.get(name, ("", False))[0])
+        inner = []
+        if filled:
+            for directory, files in FILLED_DIRS.items():
+                os.mkdir(os.path.join(tree, directory), 0o755)
+                for file in files:
+                    put_file(os.path.join(tree, directory, file), "")
+                os.utime(os.path.join(tree, directory), (1767225600, 1767225600))
+                inner += [directory, *(f"{directory}/{file}" for file in files)]
+            for link, target in FILLED_HARD_LINKS.items():
+                os.link(os.path.join(tree, target), os.path.join(tree, link))
+            for link, target in FILLED_LINKS.items():
+                os.symlink(target, os.path.join(tree, link))
+                os.utime(os.path.join(tree, link), (1767225600, 1767225600), follow_symlinks=False)
+                inner.append(link)
         os.utime(tree, (1767225600, 1767225600))
         run("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-U", "deadbeef-0000-4000-8000-00000000da0f",
             "-E", ",".join(extended), "-d", tree, *rest, path)
@@ -81,7 +105,8 @@ def make(path, blocks, extra, filled):
         commands += f"sif {name} flags {DAX_AND_EXTENTS if dax else EXTENTS:#x}\n"
         if content == "unwritten":
             commands += f"fallocate {name} 0 {FILLED_BLOCKS - 1}\n"
-    for name in names:
+    commands += "".join(f"sif {name} flags {DAX_AND_EXTENTS:#x}\n" for name in inner if name not in FILLED_LINKS)
+    for name in [*names, *inner]:
         for field, value in (("uid", "0"), ("gid", "0"), ("generation", "0"), *((t, "@1767225600") for t in TIMES),
                              *((t + "_extra", "0") for t in TIMES)):
             commands += f"sif {name} {field} {value}\n"

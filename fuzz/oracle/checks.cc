@@ -229,6 +229,14 @@ std::optional<Objection> check_access_mode(Model& model, const OpRecord& record)
   return object(name_of(record) + " succeeded on a descriptor that was not opened for it", {});
 }
 
+std::optional<Objection> check_number(Model& model, const OpRecord& record) {
+  if (record.error != Errc::kOk) { return std::nullopt; }
+  const auto lowest = model.descriptors().lowest_free(record);
+  if (!lowest || *lowest == record.ret) { return std::nullopt; }
+  return object(text("%s returned descriptor %lld; the lowest free one was %d", name_of(record).c_str(),
+                     static_cast<long long>(record.ret), *lowest), {});
+}
+
 std::optional<Objection> check_write(const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
@@ -393,6 +401,20 @@ std::optional<Objection> check_error(const prog::Program& program, const History
 
 namespace {
 
+// sync passes over inodes on their way out of memory: those without a name, and with drop_caches any.
+bool some_inode_may_leave(const Model& model, const OpRecord& sync) {
+  const auto order = model.order();
+  return std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
+    if (other->begin_seq > sync.end_seq) { return false; }
+    switch (other->op->code) {
+      case OpCode::kUnlink: case OpCode::kRename: return other->error == Errc::kOk;
+      case OpCode::kDropCaches: return true;
+      case OpCode::kOpen: return (other->op->flags & prog::kOTmpfile) == prog::kOTmpfile;
+      default: return false;
+    }
+  });
+}
+
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
 std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
   const LostStore& lost = record.lost;
@@ -400,7 +422,8 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
   if (record.op->code == OpCode::kMsync) {
     Mappings& own = model.mappings(record);
     if (!own.surely_mapped(lost.address, lost.address + 1, period_of(record))) { return std::nullopt; }
-  } else if (record.op->code != OpCode::kSync && !model.descriptors().certain(record)) {
+  } else if (record.op->code == OpCode::kSync ? some_inode_may_leave(model, record)
+                                              : !model.descriptors().certain(record)) {
     return std::nullopt;
   }
   return Objection{"O8", text("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
@@ -417,6 +440,9 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
     case OpCode::kRead: case OpCode::kPread: case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFtruncate:
     case OpCode::kFallocate:
       if (auto objection = check_access_mode(model, record)) { return objection; }
+      break;
+    case OpCode::kOpen: case OpCode::kDup:
+      if (auto objection = check_number(model, record)) { return objection; }
       break;
     default: break;
   }

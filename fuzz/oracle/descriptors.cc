@@ -6,7 +6,8 @@ namespace daxfuzz::oracle {
 
 using prog::OpCode;
 
-void Descriptors::build(std::span<const OpRecord* const> order) {
+void Descriptors::build(std::span<const OpRecord* const> order, bool starts_empty) {
+  starts_empty_ = starts_empty;
   order_ = order;
   opens_.clear();
   closes_.clear();
@@ -58,6 +59,40 @@ const OpRecord* Descriptors::opened_by(const OpRecord& record) const {
   return found;
 }
 
+bool Descriptors::first_use(const OpRecord& record) const {
+  const OpRecord* const open = opened_by(record);
+  if (open == nullptr) { return false; }
+  return std::none_of(order_.begin(), order_.end(), [&](const OpRecord* other) {
+    if (other == &record || other->process != record.process || other->begin_seq > record.end_seq) { return false; }
+    if (other->op->code == OpCode::kDup) { return true; }
+    const bool moves = other->op->code == OpCode::kGetdents || other->op->code == OpCode::kLseek;
+    return moves && (other->fd == record.fd || opened_by(*other) == nullptr) && other->end_seq > open->begin_seq;
+  });
+}
+
+std::optional<int> Descriptors::lowest_free(const OpRecord& record) const {
+  if (!starts_empty_) { return std::nullopt; }
+  const Period period = period_of(record);
+  std::vector<int> users;  // how many opens of a number are not closed
+  const auto count = [&](int64_t fd, int change) {
+    if (fd < 0) { return; }
+    const auto at = static_cast<size_t>(fd);
+    if (users.size() <= at) { users.resize(at + 1); }
+    users[at] += change;
+  };
+  for (const OpRecord* open : opens_) {
+    if (open == &record || open->process != record.process || period.before(period_of(*open))) { continue; }
+    if (!period_of(*open).before(period)) { return std::nullopt; }
+    if (open->error == daxfs::Errc::kOk) { count(open->ret, 1); }
+  }
+  for (const OpRecord* close : closes_) {
+    if (close->process != record.process || period.before(period_of(*close))) { continue; }
+    if (!period_of(*close).before(period)) { return std::nullopt; }
+    count(close->fd, -1);
+  }
+  return static_cast<int>(std::find_if(users.begin(), users.end(), [](int n) { return n <= 0; }) - users.begin());
+}
+
 bool Descriptors::moves_position(const OpRecord& record) const {
   const OpCode code = record.op->code;
   return code == OpCode::kRead || code == OpCode::kWrite || code == OpCode::kLseek;
@@ -87,7 +122,11 @@ std::optional<uint64_t> Descriptors::position(const OpRecord& record) const {
     });
     if (self) { return known && !crowded ? std::optional(at) : std::nullopt; }
     if (crowded) {
-      known = false;
+      // Reads and writes of one descriptor take turns: where each began is unclear, where all ended is not.
+      const bool moves_on = other->op->code != OpCode::kLseek && other->error == daxfs::Errc::kOk &&
+                            (open->op->flags & prog::kOAppend) == 0;
+      known = known && moves_on;
+      if (moves_on) { at += static_cast<uint64_t>(other->ret); }
     } else if (other->op->code == OpCode::kLseek) {
       if (other->error == daxfs::Errc::kOk) {
         known = true;

@@ -129,18 +129,38 @@ void Model::note_sizes(const OpRecord& record) {
   file->grow_size(clip(unsigned_of(op.offset) + unsigned_of(op.length)), period, done);
 }
 
-// Appends go where the size was. That is clear if one size was possible and no other append ran at the same time.
+// Appends go where the size was. That is clear if one size was possible. Of several at the same time the order is
+// not, but they take turns: together they make the file longer by all of their bytes.
 void Model::note_appends() {
-  for (Append& append : appends_) {
+  for (size_t i = 0; i < appends_.size();) {
+    Append& append = appends_[i];
     FileHistory& file = *file_of(*append.record);
-    const Period period = period_of(*append.record);
-    const bool crowded = std::any_of(appends_.begin(), appends_.end(), [&](const Append& other) {
-      return &other != &append && period_of(*other.record).overlaps(period);
-    });
-    const SizeRange size = file.size_without(period);
-    const bool clear = !crowded && size.least == size.most && descriptors_.opened_by(*append.record) != nullptr;
-    if (clear) { append.pos = size.least; }
-    write_sizes(*append.record, file, append.pos);
+    Period period = period_of(*append.record);
+    uint64_t bytes = 0;
+    bool clear = true;
+    size_t end = i;  // appends_ is in order of begins
+    for (; end < appends_.size() && appends_[end].record->begin_seq <= period.end; ++end) {
+      const OpRecord& record = *appends_[end].record;
+      period.end = std::max(period.end, record.end_seq);
+      bytes += moved_bytes(record);
+      clear = clear && file_of(record) == &file && descriptors_.opened_by(record) != nullptr;
+      clear = clear && (end == i || (succeeded(record) && succeeded(*append.record)));
+    }
+    const SizeRange size = end == i + 1 ? file.size_without(period) : file.size(period);
+    clear = clear && size.least == size.most;
+    if (end == i + 1) {
+      if (clear) { append.pos = size.least; }
+      write_sizes(*append.record, file, append.pos);
+    } else if (clear) {
+      file.grow_size(clip(size.least + bytes), period, true);
+      file.write(size.least, clip(size.least + bytes), period, Source::unknown(), true);
+    } else {
+      for (size_t k = i; k < end; ++k) {
+        const OpRecord& record = *appends_[k].record;
+        write_sizes(record, *file_of(record), std::nullopt);
+      }
+    }
+    i = end;
   }
 }
 

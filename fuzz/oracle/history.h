@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "fs/base/errc.h"
@@ -75,10 +76,24 @@ struct FinalFile {
   size_t piece_count = 0;
 };
 
+// A path of the tree of names, and the inode that it leads to.
+enum class NameKind : uint8_t { kFile, kDirectory, kSymlink, kOther };
+struct TreeName {
+  std::string path;  // from the root: "/", "/d0/f0"
+  NameKind kind = NameKind::kFile;
+  uint32_t ino = 0;
+  uint32_t generation = 0;
+  uint32_t links = 0;
+  std::string target;  // of a symbolic link
+};
+
 struct History {
   std::vector<OpRecord> records;    // set-up first, then the tasks' (in any order)
   std::vector<FinalFile> finals;    // optional
   std::vector<FinalPiece> final_pieces;
+  std::span<const TreeName> start_names;  // before the run, directories before what they hold; empty: not known
+  std::vector<TreeName> final_names;      // on the medium after the unmount; empty: nobody looked
+  bool no_descriptors = false;      // processes begin without any, so that the lowest free number is known
   bool foreign_image = false;       // not the template that the program names: files may begin with anything
   bool filled_files = false;        // the template has files with contents, which the model does not know
 };

@@ -3,13 +3,14 @@
 
 #include "fuzz/oracle/checks.h"
 #include "fuzz/oracle/model.h"
+#include "fuzz/oracle/names.h"
 
 namespace daxfuzz::oracle {
 namespace {
 
 // Results that need the model: bytes, counts, sizes, signals.
 bool worth_a_model(const History& history) {
-  if (!history.finals.empty()) { return true; }
+  if (!history.finals.empty() || !history.start_names.empty()) { return true; }
   for (const OpRecord& record : history.records) {
     const prog::OpInfo& info = record.op->info();
     if (info.has(prog::OperandKind::kDest) || info.has(prog::OperandKind::kSplitAddr) || !record.data.empty() ||
@@ -35,6 +36,12 @@ std::optional<Objection> judge(const prog::Program& program, const History& hist
   model.build(program, history);
   for (const OpRecord* record : model.order()) {
     if (auto objection = check_result(model, *record)) { return objection; }
+  }
+  static NameTree& names = *new NameTree;
+  names.start(history.start_names);
+  if (auto objection = names.follow(program, model.order(), model.descriptors())) { return objection; }
+  if (!history.final_names.empty()) {
+    if (auto objection = names.check_medium(history.final_names)) { return objection; }
   }
   for (const FinalFile& found : history.finals) {
     const auto pieces = std::span(history.final_pieces).subspan(found.first_piece, found.piece_count);

@@ -609,6 +609,10 @@ TEST(Judge, ObjectsToASyncThatLostAStore) {
     return s.said();
   };
   EXPECT_EQ(story(OpCode::kSync, false).substr(0, 4), "O8: ");
+  Story unlinked;
+  unlinked.open(0).add({.code = OpCode::kUnlink}, 0);
+  unlinked.add({.code = OpCode::kSync}, 0).lost = {kInoBase, 3, 0};
+  EXPECT_EQ(unlinked.said(), "") << "the file may be about to be deleted";
   EXPECT_EQ(story(OpCode::kMsync, true).substr(0, 4), "O8: ");
   EXPECT_EQ(story(OpCode::kFsync, false).substr(0, 4), "O8: ");
   EXPECT_EQ(story(OpCode::kFsync, true), "") << "the descriptor may have been another file's";
@@ -619,6 +623,33 @@ TEST(Judge, ObjectsToSuccessOnADescriptorThatWasNotOpenedForIt) {
   EXPECT_NE(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 0, 0).said(), "");
   EXPECT_NE(Story().open(0, prog::kORdOnly).ftruncate(0, 5).said(), "");
   EXPECT_NE(Story().open(0, prog::kOWrOnly).pread(0, 1, 0, {}).said(), "");
+}
+
+TEST(JudgeSizes, ConcurrentAppendsTogetherMakeTheFileLonger) {
+  const auto story = [](uint64_t size) {
+    Story s;
+    s.open(0, prog::kORdWr | prog::kOCreat | prog::kOAppend).ftruncate(0, 100);
+    s.during(20, 30).write(0, fill(1), 10);
+    s.during(25, 35).task(1).write(0, fill(2), 10);
+    s.fstat(0, size);
+    return s.said();
+  };
+  EXPECT_EQ(story(120), "");
+  EXPECT_NE(story(110), "") << "one is lost";
+  EXPECT_NE(story(130), "");
+}
+
+TEST(JudgeReads, ConcurrentReadsOfADescriptorTogetherMoveItsPosition) {
+  const auto story = [](uint8_t value) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 20, 0).pwrite(0, fill(2), 10, 20);
+    s.during(20, 30).read(0, 10, bytes(10, 1));
+    s.during(25, 35).task(1).read(0, 10, bytes(10, 1));
+    s.read(0, 10, bytes(10, value));
+    return s.said();
+  };
+  EXPECT_EQ(story(2), "");
+  EXPECT_NE(story(1), "") << "both read the same bytes";
 }
 
 TEST(JudgeFinals, MediumHoldsTheLastBytes) {

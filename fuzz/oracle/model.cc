@@ -287,7 +287,7 @@ void Model::build(const prog::Program& program, const History& history) {
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].reset(); }
 
   order_records(history);
-  descriptors_.build(order_);
+  descriptors_.build(order_, history.no_descriptors);
   note_files(history);
   for (const OpRecord* record : order_) { note_mapping(*record); }
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].finish(); }

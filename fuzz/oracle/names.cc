@@ -1,0 +1,476 @@
+#include "fuzz/oracle/names.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace daxfuzz::oracle {
+
+using daxfs::Errc;
+using prog::OpCode;
+
+namespace {
+
+constexpr int kRoot = 0;
+constexpr int kLinksMax = 8;           // symbolic links on one path; more are not followed here
+constexpr size_t kNameBytesMax = 255;  // longer ones fail for their length
+
+bool done(const OpRecord& record) { return record.error == Errc::kOk; }
+
+// A path whose end says "a directory": most calls have rules of their own for it.
+bool ends_in_slash(std::string_view path) { return path.size() > 1 && path.back() == '/'; }
+
+// Of calls that failed: surely nothing was made.
+bool surely_nothing(Errc error) {
+  switch (error) {
+    case Errc::kNoEnt: case Errc::kExist: case Errc::kNotDir: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
+    case Errc::kNameTooLong: case Errc::kInval: case Errc::kRoFs: case Errc::kAccess: case Errc::kPerm:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void NameTree::start(std::span<const TreeName> names) {
+  nodes_.clear();
+  entries_.clear();
+  certain_ = !names.empty();
+  for (const TreeName& name : names) {
+    const int known = name.path == "/" ? -1 : find(name.ino, name.generation);
+    if (known < 0) { nodes_.push_back({name.kind, name.ino, name.generation, name.links, name.target}); }
+    const int node = known >= 0 ? known : static_cast<int>(nodes_.size()) - 1;
+    if (name.path == "/") { continue; }
+    const size_t slash = name.path.rfind('/');
+    const Place dir = walk_from(kRoot, std::string_view(name.path).substr(0, slash), false, 0);
+    entries_.push_back({slash == 0 ? kRoot : dir.node, name.path.substr(slash + 1), node});
+  }
+}
+
+// --- the tree
+
+int NameTree::child(int dir, std::string_view name) const {
+  for (const Entry& entry : entries_) {
+    if (entry.dir == dir && entry.name == name) { return entry.node; }
+  }
+  return -1;
+}
+
+int NameTree::parent(int dir) const {
+  for (const Entry& entry : entries_) {
+    if (entry.node == dir) { return entry.dir; }
+  }
+  return kRoot;
+}
+
+bool NameTree::empty(int dir) const {
+  return std::none_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.dir == dir; });
+}
+
+int NameTree::find(uint32_t ino, uint32_t generation) const {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].ino == ino && nodes_[i].generation == generation) { return static_cast<int>(i); }
+  }
+  return -1;
+}
+
+int NameTree::add(int dir, std::string_view name, Node node) {
+  if (node.kind == NameKind::kDirectory) { ++nodes_[static_cast<size_t>(dir)].links; }
+  nodes_.push_back(std::move(node));
+  entries_.push_back({dir, std::string(name), static_cast<int>(nodes_.size()) - 1});
+  return static_cast<int>(nodes_.size()) - 1;
+}
+
+void NameTree::remove(int dir, std::string_view name) {
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.dir == dir && entry.name == name; });
+}
+
+// One name of `node`, which was in `dir`, is gone.
+void NameTree::drop(int node, int dir) {
+  Node& gone = nodes_[static_cast<size_t>(node)];
+  if (gone.kind == NameKind::kDirectory) {
+    gone.links = 0;
+    --nodes_[static_cast<size_t>(dir)].links;
+  } else {
+    --gone.links;
+  }
+}
+
+NameTree::Place NameTree::walk(std::string_view path, bool follow_last) const {
+  if (path.empty() || ends_in_slash(path)) { return {.known = false}; }
+  return walk_from(kRoot, path, follow_last, 0);
+}
+
+NameTree::Place NameTree::walk_from(int at, std::string_view path, bool follow_last, int depth) const {
+  if (depth > kLinksMax) { return {.known = false}; }
+  if (!path.empty() && path.front() == '/') { at = kRoot; }
+  Place place{.reached = true, .dir = at, .node = at};
+  while (true) {
+    while (!path.empty() && path.front() == '/') { path.remove_prefix(1); }
+    if (path.empty()) { return place; }
+    const size_t slash = std::min(path.find('/'), path.size());
+    const std::string_view name = path.substr(0, slash);
+    path.remove_prefix(slash);
+    const bool last = path.find_first_not_of('/') == std::string_view::npos;
+    if (name.size() > kNameBytesMax) { return {.known = false}; }
+    if (place.node < 0) { return {}; }
+    if (!is_dir(place.node)) { return {}; }  // ENOTDIR
+    place.dir = place.node;
+    if (name == "." || name == "..") {
+      if (name == "..") { place.node = parent(place.dir); }
+      place.name = {};
+      continue;
+    }
+    place.name = name;
+    place.node = child(place.dir, name);
+    if (place.node >= 0 && nodes_[static_cast<size_t>(place.node)].kind == NameKind::kSymlink &&
+        (!last || follow_last)) {
+      const std::string& target = nodes_[static_cast<size_t>(place.node)].target;
+      if (target.empty() || ends_in_slash(target)) { return {.known = false}; }
+      place = walk_from(place.dir, target, true, depth + 1);
+      if (!place.known || !place.reached) { return place; }
+    }
+  }
+}
+
+// --- calls
+
+NameTree::Result NameTree::open(const OpRecord& record, std::string_view path, bool trusted) {
+  const uint32_t flags = record.op->flags;
+  constexpr uint32_t kTmpfileBit = prog::kOTmpfile & ~prog::kODirectory;
+  if ((flags & prog::kOPath) == 0 && (flags & kTmpfileBit) != 0) { return {}; }
+  const bool creates = (flags & prog::kOPath) == 0 && (flags & prog::kOCreat) != 0;
+  const bool exclusive = creates && (flags & prog::kOExcl) != 0;
+  const Place place = walk(path, (flags & prog::kONoFollow) == 0 && !exclusive);
+  if (!place.known) {
+    if (creates && done(record)) { certain_ = false; }
+    return {};
+  }
+  if (!done(record)) {
+    const bool there = place.reached && (place.node >= 0 || creates);
+    if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there or could be made"}; }
+    if (record.error == Errc::kExist && (!exclusive || (place.reached && place.node < 0))) {
+      return {true, "said EEXIST, but nothing was there"};
+    }
+    if (creates && !surely_nothing(record.error) && place.node < 0) { certain_ = false; }
+    return {};
+  }
+  if (!place.reached) { return {true, "succeeded where no path led"}; }
+  if (exclusive && place.node >= 0) { return {true, "made a file exclusively where a name was"}; }
+  if (!creates && place.node < 0) { return {true, "opened a name that did not exist"}; }
+  if (place.node < 0) {
+    add(place.dir, place.name, {NameKind::kFile, trusted ? record.ino : 0, record.generation, 1, {}});
+    return {};
+  }
+  const Node& node = nodes_[static_cast<size_t>(place.node)];
+  if (trusted && node.ino != 0 && (node.ino != record.ino || node.generation != record.generation)) {
+    return {true, "opened another inode than the one of that name"};
+  }
+  return {};
+}
+
+NameTree::Result NameTree::attributes(const OpRecord& record, std::string_view path) const {
+  const OpCode code = record.op->code;
+  int at = -1;
+  if (code == OpCode::kFstat) {
+    if (!done(record)) { return {}; }
+    at = find(record.ino, record.generation);
+    if (at < 0) { return {}; }
+  } else {
+    const Place place = walk(path, code != OpCode::kLstat && code != OpCode::kReadlink);
+    if (!place.known) { return {}; }
+    if (record.error == Errc::kNoEnt && place.reached && place.node >= 0) {
+      return {true, "said ENOENT; the name was there"};
+    }
+    if (!done(record)) { return {}; }
+    if (!place.reached || place.node < 0) { return {true, "succeeded on a name that did not exist"}; }
+    at = place.node;
+  }
+  const Node& node = nodes_[static_cast<size_t>(at)];
+  if (code == OpCode::kTruncate) { return {}; }
+  if (code == OpCode::kReadlink) {
+    const std::string_view got(reinterpret_cast<const char*>(record.data.data()), record.data.size());
+    if (node.kind != NameKind::kSymlink) { return {true, "read a name that is no symbolic link"}; }
+    if (got != node.target) { return {true, "gave another target than the link was made with"}; }
+    return {};
+  }
+  if (node.ino != 0 && (node.ino != record.ino || node.generation != record.generation)) {
+    return {true, "is about another inode than the one of that name"};
+  }
+  uint64_t row[4];  // mode, links, size, sectors
+  if (record.data.size() != sizeof(row)) { return {}; }
+  std::memcpy(row, record.data.data(), sizeof(row));
+  if (row[1] != node.links) { return {true, "says another number of links than there are"}; }
+  return {};
+}
+
+NameTree::Result NameTree::link(const OpRecord& record, std::string_view from, std::string_view to) {
+  const Place source = walk(from, false);
+  const Place target = walk(to, false);
+  if (!source.known || !target.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  const bool there = source.reached && source.node >= 0;
+  if (record.error == Errc::kNoEnt && there && target.reached) { return {true, "said ENOENT; both paths were there"}; }
+  if (record.error == Errc::kExist && target.reached && target.node < 0) {
+    return {true, "said EEXIST, but nothing was there"};
+  }
+  if (!done(record)) { return {}; }
+  if (!there) { return {true, "linked a name that did not exist"}; }
+  if (!target.reached || target.node >= 0) { return {true, "made a link where a name was"}; }
+  if (is_dir(source.node)) { return {true, "linked a directory"}; }
+  ++nodes_[static_cast<size_t>(source.node)].links;
+  entries_.push_back({target.dir, std::string(target.name), source.node});
+  return {};
+}
+
+NameTree::Result NameTree::symlink(const OpRecord& record, std::string_view target, std::string_view path) {
+  const Place place = walk(path, false);
+  if (!place.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  if (record.error == Errc::kNoEnt && place.reached && !target.empty()) {
+    return {true, "said ENOENT; the path was there"};
+  }
+  if (record.error == Errc::kExist && place.reached && place.node < 0) {
+    return {true, "said EEXIST, but nothing was there"};
+  }
+  if (!done(record)) { return {}; }
+  if (!place.reached || place.node >= 0) { return {true, "made a link where a name was"}; }
+  add(place.dir, place.name, {NameKind::kSymlink, 0, 0, 1, std::string(target)});
+  return {};
+}
+
+NameTree::Result NameTree::unlink(const OpRecord& record, std::string_view path) {
+  const Place place = walk(path, false);
+  if (!place.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  const bool there = place.reached && place.node >= 0;
+  if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there"}; }
+  if (!done(record)) { return {}; }
+  if (!there) { return {true, "removed a name that did not exist"}; }
+  if (is_dir(place.node)) { return {true, "removed a directory"}; }
+  remove(place.dir, place.name);
+  drop(place.node, place.dir);
+  return {};
+}
+
+NameTree::Result NameTree::mkdir(const OpRecord& record, std::string_view path) {
+  const Place place = walk(path, false);
+  if (!place.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  if (record.error == Errc::kNoEnt && place.reached) { return {true, "said ENOENT; the path was there"}; }
+  if (record.error == Errc::kExist && place.reached && place.node < 0) {
+    return {true, "said EEXIST, but nothing was there"};
+  }
+  if (!done(record)) { return {}; }
+  if (!place.reached || place.node >= 0) { return {true, "made a directory where a name was"}; }
+  add(place.dir, place.name, {NameKind::kDirectory, 0, 0, 2, {}});
+  return {};
+}
+
+NameTree::Result NameTree::rmdir(const OpRecord& record, std::string_view path) {
+  const Place place = walk(path, false);
+  if (!place.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  const bool there = place.reached && place.node >= 0;
+  if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there"}; }
+  if (record.error == Errc::kNotEmpty && there && !place.name.empty() && is_dir(place.node) && empty(place.node)) {
+    return {true, "said ENOTEMPTY of an empty directory"};
+  }
+  if (!done(record)) { return {}; }
+  if (!there || !is_dir(place.node) || place.name.empty()) { return {true, "removed what was no directory"}; }
+  if (!empty(place.node)) { return {true, "removed a directory that was not empty"}; }
+  remove(place.dir, place.name);
+  drop(place.node, place.dir);
+  return {};
+}
+
+NameTree::Result NameTree::rename(const OpRecord& record, std::string_view from, std::string_view to) {
+  const Place source = walk(from, false);
+  const Place target = walk(to, false);
+  const uint32_t flags = record.op->flags;
+  const bool exchanges = (flags & prog::kRenameExchange) != 0;
+  if (!source.known || !target.known) {
+    if (done(record)) { certain_ = false; }
+    return {};
+  }
+  const bool there = source.reached && source.node >= 0 && !source.name.empty();
+  const bool occupied = target.node >= 0;
+  if (record.error == Errc::kNoEnt && there && target.reached && (!exchanges || occupied)) {
+    return {true, "said ENOENT; the name was there"};
+  }
+  if (record.error == Errc::kExist && target.reached && !occupied) {
+    return {true, "said EEXIST, but nothing was there"};
+  }
+  if (!done(record)) { return {}; }
+  if (!there) { return {true, "moved a name that did not exist"}; }
+  if (!target.reached || target.name.empty()) {
+    return {true, "moved a name to where no path led"};
+  }
+  if ((flags & prog::kRenameNoReplace) != 0 && occupied) {
+    return {true, "replaced a name in spite of RENAME_NOREPLACE"};
+  }
+  if (exchanges && !occupied) { return {true, "exchanged a name with one that did not exist"}; }
+  if (source.node == target.node) { return {}; }  // two names of one file: nothing is done
+  const auto links = [&](int dir) -> uint32_t& { return nodes_[static_cast<size_t>(dir)].links; };
+  if (exchanges) {
+    for (Entry& entry : entries_) {
+      if (entry.dir == source.dir && entry.name == source.name) {
+        entry.node = target.node;
+      } else if (entry.dir == target.dir && entry.name == target.name) {
+        entry.node = source.node;
+      }
+    }
+    if (is_dir(source.node)) {
+      --links(source.dir), ++links(target.dir);
+    }
+    if (is_dir(target.node)) {
+      --links(target.dir), ++links(source.dir);
+    }
+    return {};
+  }
+  if (occupied) {
+    if (is_dir(source.node) != is_dir(target.node)) {
+      return {true, "replaced a directory by a file, or a file by one"};
+    }
+    if (is_dir(target.node) && !empty(target.node)) {
+      return {true, "replaced a directory that was not empty"};
+    }
+    remove(target.dir, target.name);
+    drop(target.node, target.dir);
+  }
+  const int node = source.node;
+  remove(source.dir, source.name);
+  if (is_dir(node)) { --links(source.dir), ++links(target.dir); }
+  entries_.push_back({target.dir, std::string(target.name), node});
+  if ((flags & prog::kRenameWhiteout) != 0) { add(source.dir, source.name, {NameKind::kOther, 0, 0, 1, {}}); }
+  return {};
+}
+
+// The first listing through a descriptor that nothing else has moved.
+NameTree::Result NameTree::getdents(const OpRecord& record, const Descriptors& descriptors) const {
+  if (!done(record) || !descriptors.first_use(record)) { return {}; }
+  const int dir = find(record.ino, record.generation);
+  if (!is_dir(dir)) { return {}; }
+  std::string_view rest(reinterpret_cast<const char*>(record.data.data()), record.data.size());
+  size_t listed = 0;
+  while (!rest.empty()) {
+    const std::string_view name = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+    if (name == "." || name == "..") { continue; }
+    if (child(dir, name) < 0) { return {true, "listed a name that is not there"}; }
+    ++listed;
+  }
+  const auto held = static_cast<size_t>(
+      std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.dir == dir; }));
+  if (listed != held) { return {true, "left out a name, or listed one twice"}; }
+  return {};
+}
+
+// --- the run
+
+// A call that may have changed a name, as far as the tree tells now.
+bool NameTree::may_change(const prog::Program& program, const OpRecord& record) const {
+  switch (record.op->code) {
+    case OpCode::kRename: case OpCode::kLink: case OpCode::kSymlink: case OpCode::kUnlink: case OpCode::kMkdir:
+    case OpCode::kRmdir:
+      return done(record);
+    case OpCode::kOpen: {
+      if ((record.op->flags & prog::kOCreat) == 0 || (record.op->flags & prog::kOPath) != 0) { return false; }
+      if (!done(record)) { return !surely_nothing(record.error); }
+      const Place place = walk(program.path_text(record.op->path), (record.op->flags & prog::kONoFollow) == 0);
+      const bool was_there = place.known && place.reached && place.node >= 0 &&
+                             nodes_[static_cast<size_t>(place.node)].ino == record.ino &&
+                             nodes_[static_cast<size_t>(place.node)].generation == record.generation;
+      return !was_there;
+    }
+    default:
+      return false;
+  }
+}
+
+NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& record, const Descriptors& descriptors) {
+  const prog::Op& op = *record.op;
+  const auto path = [&] { return program.path_text(op.path); };
+  const auto path2 = [&] { return program.path_text(op.path2); };
+  switch (op.code) {
+    case OpCode::kOpen: return open(record, path(), descriptors.certain(record));
+    case OpCode::kStat: case OpCode::kLstat: case OpCode::kReadlink: case OpCode::kTruncate:
+      return attributes(record, path());
+    case OpCode::kFstat: return descriptors.certain(record) ? attributes(record, {}) : Result{};
+    case OpCode::kLink: return link(record, path(), path2());
+    case OpCode::kSymlink: return symlink(record, path(), path2());
+    case OpCode::kUnlink: return unlink(record, path());
+    case OpCode::kMkdir: return mkdir(record, path());
+    case OpCode::kRmdir: return rmdir(record, path());
+    case OpCode::kRename: return rename(record, path(), path2());
+    case OpCode::kGetdents: return getdents(record, descriptors);
+    default: return {};
+  }
+}
+
+std::optional<Objection> NameTree::follow(const prog::Program& program, std::span<const OpRecord* const> order,
+                                          const Descriptors& descriptors) {
+  changes_.clear();
+  for (size_t i = 0; i < order.size() && certain_; ++i) {
+    const OpRecord& record = *order[i];
+    const Period period = period_of(record);
+    const auto beside = [&](const OpRecord* other) { return other != &record && period_of(*other).overlaps(period); };
+    // Earlier ones that reach into this call, and later ones that begin in it.
+    bool crowded = std::any_of(changes_.begin(), changes_.end(), beside);
+    for (size_t j = i + 1; j < order.size() && order[j]->begin_seq < period.end; ++j) {
+      crowded = crowded || may_change(program, *order[j]);
+    }
+    const bool changes = may_change(program, record);
+    if (changes) { changes_.push_back(&record); }
+    if (crowded && changes) {
+      certain_ = false;  // in which order?
+      break;
+    }
+    if (crowded) { continue; }
+    const Result result = step(program, record, descriptors);
+    if (result.wrong) {
+      const std::string_view call = record.op->info().name;
+      const std::string who = record.task == kInitTask ? "P" + std::to_string(record.process) + " set-up op "
+                                                       : "T" + std::to_string(record.task) + " op ";
+      return Objection{"NS", who + std::to_string(record.index + 1) + " (" + std::string(call) + ") " + result.why, {}};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Objection> NameTree::check_medium(std::span<const TreeName> names) const {
+  if (!certain_) {
+    return std::nullopt;
+  }
+  size_t found = 0;
+  for (const TreeName& name : names) {
+    if (name.path == "/") { continue; }
+    const Place place = walk_from(kRoot, name.path, false, 0);
+    if (!place.known) { return std::nullopt; }
+    ++found;
+    if (!place.reached || place.node < 0) {
+      return Objection{"NS", "on the medium there is a name that should not be", name.path};
+    }
+    const Node& node = nodes_[static_cast<size_t>(place.node)];
+    if (node.kind != name.kind || (node.ino != 0 && (node.ino != name.ino || node.generation != name.generation))) {
+      return Objection{"NS", "on the medium a name leads to another file than it should", name.path};
+    }
+    if (node.kind == NameKind::kSymlink && node.target != name.target) {
+      return Objection{"NS", "on the medium a symbolic link has another target than it was made with", name.path};
+    }
+  }
+  if (found != entries_.size()) { return Objection{"NS", "on the medium a name is missing", {}}; }
+  return std::nullopt;
+}
+
+}  // namespace daxfuzz::oracle

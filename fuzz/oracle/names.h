@@ -1,0 +1,92 @@
+// fuzz/oracle/names.h - the tree of names: may a path be there, be missing, be that inode?
+//
+// A model that follows the calls in their order. It is certain only while changes of names did not run at the same time
+// as each other: from two that did on, it is silent. A call that ran beside one change is not judged. Judged are
+// success, and the errors that speak of a name's presence (ENOENT, EEXIST, ENOTEMPTY); numbers of links; targets of
+// symbolic links; the listing of a directory; the names on the medium after the unmount. Objections have the tag NS.
+//
+// Not covered: other errors, and which of two that apply comes first; attributes but the number of links; orders of
+// concurrent changes.
+// Tested by: fuzz/oracle/names_test.cc
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fuzz/oracle/descriptors.h"
+#include "fuzz/oracle/history.h"
+#include "fuzz/oracle/judge.h"
+#include "fuzz/prog/program.h"
+
+namespace daxfuzz::oracle {
+
+class NameTree {
+ public:
+  // The tree before the run. REQUIRES: a directory comes before what it holds.
+  void start(std::span<const TreeName> names);
+  // Calls in order of their begins, to the end of the run or to the first objection.
+  std::optional<Objection> follow(const prog::Program& program, std::span<const OpRecord* const> order,
+                                  const Descriptors& descriptors);
+  // After follow(): what the medium holds.
+  std::optional<Objection> check_medium(std::span<const TreeName> names) const;
+
+ private:
+  struct Node {
+    NameKind kind = NameKind::kFile;
+    uint32_t ino = 0;  // 0: not known
+    uint32_t generation = 0;
+    uint32_t links = 0;  // of a directory: 2 and one for each directory in it
+    std::string target;  // of a symbolic link
+  };
+  struct Entry {
+    int dir;
+    std::string name;
+    int node;
+  };
+  // Where a path leads.
+  struct Place {
+    bool known = true;     // false: some rule that is not modelled decides
+    bool reached = false;  // all directories on the way exist
+    int dir = -1;
+    std::string_view name = {};  // the last component; empty for the root, "." and ".."
+    int node = -1;          // what is there; -1: nothing
+  };
+  struct Result {
+    bool wrong = false;
+    const char* why = "";
+  };
+
+  int child(int dir, std::string_view name) const;
+  int parent(int dir) const;
+  Place walk(std::string_view path, bool follow_last) const;
+  Place walk_from(int at, std::string_view path, bool follow_last, int depth) const;
+  bool is_dir(int node) const { return node >= 0 && nodes_[static_cast<size_t>(node)].kind == NameKind::kDirectory; }
+  bool empty(int dir) const;
+  int add(int dir, std::string_view name, Node node);
+  void remove(int dir, std::string_view name);
+  void drop(int node, int dir);
+  int find(uint32_t ino, uint32_t generation) const;
+
+  bool may_change(const prog::Program& program, const OpRecord& record) const;
+  Result step(const prog::Program& program, const OpRecord& record, const Descriptors& descriptors);
+  Result open(const OpRecord& record, std::string_view path, bool trusted);
+  Result attributes(const OpRecord& record, std::string_view path) const;
+  Result link(const OpRecord& record, std::string_view from, std::string_view to);
+  Result symlink(const OpRecord& record, std::string_view target, std::string_view path);
+  Result unlink(const OpRecord& record, std::string_view path);
+  Result mkdir(const OpRecord& record, std::string_view path);
+  Result rmdir(const OpRecord& record, std::string_view path);
+  Result rename(const OpRecord& record, std::string_view from, std::string_view to);
+  Result getdents(const OpRecord& record, const Descriptors& descriptors) const;
+
+  std::vector<Node> nodes_;
+  std::vector<Entry> entries_;
+  std::vector<const OpRecord*> changes_;
+  bool certain_ = false;  // still
+};
+
+}  // namespace daxfuzz::oracle

@@ -1,0 +1,148 @@
+// fuzz/oracle/names_test.cc - the model of the tree of names: what it objects to, and where it must be silent.
+#include "fuzz/oracle/names.h"
+
+#include <gtest/gtest.h>
+
+#include "fuzz/oracle/story.h"
+#include "fuzz/prog/names.h"
+
+namespace daxfuzz::oracle {
+namespace {
+
+using testing::Errc;
+using testing::OpCode;
+
+// f0 and d0/f0 are one file (inode 12); d1 is empty; l0 points to d0.
+const std::vector<TreeName> kStart = {
+    {"/", NameKind::kDirectory, 2, 0, 4, {}},       {"/d0", NameKind::kDirectory, 20, 0, 2, {}},
+    {"/d1", NameKind::kDirectory, 21, 0, 2, {}},    {"/f0", NameKind::kFile, 12, 100, 2, {}},
+    {"/d0/f0", NameKind::kFile, 12, 100, 2, {}},    {"/l0", NameKind::kSymlink, 30, 0, 1, "d0"},
+};
+
+class Names : public testing::Story {
+ public:
+  Names() { history().start_names = kStart; }
+  Names& call(OpCode code, const char* path, Errc error = Errc::kOk, const char* path2 = "f0", uint32_t flags = 0) {
+    add({.code = code, .path = row(path), .path2 = row(path2), .flags = flags}, 0, error);
+    return *this;
+  }
+  Names& opens(const char* path, uint32_t flags, uint32_t ino, uint32_t generation, Errc error = Errc::kOk) {
+    add({.code = OpCode::kOpen, .path = row(path), .flags = flags}, next_fd_++, error);
+    if (error == Errc::kOk) {
+      last().ino = ino;
+      last().generation = generation;
+    }
+    return *this;
+  }
+  Names& stats(const char* path, uint32_t ino, uint32_t generation, uint64_t links) {
+    call(OpCode::kStat, path);
+    last().ino = ino;
+    last().generation = generation;
+    const uint64_t attributes[4] = {0100644, links, 0, 0};
+    std::vector<uint8_t> bytes(sizeof(attributes));
+    std::memcpy(bytes.data(), attributes, sizeof(attributes));
+    last().data = keep(std::move(bytes));
+    return *this;
+  }
+  Names& lists(const char* path, uint32_t ino, const std::string& names) {
+    opens(path, prog::kORdOnly | prog::kODirectory, ino, 0);
+    add({.code = OpCode::kGetdents}, 0);
+    last().fd = next_fd_ - 1;
+    last().ino = ino;
+    last().data = keep(std::vector<uint8_t>(names.begin(), names.end()));
+    return *this;
+  }
+
+ private:
+  static uint8_t row(const char* path) {
+    const int at = prog::find_path(path);
+    EXPECT_GE(at, 0) << path;
+    return static_cast<uint8_t>(at);
+  }
+  int next_fd_ = 0;
+};
+
+constexpr uint32_t kMake = prog::kORdWr | prog::kOCreat;
+
+TEST(JudgeNames, ExistenceMustFitEachCall) {
+  EXPECT_EQ(Names().opens("f0", prog::kORdWr, 12, 100).said(), "");
+  EXPECT_EQ(Names().opens("l0/f0", prog::kORdWr, 12, 100).said(), "");
+  EXPECT_NE(Names().opens("f0", prog::kORdWr, 13, 100).said(), "") << "another inode";
+  EXPECT_NE(Names().opens("f1", prog::kORdWr, 13, 100).said(), "");
+  EXPECT_EQ(Names().opens("f1", prog::kORdWr, 0, 0, Errc::kNoEnt).said(), "");
+  EXPECT_NE(Names().opens("f0", prog::kORdWr, 0, 0, Errc::kNoEnt).said(), "");
+  EXPECT_NE(Names().opens("f0", kMake | prog::kOExcl, 12, 100).said(), "");
+  EXPECT_EQ(Names().opens("f0", kMake | prog::kOExcl, 0, 0, Errc::kExist).said(), "");
+  EXPECT_NE(Names().opens("f1", kMake | prog::kOExcl, 0, 0, Errc::kExist).said(), "");
+  EXPECT_NE(Names().call(OpCode::kUnlink, "f1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kUnlink, "d1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kMkdir, "d1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kRmdir, "d0").said(), "") << "not empty";
+  EXPECT_NE(Names().call(OpCode::kRmdir, "d1", Errc::kNotEmpty).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kRmdir, "d1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kLink, "f0", Errc::kOk, "d0/f0").said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "d1", prog::kRenameNoReplace).said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1", prog::kRenameExchange).said(), "");
+}
+
+TEST(JudgeNames, ChangesAreFollowed) {
+  EXPECT_EQ(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1").opens("f1", 0, 12, 100).said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1").opens("f0", 0, 12, 100).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kUnlink, "f0").stats("d0/f0", 12, 100, 1).said(), "");
+  EXPECT_NE(Names().call(OpCode::kUnlink, "f0").stats("d0/f0", 12, 100, 2).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kRename, "d0", Errc::kOk, "d1/d0").call(OpCode::kStat, "d0", Errc::kNoEnt).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kRename, "d0", Errc::kOk, "d1").stats("/", 2, 0, 3).said(), "") << "d1 was replaced";
+  EXPECT_NE(Names().call(OpCode::kRename, "d0", Errc::kOk, "d1").stats("/", 2, 0, 4).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kRename, "f0", Errc::kOk, "d0/f0").opens("f0", 0, 12, 100).said(), "") << "one file";
+  EXPECT_EQ(Names().lists("d0", 20, ".\n..\nf0\n").said(), "");
+  EXPECT_NE(Names().lists("d0", 20, ".\n..\n").said(), "");
+  EXPECT_NE(Names().lists("d0", 20, ".\n..\nf0\nf1\n").said(), "");
+}
+
+TEST(JudgeNames, ConcurrentChangesAreNotJudged) {
+  const auto story = [](bool together) {
+    Names s;
+    s.during(10, 20).task(0);
+    s.call(OpCode::kRename, "f0", Errc::kOk, "f1");
+    s.during(together ? 15 : 21, 30).task(1);
+    s.call(OpCode::kUnlink, "f0");
+    return s.said();
+  };
+  EXPECT_EQ(story(true), "");
+  EXPECT_NE(story(false), "");
+}
+
+TEST(JudgeNames, TheMediumHoldsTheTree) {
+  const auto story = [](std::vector<TreeName> names) {
+    Names s;
+    s.call(OpCode::kUnlink, "f0");
+    s.history().final_names = std::move(names);
+    return s.said();
+  };
+  auto names = kStart;
+  EXPECT_EQ(story(names), "NS: on the medium there is a name that should not be");
+  names.erase(names.begin() + 3);
+  EXPECT_EQ(story(names), "");
+  auto other = names;
+  other.back().target = "d1";
+  EXPECT_NE(story(other), "");
+  names.pop_back();
+  EXPECT_EQ(story(names), "NS: on the medium a name is missing");
+}
+
+TEST(JudgeNames, AnOpenReturnsTheLowestFreeNumber) {
+  const auto story = [](int fd) {
+    testing::Story s;
+    s.history().no_descriptors = true;
+    for (int i = 0; i < 3; ++i) { s.add({.code = OpCode::kOpen, .path = 0}, i); }
+    s.add({.code = OpCode::kClose}, 0).fd = 1;
+    s.add({.code = OpCode::kOpen, .path = 0}, fd);
+    s.ftruncate(0, 0);  // makes the model worth its while
+    return s.said();
+  };
+  EXPECT_EQ(story(1), "");
+  EXPECT_NE(story(3), "");
+}
+
+}  // namespace
+}  // namespace daxfuzz::oracle
