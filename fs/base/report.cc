@@ -78,12 +78,28 @@ namespace internal {
 
 bool g_stop_at_findings = false;
 
+namespace {
+
+Finding make_finding(Verdict verdict, const char* tag, Site site, const About& about, const char* format,
+                     std::string title) {
+  return {.verdict = verdict, .tag = tag, .title = std::move(title), .detail = {}, .function = site.function_name(),
+          .file = site.file_name(), .line = site.line(), .message = format, .about = about};
+}
+
+}  // namespace
+
 void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) {
   va_list args;
   va_start(args, format);
-  Finding finding{.verdict = verdict, .tag = tag, .title = vformat(format, args), .detail = {},
-                  .function = site.function_name(), .file = site.file_name(), .line = site.line(),
-                  .message = format};
+  Finding finding = make_finding(verdict, tag, site, {}, format, vformat(format, args));
+  va_end(args);
+  daxfs::report_finding(std::move(finding));
+}
+
+void report_finding(Verdict verdict, const char* tag, Site site, About about, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  Finding finding = make_finding(verdict, tag, site, about, format, vformat(format, args));
   va_end(args);
   daxfs::report_finding(std::move(finding));
 }

@@ -13,6 +13,9 @@
 // A finding goes to the installed handler. In the fiber engine the handler ends the run and does not return; without
 // a handler the finding is printed and the process aborts with exit code 77's signal semantics (SIGABRT).
 //
+// Before the format, any of them takes about(...): the objects that the assertion looked at (object_ref.h), so that an
+// explanation starts from them and not from the words of the message.
+//
 // Locking: none; may be called in any context.  Tested by: fs/base/base_test.cc.
 #pragma once
 
@@ -24,6 +27,7 @@
 
 #include "fs/base/compiler.h"
 #include "fs/base/errc.h"
+#include "fs/base/object_ref.h"
 #include "fs/base/site.h"
 
 namespace daxfs {
@@ -58,6 +62,7 @@ struct Finding {
   int task = -1;         // who noticed, as the engine counts (rt::TaskId); -1 outside a run
   std::string during =
       {};  // kind of system call that it was in; part of the dedup key. Set by who knows of system calls
+  About about{};  // the objects that broke the invariant; Noun::kNone where there are none
 };
 
 // Called on every finding, before anything else happens. May not return (the engine abandons the run); if it
@@ -74,6 +79,8 @@ std::vector<std::string> take_corruption_messages();
 
 namespace internal {
 FS_COLD void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) FS_PRINTF(4, 5);
+FS_COLD void report_finding(Verdict verdict, const char* tag, Site site, About about, const char* format, ...)
+    FS_PRINTF(5, 6);
 // While true, whoever reported a finding traps as soon as report_finding returns.
 extern bool g_stop_at_findings;
 FS_COLD void report_corruption(const char* format, ...) FS_PRINTF(1, 2);

@@ -43,28 +43,37 @@ class BlockMap {
 bool beyond_eof(ext4::Inode& inode, PgOff index) { return index.value() >= div_round_up(inode.i_size(), kPageSize); }
 
 void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned order) {
-  FS_WARN_ON(entry.is_locked(), "O4", "inode %u page %llu: entry is locked at rest",
+  FS_WARN_ON(entry.is_locked(), "O4", about(entry_ref(inode.ino(), index)),
+             "inode %u page %llu: entry is locked at rest",
              inode.ino().value(), (ull)index.value());
-  FS_WARN_ON(entry.order() != order, "O5",
+  FS_WARN_ON(entry.order() != order, "O5", about(entry_ref(inode.ino(), index)),
              "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(),
              (ull)index.value(), entry.order(), order);
-  FS_WARN_ON(entry.base(index) != index, "O5", "inode %u page %llu: entry of order %u begins unaligned",
+  FS_WARN_ON(entry.base(index) != index, "O5", about(entry_ref(inode.ino(), index)),
+             "inode %u page %llu: entry of order %u begins unaligned",
              inode.ino().value(), (ull)index.value(), order);
 }
 
 void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry entry) {
-  if (entry.is_empty()) { return; }
-  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(),
+  if (entry.is_empty()) {
+    return;
+  }
+  FS_WARN_ON(beyond_eof(inode, index), "O6",
+             about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
+             "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(),
              (ull)index.value(), (ull)inode.i_size());
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const auto block = blocks.written_block(index + i);
     if (entry.is_zero()) {
-      FS_WARN_ON(block.has_value(), "O6", "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
+      FS_WARN_ON(block.has_value(), "O6", about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
+             "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
                  (ull)(index.value() + i), (ull)block->value());
     } else {
       const uint64_t pfn = entry.pfn().value() + i;
-      FS_WARN_ON(!block || block->value() != pfn, "O6", "inode %u page %llu: entry names frame %llu, extents %s",
-                 inode.ino().value(), (ull)(index.value() + i), (ull)pfn,
+      FS_WARN_ON(!block || block->value() != pfn, "O6",
+                 about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
+                 "inode %u page %llu: entry names frame %llu, extents %s", inode.ino().value(),
+                 (ull)(index.value() + i), (ull)pfn,
                  block ? "another block" : "a hole or unwritten extent");
     }
   }
@@ -74,17 +83,22 @@ void check_entry_frames(mm::Memory& memory, ext4::Inode& inode, PgOff index, Ent
   if (!entry.is_frame()) { return; }
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const mm::Page& page = memory.page(entry.pfn() + i);
-    FS_WARN_ON(mm::page_ref_count(page) != 1, "O1", "inode %u page %llu: frame has %d references at rest",
-               inode.ino().value(), (ull)(index.value() + i), mm::page_ref_count(page));
+    FS_WARN_ON(mm::page_ref_count(page) != 1, "O1",
+               about(entry_ref(inode.ino(), index), frame_ref(entry.pfn() + i)),
+               "inode %u page %llu: frame has %d references at rest", inode.ino().value(),
+               (ull)(index.value() + i), mm::page_ref_count(page));
     FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index + i, "O1",
-               "inode %u page %llu: its frame names another file page", inode.ino().value(), (ull)(index.value() + i));
+               about(entry_ref(inode.ino(), index), frame_ref(entry.pfn() + i)),
+               "inode %u page %llu: its frame names another file page", inode.ino().value(),
+               (ull)(index.value() + i));
   }
 }
 
 void check_tree(ext4::Inode& inode) {
   mm::AddressSpace& mapping = inode.mapping();
   const std::string malformed = mapping.i_pages.check();
-  FS_WARN_ON(!malformed.empty(), "O5", "inode %u: tree malformed: %s", inode.ino().value(), malformed.c_str());
+  FS_WARN_ON(!malformed.empty(), "O5", about(inode_ref(inode.ino())),
+             "inode %u: tree malformed: %s", inode.ino().value(), malformed.c_str());
   BlockMap blocks(inode);
   struct Item {
     PgOff index;
@@ -103,39 +117,56 @@ void check_tree(ext4::Inode& inode) {
     check_entry_block(inode, blocks, item.index, item.entry);
     check_entry_frames(mapping.memory(), inode, item.index, item.entry);
   }
-  FS_WARN_ON(mapping.nrexceptional != pages, "O3", "inode %u: nrexceptional %llu, the tree holds %llu",
+  FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(inode_ref(inode.ino())),
+             "inode %u: nrexceptional %llu, the tree holds %llu",
              inode.ino().value(), (ull)mapping.nrexceptional, (ull)pages);
-  FS_WARN_ON(mapping.nrpages != 0, "O3", "inode %u: nrpages %llu, a DAX tree holds none", inode.ino().value(),
+  FS_WARN_ON(mapping.nrpages != 0, "O3", about(inode_ref(inode.ino())),
+             "inode %u: nrpages %llu, a DAX tree holds none", inode.ino().value(),
              (ull)mapping.nrpages);
-}
-
-void check_file_pte(ext4::Inode& inode, PgOff index, mm::Pte pte) {
-  const unsigned ino = inode.ino().value();
-  FS_WARN_ON(beyond_eof(inode, index), "O6", "inode %u page %llu: mapped beyond EOF (size %llu)",
-             ino, (ull)index.value(), (ull)inode.i_size());
-  const auto block = BlockMap(inode).written_block(index);
-  if (pte.special()) {
-    FS_WARN_ON(block.has_value(), "O6", "inode %u page %llu: the zero page is mapped over block %llu", ino,
-               (ull)index.value(), (ull)block->value());
-    return;
-  }
-  FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6",
-             "inode %u page %llu: frame %llu is mapped, extents give %s", ino, (ull)index.value(),
-             (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
-  lib::XArray& tree = inode.mapping().i_pages;
-  const Entry entry = Entry::from_tree(tree.load(index.value()));
-  FS_WARN_ON(!entry.is_frame(), "O6", "inode %u page %llu: mapped without an entry in the tree",
-             ino, (ull)index.value());
-  const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
-  FS_WARN_ON(pte.write() && !tagged, "O7", "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
-             (ull)index.value());
 }
 
 struct MappedPage {
   ext4::Inode* inode;
   PgOff index;
   mm::Pte pte;
+  uint64_t mm;
+  VirtAddr address;
+
+  // The mapping, the entry and the block of one page: what O6 and O7 compare.
+  About about() const {
+    return daxfs::about(pte_ref(mm, address), entry_ref(inode->ino(), index),
+                        extent_ref(inode->ino(), index.value()));
+  }
 };
+
+void check_file_pte(const MappedPage& page) {
+  ext4::Inode& inode = *page.inode;
+  const PgOff index = page.index;
+  const mm::Pte pte = page.pte;
+  const unsigned ino = inode.ino().value();
+  FS_WARN_ON(beyond_eof(inode, index), "O6", page.about(),
+             "inode %u page %llu: mapped beyond EOF (size %llu)",
+             ino, (ull)index.value(), (ull)inode.i_size());
+  const auto block = BlockMap(inode).written_block(index);
+  if (pte.special()) {
+    FS_WARN_ON(block.has_value(), "O6", page.about(),
+             "inode %u page %llu: the zero page is mapped over block %llu", ino,
+               (ull)index.value(), (ull)block->value());
+    return;
+  }
+  FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", page.about(),
+             "inode %u page %llu: frame %llu is mapped, extents give %s", ino, (ull)index.value(),
+             (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
+  lib::XArray& tree = inode.mapping().i_pages;
+  const Entry entry = Entry::from_tree(tree.load(index.value()));
+  FS_WARN_ON(!entry.is_frame(), "O6", page.about(),
+             "inode %u page %llu: mapped without an entry in the tree",
+             ino, (ull)index.value());
+  const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
+  FS_WARN_ON(pte.write() && !tagged, "O7", page.about(),
+             "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
+             (ull)index.value());
+}
 
 void check_page_tables(mm::Mm& mm) {
   std::vector<std::string> broken;
@@ -146,9 +177,9 @@ void check_page_tables(mm::Mm& mm) {
     if (vma.file == nullptr || !pte.present()) { return; }
     // A private copy belongs to the process alone.
     if (!pte.special() && !mm.memory().is_pmem(pte.pfn())) { return; }
-    mapped.push_back({&static_cast<vfs::File*>(vma.file)->inode(), vma.pgoff_of(address), pte});
+    mapped.push_back({&static_cast<vfs::File*>(vma.file)->inode(), vma.pgoff_of(address), pte, mm.id(), address});
   });
-  for (const MappedPage& page : mapped) { check_file_pte(*page.inode, page.index, page.pte); }
+  for (const MappedPage& page : mapped) { check_file_pte(page); }
 }
 
 }  // namespace

@@ -65,6 +65,10 @@ class Entry {
     return stored.is_null() ? Entry() : Entry(stored.value());
   }
 
+  // As the value of a Noun::kEntry: 0 for none.
+  constexpr uint64_t trace_value() const { return none_ ? 0 : bits_ << 1 | 1; }
+  static constexpr Entry from_trace_value(uint64_t value) { return value == 0 ? Entry() : Entry(value >> 1); }
+
   constexpr bool operator==(const Entry&) const = default;
 
  private:

@@ -39,6 +39,7 @@ FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, uns
   const PgOff index(xas.index());
   for (;;) {
     const Entry entry = entry_from_tree(xas.find_conflict());
+    trace_entry_read(mapping, entry.base(index), entry);
     if (entry.none()) {
       return {};
     }
@@ -68,8 +69,10 @@ void put_unlocked_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, Wak
   }
 }
 
-Entry lock_entry(mm::AddressSpace& /*mapping*/, lib::XaCursor& xas, Entry entry) {
-  return entry_from_tree(xas.store(entry.locked().to_tree()));
+Entry lock_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry) {
+  const Entry old = entry_from_tree(xas.store(entry.locked().to_tree()));
+  trace_entry_write(mapping, entry.base(PgOff(xas.index())), old, entry.locked());
+  return old;
 }
 
 EntryGuard::EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict,
@@ -84,10 +87,12 @@ EntryGuard::EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, b
 }
 
 bool EntryGuard::acquire(unsigned order) {
+  FS_TRACE_SCOPE("grab_mapping_entry", entry_ref(mapping_.host().ino(), index_));
   rt::SpinGuard tree(mapping_.i_pages.lock());
   lib::XaCursor xas(mapping_.i_pages, index_.value(), order);
   if (historical(Bug::kFaultWithoutEntryLock)) {
     entry_ = entry_from_tree(xas.load()).unlocked();
+    trace_entry_read(mapping_, index_, entry_);
     return true;
   }
   const FoundEntry found = get_unlocked_entry(mapping_, xas, order);
@@ -121,6 +126,7 @@ void EntryGuard::remove_pmd_locked(lib::XaCursor& xas, Entry entry) {
   disassociate_entry(mapping_, entry, /*truncating=*/false);
   xas.reset();
   xas.store(lib::XEntry::null());
+  trace_entry_write(mapping_, entry.base(index_), entry.locked(), Entry());
   wake_entry(mapping_, index_, entry, WakeMode::kAll);
   mapping_.nrexceptional -= entry.pages();
   xas.set(index_.value());
@@ -134,12 +140,16 @@ EntryGuard::~EntryGuard() {
 Entry EntryGuard::store(lib::XaCursor& xas, Entry entry) {
   mapping_.i_pages.lock().assert_held();
   entry_ = entry;
-  return entry_from_tree(xas.store((locked_ ? entry.locked() : entry).to_tree()));
+  const Entry stored = locked_ ? entry.locked() : entry;
+  const Entry old = entry_from_tree(xas.store(stored.to_tree()));
+  trace_entry_write(mapping_, index_, old, stored);
+  return old;
 }
 
 void EntryGuard::unlock(Site site) {
   open_ = false;
   if (locked_) {
+    FS_TRACE_SCOPE("dax_unlock_entry", entry_ref(mapping_.host().ino(), index_));
     locked_ = false;
     FS_BUG_ON(entry_.is_locked(), "O4",
               "unlock would store a locked entry at page %llu of inode %u",
@@ -147,7 +157,9 @@ void EntryGuard::unlock(Site site) {
     rt::SpinGuard tree(mapping_.i_pages.lock(), site);
     lib::XaCursor xas(mapping_.i_pages, index_.value(), entry_.order());
     const Entry old = entry_from_tree(xas.store(entry_.to_tree()));
-    FS_BUG_ON(!old.is_locked(), "O4", "unlock of page %llu of inode %u finds the entry unlocked",
+    trace_entry_write(mapping_, entry_.base(index_), old, entry_);
+    FS_BUG_ON(!old.is_locked(), "O4", about(entry_ref(mapping_.host().ino(), index_)),
+              "unlock of page %llu of inode %u finds the entry unlocked",
               static_cast<unsigned long long>(index_.value()), mapping_.host().ino().value());
     wake_entry(mapping_, index_, entry_, WakeMode::kNext);
   }

@@ -25,6 +25,7 @@
 #include "fs/lib/xarray.h"
 #include "fs/mm/address_space.h"
 #include "fs/rt/lock_rank.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -38,6 +39,14 @@ struct FoundEntry {
   Entry entry;            // unlocked; none() if there is nothing
   bool conflict = false;  // an entry of a smaller order is in the way; `entry` is none() then
 };
+
+// What a tracer hears of an entry (fs/rt/trace.h).
+inline void trace_entry_read(mm::AddressSpace& mapping, PgOff index, Entry entry) {
+  FS_TRACE_READ(entry_ref(mapping.host().ino(), index), entry.trace_value());
+}
+inline void trace_entry_write(mm::AddressSpace& mapping, PgOff index, Entry before, Entry now) {
+  FS_TRACE_WRITE(entry_ref(mapping.host().ino(), index), before.trace_value(), now.trace_value());
+}
 
 // All of these: tree lock held, `xas` belongs to `mapping`.
 // The unlocked entry in the cursor's range, waiting for its lock if necessary: the tree lock is

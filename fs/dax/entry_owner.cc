@@ -4,6 +4,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -26,6 +27,8 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
   for_each_frame(mapping, entry, [&](mm::Page& page, uint64_t i) {
     const PgOff own = index + i;
     FS_WARN_ON(page.mapping != nullptr && (page.mapping != &mapping || page.index != own), "O15",
+               about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), own),
+                     entry_ref(page.mapping->host().ino(), page.index)),
                "frame %llu becomes page %llu of inode %u while it is page %llu of inode %u",
                static_cast<unsigned long long>(entry.pfn().value() + i),
                static_cast<unsigned long long>(own.value()), mapping.host().ino().value(),
@@ -38,14 +41,17 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
 
 void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating) {
   for_each_frame(mapping, entry, [&](mm::Page& page, uint64_t i) {
+    FS_TRACE_SCOPE("dax_disassociate_entry", entry_ref(mapping.host().ino(), page.index));
     const int references = truncating ? mm::read_page_ref(page) : 1;
     FS_WARN_ON(references > 1, "O1",
+               about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), page.index)),
                "reference count of frame %llu, page %llu of inode %u, is %d; expected 1: its block "
                "is freed under a pin",
                static_cast<unsigned long long>(entry.pfn().value() + i),
                static_cast<unsigned long long>(page.index.value()), mapping.host().ino().value(),
                references);
     FS_WARN_ON(page.mapping != nullptr && page.mapping != &mapping, "O15",
+               about(frame_ref(entry.pfn() + i), entry_ref(page.mapping->host().ino(), page.index)),
                "frame %llu leaves inode %u but belongs to inode %u",
                static_cast<unsigned long long>(entry.pfn().value() + i),
                mapping.host().ino().value(), page.mapping->host().ino().value());

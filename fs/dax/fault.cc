@@ -8,6 +8,7 @@
 #include "fs/mm/fault.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -45,6 +46,7 @@ bool is_synchronous(const FaultContext& c) {
 void insert_entry(const FaultContext& c, Entry entry) {
   mm::AddressSpace& mapping = c.guard.mapping();
   const PgOff index = c.guard.index();
+  FS_TRACE_SCOPE("dax_insert_entry", entry_ref(mapping.host().ino(), index));
   const Entry old = c.guard.entry();
   const bool dirty = c.write && !is_synchronous(c);
   if (old.is_zero() && !entry.is_zero()) {
@@ -62,7 +64,7 @@ void insert_entry(const FaultContext& c, Entry entry) {
         mapping.nrexceptional += entry.pages();
       }
     } else {
-      FS_WARN_ON(replaced != old.locked(), "O4",
+      FS_WARN_ON(replaced != old.locked(), "O4", about(entry_ref(mapping.host().ino(), index)),
                  "the locked entry of page %llu of inode %u changed under its lock",
                  static_cast<unsigned long long>(index.value()), mapping.host().ino().value());
     }
@@ -71,11 +73,13 @@ void insert_entry(const FaultContext& c, Entry entry) {
   }
   if (dirty) {
     xas.set_mark(kMarkDirty);
+    FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), index), kUnknownValue, 1);
   }
 }
 
 // A read of a page without a block. Kernel: dax_load_hole.
 FaultOutcome load_hole(const FaultContext& c) {
+  FS_TRACE_SCOPE("dax_load_hole", entry_ref(c.guard.mapping().host().ino(), c.guard.index()));
   const Pfn zero = c.fault.memory().zero_pfn();
   insert_entry(c, Entry::zero(zero, 0));
   return outcome(mm::insert_pfn(c.fault, zero, /*write=*/false));
@@ -193,6 +197,7 @@ FaultOutcome iomap_fault_lookup_first(mm::VmFault& fault, io::IomapHost& host, i
 
 // Kernel: dax_iomap_pte_fault.
 FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& ops) {
+  FS_TRACE_SCOPE("dax_iomap_pte_fault", entry_ref(host.ino(), fault.pgoff));
   const FaultRange range = fault_range(fault);
   // The caller's invalidate lock excludes truncate, so this is no guess.
   if (range.pos >= host.i_size()) {
@@ -221,6 +226,7 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
 
 // Kernel: dax_finish_sync_fault, dax_insert_pfn_mkwrite.
 mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping, Pfn pfn) {
+  FS_TRACE_SCOPE("dax_insert_pfn_mkwrite", entry_ref(mapping.host().ino(), fault.pgoff));
   const EntryRank rank(mapping, fault.pgoff);
   Entry entry;
   {
@@ -235,11 +241,13 @@ mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping,
     entry = found.entry;
     lock_entry(mapping, xas, entry);
     xas.set_mark(kMarkDirty);
+    FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), fault.pgoff), kUnknownValue, 1);
   }
   const mm::FaultResult result = mm::insert_pfn(fault, pfn, /*write=*/true);
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, fault.pgoff.value());
   xas.store(entry.to_tree());
+  trace_entry_write(mapping, fault.pgoff, entry.locked(), entry);
   wake_entry(mapping, fault.pgoff, entry, WakeMode::kNext);
   return result;
 }

@@ -9,6 +9,7 @@
 #include "fs/dax/entry_lock.h"
 #include "fs/dax/entry_owner.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -29,6 +30,12 @@ struct IndexBatch {
 
 enum class Wanted : uint8_t { kAll, kWithoutBlock };
 
+// A tracer hears that [first, last] has no entries, or no more from `first` on.
+void trace_no_entries(mm::AddressSpace& mapping, uint64_t first, uint64_t last) {
+  if (first > last) { return; }
+  FS_TRACE_READ(entry_ref(mapping.host().ino(), PgOff(first), last == kLastIndex ? 0 : last - first + 1), 0);
+}
+
 // Entries that begin in [first, last], or cover `first`.
 void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch,
             Wanted wanted = Wanted::kAll) {
@@ -38,6 +45,7 @@ void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch
   while (batch->count < IndexBatch::kMax) {
     const lib::XEntry stored = xas.find(last);
     if (stored.is_null()) {
+      trace_no_entries(mapping, batch->empty() ? first : batch->back() + 1, last);
       return;
     }
     if (wanted == Wanted::kWithoutBlock && Entry::from_tree(stored).is_frame()) {
@@ -51,6 +59,7 @@ void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch
 // waited for: it may become a zero page. Unmapped under the entry lock: whoever comes later and finds
 // no entry may rely on no zero page being mapped.
 void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
+  FS_TRACE_SCOPE("dax_drop_hole_entry", entry_ref(mapping.host().ino(), index));
   const EntryRank rank(mapping, index);
   Entry entry;
   {
@@ -71,6 +80,7 @@ void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, index.value());
   xas.store(lib::XEntry::null());
+  trace_entry_write(mapping, entry.base(index), entry.locked(), Entry());
   mapping.nrexceptional -= entry.pages();
   wake_entry(mapping, index, entry, WakeMode::kAll);
 }
@@ -81,6 +91,7 @@ PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
 
 // Kernel: __dax_invalidate_entry.
 bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
+  FS_TRACE_SCOPE("__dax_invalidate_entry", entry_ref(mapping.host().ino(), index));
   const EntryRank rank(mapping, index);
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, index.value());
@@ -90,6 +101,7 @@ bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
   }
   disassociate_entry(mapping, entry, /*truncating=*/true);
   xas.store(lib::XEntry::null());
+  trace_entry_write(mapping, entry.base(index), entry, Entry());
   mapping.nrexceptional -= entry.pages();
   put_unlocked_entry(mapping, index, entry, WakeMode::kAll);
   return true;
@@ -98,7 +110,9 @@ bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
 // Goes round until a whole pass finds nothing: entries may have been made behind the cursor
 // meanwhile.
 void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) {
+  FS_TRACE_SCOPE("truncate_inode_pages_range", inode_ref(mapping.host().ino()));
   if (mapping.i_pages.empty() || first > last) {
+    trace_no_entries(mapping, first.value(), last.value());
     return;
   }
   IndexBatch batch;
@@ -123,6 +137,7 @@ void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) 
 }
 
 void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_t end) {
+  FS_TRACE_SCOPE("truncate_pagecache_range", inode_ref(mapping.host().ino()));
   const PgOff first = page_after(start);
   const PgOff past(end / kPageSize);
   if (first >= past) {
@@ -136,6 +151,7 @@ void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_
 // Unmapped twice: a private copy may have been made from a page between the first pass and its
 // entry's end.
 void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size) {
+  FS_TRACE_SCOPE("truncate_pagecache", inode_ref(mapping.host().ino()));
   const PgOff first = page_after(new_size);
   mm::unmap_mapping_range(mapping, first, 0, /*even_cows=*/true);
   truncate_mapping_range(mapping, first, PgOff(kLastIndex));
@@ -143,7 +159,9 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size) {
 }
 
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
+  FS_TRACE_SCOPE("dax_drop_hole_entries", entry_ref(mapping.host().ino(), first, last - first + 1));
   if (mapping.i_pages.empty()) {
+    trace_no_entries(mapping, first.value(), last.value());
     return;
   }
   IndexBatch batch;
@@ -163,12 +181,14 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
 }
 
 void truncate_inode_pages_final(mm::AddressSpace& mapping) {
+  FS_TRACE_SCOPE("truncate_inode_pages_final", inode_ref(mapping.host().ino()));
   truncate_mapping_range(mapping, PgOff(0), PgOff(kLastIndex));
-  FS_BUG_ON(!mapping.i_pages.empty(), "O2", "inode %u is evicted with entries in its tree",
-            mapping.host().ino().value());
-  FS_BUG_ON(mapping.nrexceptional != 0, "O2", "inode %u is evicted with nrexceptional %llu",
-            mapping.host().ino().value(), static_cast<unsigned long long>(mapping.nrexceptional));
-  FS_BUG_ON(mapping.nrpages != 0, "O2", "inode %u is evicted with nrpages %llu",
+  FS_BUG_ON(!mapping.i_pages.empty(), "O2", about(inode_ref(mapping.host().ino())),
+            "inode %u is evicted with entries in its tree", mapping.host().ino().value());
+  FS_BUG_ON(mapping.nrexceptional != 0, "O2", about(inode_ref(mapping.host().ino())),
+            "inode %u is evicted with nrexceptional %llu", mapping.host().ino().value(),
+            static_cast<unsigned long long>(mapping.nrexceptional));
+  FS_BUG_ON(mapping.nrpages != 0, "O2", about(inode_ref(mapping.host().ino())), "inode %u is evicted with nrpages %llu",
             mapping.host().ino().value(), static_cast<unsigned long long>(mapping.nrpages));
 }
 

@@ -6,6 +6,7 @@
 #include "fs/dax/entry_lock.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -41,6 +42,7 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
   if (!mapping.dax()) {
     return nullptr;
   }
+  FS_TRACE_SCOPE("dax_layout_busy_page", inode_ref(mapping.host().ino()));
   const uint64_t first = start / kPageSize;
   const uint64_t last = end == kToEnd ? kLastIndex : end / kPageSize;
   if (!historical(Bug::kDioPinNoUnmap)) {
@@ -51,9 +53,11 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);
   unsigned scanned = 0;
+  uint64_t at = first;  // nothing behind it was looked at yet
   for (;;) {
     Entry entry = Entry::from_tree(xas.find(last));
     if (entry.none()) {
+      FS_TRACE_READ(entry_ref(mapping.host().ino(), PgOff(at), 0), 0);
       return nullptr;
     }
     const uint64_t index = xas.first_index();
@@ -62,6 +66,7 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
       xas.set(index);
       entry = get_unlocked_entry(mapping, xas).entry;
     }
+    trace_entry_read(mapping, PgOff(index), entry);
     mm::Page* const page = busy_page(mapping.memory(), entry);
     put_unlocked_entry(mapping, PgOff(index), entry);
     if (page != nullptr) {
@@ -71,6 +76,7 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
       return nullptr;
     }
     xas.set(next);
+    at = next;
     if (++scanned % kScanBatch == 0) {
       mapping.i_pages.lock().unlock();
       rt::cond_resched();

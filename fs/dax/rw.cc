@@ -7,6 +7,7 @@
 #include "fs/base/report.h"
 #include "fs/dax/invalidate.h"
 #include "fs/pmem/device.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -122,6 +123,7 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
 
 Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write,
                           io::IomapOps& ops, unsigned extra_flags) {
+  FS_TRACE_SCOPE("dax_iomap_rw", inode_ref(host.ino()));
   const unsigned flags = io::kIomapDax | (write ? unsigned{io::kIomapWrite} : 0U) | extra_flags;
   if (write && buffer.remaining() != 0 && historical(Bug::kInvalidateBeforeAllocate)) {
     drop_holes(host, pos, buffer.remaining());

@@ -6,6 +6,7 @@
 #include "fs/dax/entry_lock.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::dax {
 
@@ -27,6 +28,7 @@ void tag_for_writeback(mm::AddressSpace& mapping, uint64_t first, uint64_t last)
 Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry, bool* flushed)
     FS_REQUIRES(mapping.i_pages.lock()) {
   const PgOff index(xas.index());
+  FS_TRACE_SCOPE("dax_writeback_one", entry_ref(mapping.host().ino(), index));
   if (entry.is_locked()) {
     const Entry seen = entry;
     xas.reset();
@@ -38,7 +40,8 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
       return ok_status();
     }
   }
-  if (FS_WARN_ON(!entry.is_frame(), "O7", "page %llu of inode %u is dirty but has no block",
+  if (FS_WARN_ON(!entry.is_frame(), "O7", about(entry_ref(mapping.host().ino(), index)),
+                 "page %llu of inode %u is dirty but has no block",
                  static_cast<unsigned long long>(index.value()), mapping.host().ino().value())) {
     return Errc::kIo;
   }
@@ -58,9 +61,12 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
   mapping.i_pages.lock().lock();
   xas.reset();
   const Entry old = Entry::from_tree(xas.store(entry.to_tree()));
-  FS_BUG_ON(!old.is_locked(), "O4", "writeback finds page %llu of inode %u unlocked",
+  trace_entry_write(mapping, base, old, entry);
+  FS_BUG_ON(!old.is_locked(), "O4", about(entry_ref(mapping.host().ino(), index)),
+            "writeback finds page %llu of inode %u unlocked",
             static_cast<unsigned long long>(index.value()), mapping.host().ino().value());
   xas.clear_mark(kMarkDirty);
+  FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), base), 1, 0);
   wake_entry(mapping, index, entry, WakeMode::kNext);
   return ok_status();
 }
@@ -80,6 +86,7 @@ Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff las
   if (!sync || mapping.i_pages.empty()) {
     return ok_status();
   }
+  FS_TRACE_SCOPE("dax_writeback_mapping_range", inode_ref(mapping.host().ino()));
   tag_for_writeback(mapping, first.value(), last.value());
   Status result;
   bool flushed = false;

@@ -8,6 +8,7 @@
 #include "fs/base/report.h"
 #include "fs/ext4/balloc.h"
 #include "fs/ext4/super.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -167,6 +168,25 @@ Status change_tree(jbd2::Handle& handle, Inode& inode, F&& change) FS_REQUIRES(i
 
 }  // namespace
 
+namespace {
+
+// What a tracer hears of a lookup or a change.
+void trace_extent(const Inode& inode, const Result<MapResult>& map, bool changed) {
+  if (!rt::tracing() || !map.ok()) {
+    return;
+  }
+  const ObjectRef extent = extent_ref(inode.ino(), map->lblk.value(), map->len);
+  const uint64_t value =
+      map->state == BlockState::kHole ? 0 : extent_value(map->pblk, map->state == BlockState::kUnwritten);
+  if (changed) {
+    rt::trace_write(extent, kUnknownValue, value);
+  } else {
+    rt::trace_read(extent, value);
+  }
+}
+
+}  // namespace
+
 Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
                              Site site) {
   FS_BUG_ON(request.len == 0, "MB1", "mapping no blocks at %u", request.lblk.value());
@@ -180,6 +200,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
     const rt::ReadLock lock(inode.i_data_sem, site);
     InodeExtentHost host(inode, nullptr);
     Result<MapResult> found = BlockMapper(host).look(clipped);
+    trace_extent(inode, found, /*changed=*/false);
     if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) {
       return found;
     }
@@ -190,6 +211,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   const rt::WriteLock lock(inode.i_data_sem, site);
   InodeExtentHost host(inode, handle);
   Result<MapResult> mapped = BlockMapper(host).map(clipped);
+  trace_extent(inode, mapped, /*changed=*/true);
   FS_RETURN_IF_ERROR(host.finish(mapped.status()));
   return mapped;
 }
@@ -226,8 +248,11 @@ Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, Logi
 
 Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
                            LogicalBlock end) {
-  return change_tree(handle, inode,
-                     [&](ExtentTree& tree) { return tree.remove_range(first, end); });
+  FS_TRACE_SCOPE("ext4_ext_remove_space", extent_ref(inode.ino(), first.value(), end - first));
+  const Status status = change_tree(
+      handle, inode, [&](ExtentTree& tree) { return tree.remove_range(first, end); });
+  FS_TRACE_WRITE(extent_ref(inode.ino(), first.value(), end - first), kUnknownValue, 0);
+  return status;
 }
 
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {

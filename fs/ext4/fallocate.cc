@@ -12,6 +12,7 @@
 #include "fs/ext4/inode.h"
 #include "fs/ext4/iomap_ops.h"
 #include "fs/ext4/layout.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -87,6 +88,7 @@ uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
 
 // Kernel: ext4_fallocate.
 Status allocate(Inode& inode, unsigned mode, ByteRange range) {
+  FS_TRACE_SCOPE("ext4_fallocate", inode_ref(inode.ino()));
   const uint64_t new_size = wanted_size(inode, mode, range);
   inode.dio_wait();
   FS_RETURN_IF_ERROR(file_update_time(inode));
@@ -97,6 +99,7 @@ Status allocate(Inode& inode, unsigned mode, ByteRange range) {
 // Between dropping the entries and removing the blocks nothing may map the range again: that is
 // what `layout` is for. Kernel: ext4_punch_hole.
 Status punch_hole(Inode& inode, ByteRange range) {
+  FS_TRACE_SCOPE("ext4_punch_hole", inode_ref(inode.ino()));
   const uint64_t size = inode.i_size();
   if (range.begin >= size) {
     return ok_status();
@@ -134,6 +137,7 @@ Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
 
 // Kernel: ext4_zero_range.
 Status zero_range(Inode& inode, unsigned mode, ByteRange range) {
+  FS_TRACE_SCOPE("ext4_zero_range", inode_ref(inode.ino()));
   const uint64_t new_size = wanted_size(inode, mode, range);
   inode.dio_wait();
   FS_RETURN_IF_ERROR(file_update_time(inode));

@@ -9,6 +9,7 @@
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/layout.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4::internal {
 
@@ -36,6 +37,7 @@ Status set_sizes(Inode& inode, jbd2::Handle& handle, uint64_t new_size) {
 }  // namespace
 
 Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
+  FS_TRACE_SCOPE("ext4_collapse_range", inode_ref(inode.ino()));
   if (!block_aligned(offset, length)) {
     return Errc::kInval;
   }
@@ -59,6 +61,7 @@ Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
 }
 
 Status insert_range(Inode& inode, uint64_t offset, uint64_t length) {
+  FS_TRACE_SCOPE("ext4_insert_range", inode_ref(inode.ino()));
   if (!block_aligned(offset, length)) {
     return Errc::kInval;
   }

@@ -10,6 +10,7 @@
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/iomap_ops.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -90,6 +91,7 @@ mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode) {
 
 // Kernel: ext4_dax_huge_fault.
 mm::FaultResult dax_fault(mm::VmFault& fault, Inode& inode) {
+  FS_TRACE_SCOPE("ext4_dax_fault", entry_ref(inode.ino(), fault.pgoff));
   const bool write = fault.write && !fault.cow && fault.vma.shared;
   if (write) {
     if (inode.volume().read_only()) {

@@ -15,6 +15,7 @@
 #include "fs/ext4/orphan.h"
 #include "fs/ext4/truncate.h"
 #include "fs/io/direct_io.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -165,6 +166,7 @@ Result<uint64_t> handle_inode_extension(Inode& inode, uint64_t pos, uint64_t cou
 // Kernel: ext4_dax_write_iter, from the checks on.
 Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
                                  unsigned flags) {
+  FS_TRACE_SCOPE("ext4_dax_write_iter", inode_ref(inode.ino()));
   FS_ASSIGN_OR_RETURN(const uint64_t count, generic_write_checks(inode, buffer, pos, flags));
   if (count == 0) {
     return uint64_t{0};
@@ -227,6 +229,7 @@ Result<uint64_t> dio_write_checks(Inode& inode, InodeRwLock& lock, io::IovBuffer
 
 // Kernel: ext4_dio_write_iter.
 Result<uint64_t> dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+  FS_TRACE_SCOPE("ext4_dio_write_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
   FS_ASSIGN_OR_RETURN(const uint64_t count, dio_write_checks(inode, lock, buffer, pos, flags));
   if (count == 0) {
@@ -250,6 +253,7 @@ Result<uint64_t> dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
 }
 
 Result<uint64_t> read_shared(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
+  FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
   FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
   if (!use_direct(inode, flags)) {

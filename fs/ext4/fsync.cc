@@ -4,6 +4,7 @@
 #include "fs/dax/writeback.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/super.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -13,6 +14,7 @@ Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) 
   if (inode.volume().read_only()) {
     return ok_status();
   }
+  FS_TRACE_SCOPE("ext4_sync_file", inode_ref(inode.ino()));
   Status status;
   if (inode.is_dax()) {
     status = dax::writeback_mapping_range(inode.mapping(), PgOff(start / kPageSize),

@@ -6,6 +6,7 @@
 #include "fs/ext4/inode_io.h"
 #include "fs/ext4/super.h"
 #include "fs/rt/clock.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 namespace {
@@ -44,9 +45,20 @@ Inode::Inode(Volume& volume, Ino ino, uint16_t mode)
       i_lock_(rt::Rank::kLeaf, "i_lock"),
       permissions_(mode & 07777),
       mapping_(volume.memory(), *this),
-      dio_wait_queue_("i_dio_count") {}
+      dio_wait_queue_("i_dio_count") {
+  FS_TRACE_NAME(lock_ref(i_rwsem.object()), "i_rwsem", inode_ref(ino));
+  FS_TRACE_NAME(lock_ref(i_data_sem.object()), "i_data_sem", inode_ref(ino));
+  FS_TRACE_NAME(lock_ref(mapping_.invalidate_lock.object()), "invalidate_lock", inode_ref(ino));
+  FS_TRACE_NAME(lock_ref(mapping_.i_mmap_rwsem.object()), "i_mmap_rwsem", inode_ref(ino));
+}
 
 Inode::~Inode() = default;
+
+void Inode::set_i_size(uint64_t size) {
+  const uint64_t before = i_size_.load_unpointed();
+  i_size_.store(size);
+  FS_TRACE_WRITE(size_ref(ino_), before, size);
+}
 
 pmem::Device& Inode::device() { return volume_.device(); }
 

@@ -103,7 +103,7 @@ class Inode final : public io::IomapHost {
   // --- sizes, bytes.
   uint64_t i_size() const override { return i_size_.load(); }
   // REQUIRES: i_rwsem exclusive.
-  void set_i_size(uint64_t size) { i_size_.store(size); }
+  void set_i_size(uint64_t size);
   uint64_t i_disksize() const;
   void set_i_disksize(uint64_t size);
   // i_blocks in 512-byte sectors.

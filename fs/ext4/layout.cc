@@ -6,6 +6,7 @@
 #include "fs/dax/layout.h"
 #include "fs/ext4/inode.h"
 #include "fs/mm/memory.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -43,6 +44,7 @@ void retake_locks(Inode& inode, SleepLocks locks) FS_NO_THREAD_SAFETY_ANALYSIS {
 // Looks again after every page that was busy, slept for or not: others may have become busy, or
 // were all the time.
 void wait_for_pins(Inode& inode, bool invalidate_held) {
+  FS_TRACE_SCOPE("ext4_break_layouts", inode_ref(inode.ino()));
   const SleepLocks locks = locks_to_drop(invalidate_held);
   mm::Memory& memory = inode.mapping().memory();
   const uint64_t size = inode.i_size();
@@ -63,7 +65,7 @@ void wait_for_pins(Inode& inode, bool invalidate_held) {
         },
         [&] { retake_locks(inode, locks); });
   }
-  FS_WARN_ON(inode.i_size() != size, "O11",
+  FS_WARN_ON(inode.i_size() != size, "O11", about(size_ref(inode.ino()), lock_ref(inode.i_rwsem.object())),
              "inode %u: the size changed while its lock was held for a layout change",
              inode.ino().value());
 }

@@ -15,6 +15,7 @@
 #include "fs/ext4/layout.h"
 #include "fs/ext4/orphan.h"
 #include "fs/mm/memory.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -74,6 +75,7 @@ void drop_orphan_record(Inode& inode) {
 
 // Kernel: ext4_truncate, ext4_ext_truncate.
 Status truncate_blocks(Inode& inode) {
+  FS_TRACE_SCOPE("ext4_truncate", inode_ref(inode.ino()));
   const uint64_t size = inode.i_size();
   return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
     if (inode.is_regular() && size % kBlockSize != 0) {
@@ -98,6 +100,7 @@ Status truncate_blocks(Inode& inode) {
 
 // Kernel: ext4_setattr.
 Status setattr_size(Inode& inode, uint64_t new_size) {
+  FS_TRACE_SCOPE("ext4_setattr", inode_ref(inode.ino()));
   FS_RETURN_IF_ERROR(check_new_size(inode, new_size));
   const uint64_t old_size = inode.i_size();
   const bool shrink = new_size < old_size;
@@ -124,6 +127,7 @@ Status setattr_size(Inode& inode, uint64_t new_size) {
 // Kernel: ext4_evict_inode, and "fs/dax: ensure all pages are idle prior to filesystem unmount"
 // (0e2f80afcfa6).
 Status evict_data(Inode& inode) {
+  FS_TRACE_SCOPE("ext4_evict_inode", inode_ref(inode.ino()));
   if (inode.is_dax() && !historical(Bug::kNoBreakLayoutsEvict)) {
     while (mm::Page* const page = dax::layout_busy_page(inode.mapping())) {
       inode.mapping().memory().wait_page_idle(*page, [] {}, [] {});

@@ -8,6 +8,7 @@
 #include "fs/mm/address_space.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/point.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::io {
 
@@ -42,6 +43,7 @@ void Bio::add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length) {
 }
 
 void Bio::submit(Site site) {
+  FS_TRACE_SCOPE("submit_bio", {});
   rt::point(rt::PointKind::kBioSubmit, bio_object(device_offset_), site);
   rt::raise_irq(&Bio::complete_in_irq, this, site);
 }
@@ -51,6 +53,7 @@ void Bio::complete_in_irq(void* self) { static_cast<Bio*>(self)->complete(); }
 // The pins go one by one, each release a scheduling point: whoever waits for the pages sees them
 // become idle in turn.
 void Bio::complete() {
+  FS_TRACE_SCOPE("bio_endio", {});
   rt::point(rt::PointKind::kBioComplete, bio_object(device_offset_));
   uint64_t at = device_offset_;
   for (unsigned i = 0; i < count_; ++i) {
@@ -67,7 +70,7 @@ void Bio::complete() {
 
 void Bio::transfer(Segment& segment, uint64_t device_offset) {
   const mm::PagePin& pin = segment.pin;
-  FS_WARN_ON(!pin.still_owned(), "O15",
+  FS_WARN_ON(!pin.still_owned(), "O15", about(frame_ref(pin.pfn())),
              "DMA %s frame %llu completes, but the frame now belongs to page %llu of another file "
              "or to none",
              write_ ? "from" : "into", static_cast<unsigned long long>(pin.pfn().value()),

@@ -9,6 +9,7 @@
 #include "fs/io/bio.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::io {
 
@@ -252,6 +253,7 @@ Status Dio::zero_block_tail(const Iomap& iomap, bool need_zeroout) {
 
 Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write,
                               IomapOps& ops, DioEndIo* end_io, unsigned extra_flags) {
+  FS_TRACE_SCOPE("iomap_dio_rw", inode_ref(host.ino()));
   Dio dio(host, buffer, pos, write);
   return dio.run(ops, end_io, kIomapDirect | (write ? kIomapWrite : 0U) | extra_flags);
 }

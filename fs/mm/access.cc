@@ -10,6 +10,7 @@
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
 #include "fs/rt/task.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -68,6 +69,7 @@ Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, si
     {
       TlbWindow window(tlb);
       const Pte pte = page_table.load_unscheduled(page);
+      FS_TRACE_READ(pte_ref(id(), page), pte.word());
       if (pte.allows(write) && page_table.mark_accessed(page, pte, write)) {
         if (!write) {
           memory_.user_read(pte.pfn(), offset, {out, size}, site);

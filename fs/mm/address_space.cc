@@ -4,7 +4,9 @@
 #include <cinttypes>
 
 #include "fs/base/report.h"
+#include "fs/mm/mm.h"
 #include "fs/mm/vma.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 
@@ -23,6 +25,7 @@ void AddressSpace::link_vma(Vma& vma) {
     __atomic_store_n(&first_vma_, &vma, __ATOMIC_RELAXED);
   }
   last_vma_ = &vma;
+  FS_TRACE_NAME(pte_ref(vma.mm->id(), vma.begin, vma.pages()), "", entry_ref(host_.ino(), vma.pgoff, vma.pages()));
 }
 
 void AddressSpace::unlink_vma(Vma& vma) {

@@ -11,6 +11,7 @@
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -48,8 +49,10 @@ bool same_mapping(Pte a, Pte b) { return a.mk_young().mk_dirty() == b.mk_young()
 }  // namespace
 
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
+  FS_TRACE_SCOPE("vmf_insert_mixed", pte_ref(vmf.mm.id(), vmf.address));
   Memory& memory = vmf.memory();
   FS_WARN_ON(write && (!vmf.vma.writable() || (vmf.vma.is_cow() && memory.is_pmem(pfn))), "MM7",
+             about(pte_ref(vmf.mm.id(), vmf.address), frame_ref(pfn)),
              "frame %" PRIu64 " is about to be mapped writable in a VMA that is %s", pfn.value(),
              vmf.vma.writable() ? "private" : "read-only");
   Mm& mm = vmf.mm;
@@ -66,7 +69,7 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
     return FaultResult::kDone;
   }
   if (old.pfn() != pfn) {
-    FS_WARN_ON(old.pfn() != memory.zero_pfn(), "MM9",
+    FS_WARN_ON(old.pfn() != memory.zero_pfn(), "MM9", about(pte_ref(mm.id(), vmf.address), frame_ref(pfn)),
                "frame %" PRIu64 " is to be made writable where frame %" PRIu64 " is mapped",
                pfn.value(), old.pfn().value());
     return FaultResult::kDone;
@@ -76,6 +79,7 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
 }
 
 FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
+  FS_TRACE_SCOPE("finish_mkwrite_fault", pte_ref(vmf.mm.id(), vmf.address));
   Mm& mm = vmf.mm;
   rt::SpinGuard guard(mm.page_table.ptl, site);
   const Pte now = mm.page_table.load(vmf.address, site);
@@ -86,6 +90,7 @@ FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
 }
 
 FaultResult finish_cow_fault(VmFault& vmf, Site site) {
+  FS_TRACE_SCOPE("finish_fault", pte_ref(vmf.mm.id(), vmf.address));
   Mm& mm = vmf.mm;
   mm.page_table.ensure(vmf.address, site);
   vmf.cow_done = true;
@@ -105,6 +110,7 @@ FaultResult finish_cow_fault(VmFault& vmf, Site site) {
 FaultResult Mm::handle_fault(VirtAddr address, bool write, Signal* signal, Site site) {
   Signal ignored = Signal::kNone;
   Signal& out = signal != nullptr ? *signal : ignored;
+  FS_TRACE_SCOPE("do_user_addr_fault", pte_ref(id(), address));
   rt::ReadLock lock(mmap_lock, site);
   Vma* vma = find_vma(address);
   if (vma == nullptr || vma->begin > address) {

@@ -6,6 +6,7 @@
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
 #include "fs/rt/task.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -24,6 +25,7 @@ bool may_pin(const Memory& memory, Pte pte, bool write) {
 
 // Empty if the slow path must try.
 PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
+  FS_TRACE_SCOPE("get_user_pages_fast", pte_ref(mm.id(), address));
   Memory& memory = mm.memory();
   const Pte pte = mm.page_table.load(address, site);
   if (!may_pin(memory, pte, write)) {
@@ -40,7 +42,9 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
     // the count; whoever cleared it before is seen by the first check, so that not even a passing
     // reference disturbs it.
     TlbWindow window(mm.tlb);
-    if (!same_mapping(mm.page_table.load_unscheduled(address), pte)) {
+    const Pte now = mm.page_table.load_unscheduled(address);
+    if (!same_mapping(now, pte)) {
+      FS_TRACE_READ(pte_ref(mm.id(), address), now.word());
       return PagePin();
     }
     if (!try_get_page_unscheduled(page)) {
@@ -66,6 +70,7 @@ Errc error_of(FaultResult result) {
 }
 
 Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
+  FS_TRACE_SCOPE("get_user_pages_unlocked", pte_ref(mm.id(), address));
   rt::ReadLock lock(mm.mmap_lock, site);
   Vma* vma = mm.find_vma(address);
   if (vma == nullptr || vma->begin > address) {

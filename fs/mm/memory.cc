@@ -12,6 +12,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/page_table.h"
 #include "fs/pmem/raw_copy.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -174,6 +175,7 @@ Status Memory::user_write(Pfn pfn, size_t offset, std::span<const std::byte> byt
 
 void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep,
                             FunctionRef<void()> after_sleep, Site site) {
+  FS_TRACE_SCOPE("wait_var_event", frame_ref(pfn(page)));
   rt::Waiter waiter(pfn(page).value() + 1);
   for (;;) {
     idle_queue_.prepare_to_wait(waiter, false, site);

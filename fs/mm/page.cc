@@ -6,6 +6,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -14,28 +15,37 @@ rt::ObjectId frame_object(const Page& page) {
   return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
 }
 
+void trace_count(const Page& page, int32_t before, int32_t now) {
+  FS_TRACE_WRITE(frame_ref(page_pfn(page)), static_cast<uint64_t>(before), static_cast<uint64_t>(now));
+}
+
 }  // namespace
 
 Pfn page_pfn(const Page& page) { return page.memory->pfn(page); }
 
 int read_page_ref(const Page& page, Site site) {
   rt::point(rt::PointKind::kAtomicLoad, frame_object(page), site);
-  return page_ref_count(page);
+  const int count = page_ref_count(page);
+  FS_TRACE_READ(frame_ref(page_pfn(page)), static_cast<uint64_t>(count));
+  return count;
 }
 
 void get_page(Page& page, Site site) {
   rt::point(rt::PointKind::kRef, frame_object(page), site);
   const int32_t before = __atomic_fetch_add(&page.refcount, 1, __ATOMIC_SEQ_CST);
-  FS_BUG_ON(before <= 0, "MM2", "frame %" PRIu64 " taken at reference count %d",
+  trace_count(page, before, before + 1);
+  FS_BUG_ON(before <= 0, "MM2", about(frame_ref(page_pfn(page))), "frame %" PRIu64 " taken at reference count %d",
             page_pfn(page).value(), before);
 }
 
 void put_page(Page& page, Site site) {
   rt::point(rt::PointKind::kRef, frame_object(page), site);
   const int32_t now = __atomic_sub_fetch(&page.refcount, 1, __ATOMIC_SEQ_CST);
+  trace_count(page, now + 1, now);
   const int32_t lowest = page.is_pmem() || page.is_zero_page() ? 1 : 0;
-  FS_BUG_ON(now < lowest, "MM2", "reference count of frame %" PRIu64 " falls to %d, idle is %d",
-            page_pfn(page).value(), now, lowest);
+  FS_BUG_ON(now < lowest, "MM2", about(frame_ref(page_pfn(page))),
+            "reference count of frame %" PRIu64 " falls to %d, idle is %d", page_pfn(page).value(),
+            now, lowest);
   if (now != lowest) {
     return;
   }
@@ -51,6 +61,7 @@ bool try_get_page_unscheduled(Page& page) {
   while (count > 0) {
     if (__atomic_compare_exchange_n(&page.refcount, &count, count + 1, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST)) {
+      trace_count(page, count, count + 1);
       return true;
     }
   }
@@ -86,7 +97,7 @@ void PagePin::release(Site site) {
 }
 
 void PagePin::report_unreleased() const {
-  FS_BUG_ON(page_ != nullptr, "MM1", "pin of frame %" PRIu64 " was dropped without release",
+  FS_BUG_ON(page_ != nullptr, "MM1", about(frame_ref(pfn())), "pin of frame %" PRIu64 " was dropped without release",
             pfn().value());
 }
 

@@ -6,6 +6,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -69,7 +70,9 @@ Pte PageTable::load_unscheduled(VirtAddr address) const {
 
 Pte PageTable::load(VirtAddr address, Site site) const {
   rt::point(rt::PointKind::kPteRead, object(address), site);
-  return load_unscheduled(address);
+  const Pte pte = load_unscheduled(address);
+  FS_TRACE_READ(pte_ref(mm_id_, address), pte.word());
+  return pte;
 }
 
 void PageTable::ensure(VirtAddr address, Site site) {
@@ -98,6 +101,7 @@ void PageTable::exchange(VirtAddr address, uint64_t word) {
   TablePage* ptes = pte_table(address);
   const uint64_t old =
       __atomic_exchange_n(&ptes->entries[pte_index(address)], word, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, address), old, word);
   if (old == 0 && word != 0) {
     ++ptes->used;
   }
@@ -118,6 +122,7 @@ Pte PageTable::get_and_clear(VirtAddr address, Site site) {
     return Pte();
   }
   const uint64_t old = __atomic_exchange_n(&ptes->entries[pte_index(address)], 0, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, address), old, 0);
   if (old != 0) {
     --ptes->used;
   }
@@ -132,7 +137,9 @@ Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
   }
   const Pte ones = Pte::from_word(~uint64_t{0}).clear_write();
   const uint64_t keep = (clean ? ones.clear_dirty() : ones).word();
-  return Pte::from_word(__atomic_fetch_and(word, keep, __ATOMIC_SEQ_CST));
+  const uint64_t old = __atomic_fetch_and(word, keep, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, address), old, old & keep);
+  return Pte::from_word(old);
 }
 
 bool PageTable::mark_accessed(VirtAddr address, Pte expected, bool write) {

@@ -7,6 +7,7 @@
 #include "fs/mm/address_space.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::mm {
 namespace {
@@ -105,6 +106,7 @@ void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site
 
 void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, bool even_cows,
                          Site site) {
+  FS_TRACE_SCOPE("unmap_mapping_pages", entry_ref(mapping.host().ino(), first, count));
   rt::ReadLock lock(mapping.i_mmap_rwsem, site);
   for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {
     zap_range(vma, begin, end, even_cows, site);
@@ -112,6 +114,7 @@ void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, boo
 }
 
 uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, Site site) {
+  FS_TRACE_SCOPE("dax_entry_mkclean", entry_ref(mapping.host().ino(), first, count));
   uint64_t changed = 0;
   rt::ReadLock lock(mapping.i_mmap_rwsem, site);
   for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {

@@ -84,6 +84,7 @@ struct Event {
   PointKind kind;
   ObjectId object;
   Site site;
+  const char* waits_for = nullptr;  // the task blocks at this event: the name of what it waits for
 };
 
 // Sees every point when RunLimits::observe is set. Same duties as Policy.

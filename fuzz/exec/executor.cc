@@ -86,13 +86,15 @@ void stop_by_tag(std::string_view tag) {
   FS_STOP_AT_FINDING();
 }
 
-void report(Verdict verdict, const char* tag, std::string title, std::string detail, const char* function) {
+void report(Verdict verdict, const char* tag, std::string title, std::string detail, const char* function,
+            daxfs::About about = {}) {
   Finding finding;
   finding.verdict = verdict;
   finding.tag = tag;
   finding.title = std::move(title);
   finding.detail = std::move(detail);
   finding.function = function;
+  finding.about = about;
   finding.file = __FILE__;
   finding.line = __LINE__;
   daxfs::report_finding(std::move(finding));
@@ -277,7 +279,9 @@ void Executor::Run::finish() {
     outcome.history.final_names.clear();  // the image check's
   }
   if (const auto wrong = oracle::judge(program, outcome.history)) {
-    report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge");
+    const auto about = wrong->task == oracle::kInitTask ? daxfs::About{}
+                                                        : daxfs::about(daxfs::op_ref(wrong->task, wrong->index));
+    report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge", about);
   }
 }
 

@@ -1,6 +1,8 @@
 // fuzz/oracle/judge.cc - cheap checks of errors first; then the model and every result against it.
 #include "fuzz/oracle/judge.h"
 
+#include <utility>
+
 #include "fuzz/oracle/checks.h"
 #include "fuzz/oracle/model.h"
 #include "fuzz/oracle/names.h"
@@ -22,20 +24,26 @@ bool worth_a_model(const History& history) {
   return false;
 }
 
+Objection about(const OpRecord& record, Objection objection) {
+  objection.task = record.task;
+  objection.index = record.index;
+  return objection;
+}
+
 }  // namespace
 
 std::optional<Objection> judge(const prog::Program& program, const History& history) {
   for (const OpRecord& record : history.records) {
     // A run that ended inside an operation is somebody else's finding.
     if (!record.finished || record.op == nullptr) { return std::nullopt; }
-    if (auto objection = check_error(program, history, record)) { return objection; }
+    if (auto objection = check_error(program, history, record)) { return about(record, std::move(*objection)); }
   }
   if (!worth_a_model(history)) { return std::nullopt; }
 
   static Model& model = *new Model;  // keeps its memory
   model.build(program, history);
   for (const OpRecord* record : model.order()) {
-    if (auto objection = check_result(model, *record)) { return objection; }
+    if (auto objection = check_result(model, *record)) { return about(*record, std::move(*objection)); }
   }
   static NameTree& names = *new NameTree;
   names.start(history.start_names);

@@ -18,6 +18,8 @@ struct Objection {
   const char* tag = "";  // oracle: "O9" contents, "O16" stale bytes, ...
   std::string title;     // "pread returned 0x41 at file offset 8192; only 0x00, 0x42 possible"
   std::string detail;
+  uint8_t task = kInitTask;  // of the operation whose result it is
+  uint16_t index = 0;        // of that operation; kInitTask and 0 also for a final file
 };
 
 std::optional<Objection> judge(const prog::Program& program, const History& history);

@@ -175,9 +175,19 @@ void report_deadlock() {
   if (subject == nullptr) { std::abort(); }  // the root at least is blocked
   detail += describe_tasks();
   const Site site = subject->wait_site;
+  About about{};
+  unsigned count = 0;
+  for (TaskId i = 0; i < kMaxTasks && count < About::kMax; ++i) {
+    const Task& task = g_engine.tasks[ordered(i)];
+    if (task.state != TaskState::kBlocked || task.reason == BlockReason::kJoin || task.reason == BlockReason::kDrain) {
+      continue;
+    }
+    about.refs[count++] =
+        task.reason == BlockReason::kLock ? lock_ref(task.wait_object) : wait_ref(task.wait_object);
+  }
   daxfs::report_finding(Finding{.verdict = Verdict::kDeadlock, .tag = "RT1", .title = std::move(title),
                                 .detail = std::move(detail), .function = site.function_name(),
-                                .file = site.file_name(), .line = site.line()});
+                                .file = site.file_name(), .line = site.line(), .about = about});
   FS_STOP_AT_FINDING();
 }
 

@@ -69,7 +69,7 @@ FS_NO_TSAN TaskId default_next(TaskId after) {
   return 64 + std::countr_zero(mask.words[1]);
 }
 
-FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site) {
+FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site, const char* waits_for = nullptr) {
   const Task* task = current();
   const TsanImpersonation host(&current()->fiber, &g_engine.host);
   Event& event = g_engine.event;
@@ -79,6 +79,7 @@ FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site) {
   event.kind = kind;
   event.object = object;
   event.site = site;
+  event.waits_for = waits_for;
   g_engine.observer->on_event(event);
 }
 
@@ -136,7 +137,7 @@ FS_NO_TSAN void switch_away() {
 }
 
 // One event that is not open to preemption: the task blocks or ends at it.
-FS_NO_TSAN void count_final_event(PointKind kind, ObjectId object, Site site) {
+FS_NO_TSAN void count_final_event(PointKind kind, ObjectId object, Site site, const char* waits_for = nullptr) {
   Engine& e = g_engine;
   settle();
   ++current()->event_in_op;
@@ -144,7 +145,7 @@ FS_NO_TSAN void count_final_event(PointKind kind, ObjectId object, Site site) {
   e.last_kind = kind;
   e.last_object = object;
   e.last_site = site;
-  if (e.observe) { notify_observer(kind, object, site); }
+  if (e.observe) { notify_observer(kind, object, site, waits_for); }
   if (e.events > e.events_max) { report_livelock(site); }
 }
 
@@ -166,8 +167,8 @@ void on_finding(void* /*context*/, Finding&& finding) {
     return;
   }
   settle();
-  finding.detail += "reported by " + describe_task_line(*current());
   finding.task = current()->id;
+  finding.detail += "reported by " + describe_task_line(*current());
   e.outcome->finding.emplace(std::move(finding));
   if (e.at_finding != nullptr) {  // the caller traps when we return
     return e.at_finding(e.at_finding_context, *e.outcome->finding, mix(mix(e.hash, e.events), e.switches));
@@ -355,7 +356,7 @@ FS_NO_TSAN void block_current(BlockReason reason, PointKind kind) {
                                     "blocked on \"%s\" outside a run, where nobody else can run", task->wait_name);
     std::abort();
   }
-  count_final_event(kind, task->wait_object, task->wait_site);
+  count_final_event(kind, task->wait_object, task->wait_site, task->wait_name);
   task->reason = reason;
   task->state = TaskState::kBlocked;
   g_engine.runnable.clear(task->id);

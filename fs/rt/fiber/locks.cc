@@ -3,6 +3,7 @@
 #include "fs/rt/mutex.h"
 #include "fs/rt/rwsem.h"
 #include "fs/rt/spinlock.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::rt {
 
@@ -16,7 +17,9 @@ FS_NO_TSAN internal::Task* task_of(const LockWaiter* waiter) { return static_cas
 
 }  // namespace
 
-Mutex::Mutex(Rank rank, const char* name) : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {}
+Mutex::Mutex(Rank rank, const char* name) : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {
+  FS_TRACE_NAME(lock_ref(object_), name);
+}
 
 FS_NO_TSAN void Mutex::lock_slow(unsigned subclass, Site site) {
   if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
@@ -35,7 +38,9 @@ FS_NO_TSAN void Mutex::unlock_slow(Site /*site*/) {
 }
 
 SpinLock::SpinLock(Rank rank, const char* name)
-    : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {}
+    : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {
+  FS_TRACE_NAME(ObjectRef{Noun::kSpinLock, object_}, name);
+}
 
 FS_NO_TSAN void SpinLock::lock_slow(unsigned subclass, Site site) {
   if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
@@ -55,7 +60,9 @@ FS_NO_TSAN void SpinLock::unlock_slow(Site /*site*/) {
 }
 
 RwSem::RwSem(Rank rank, const char* name)
-    : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {}
+    : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {
+  FS_TRACE_NAME(lock_ref(object_), name);
+}
 
 FS_NO_TSAN void RwSem::down_read_slow(unsigned subclass, Site site) {
   LockWaiter waiter;

@@ -2,13 +2,16 @@
 #include "fs/rt/wait_queue.h"
 
 #include "fs/rt/fiber/engine_state.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::rt {
 
 using internal::g_current;
 using internal::Task;
 
-WaitQueue::WaitQueue(const char* name) : name_(name), object_(new_object_id(ObjectClass::kWaitQueue)) {}
+WaitQueue::WaitQueue(const char* name) : name_(name), object_(new_object_id(ObjectClass::kWaitQueue)) {
+  FS_TRACE_NAME(wait_ref(object_), name);
+}
 WaitQueue::WaitQueue(const char* name, ObjectId object) : name_(name), object_(object) {}
 
 FS_NO_TSAN bool Waiter::matches(uint64_t key, const void* owner) const {

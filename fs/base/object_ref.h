@@ -1,0 +1,71 @@
+// fs/base/object_ref.h - names an object of the simulated machine by what it is: for findings and traces.
+//
+// A reference is a noun and one or two numbers, never an address: equal in every run and build of the same program,
+// and enough to say "page 1 of inode 13" without looking at the object again.
+//
+// Tested by: fs/rt/trace_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/types.h"
+
+namespace daxfs {
+
+// What `a` and `b` mean, and what a value of the object is (rt::trace_read, rt::trace_write).
+enum class Noun : uint8_t {
+  kNone,
+  kInode,     // a: inode
+  kSize,      // a: inode. Value: bytes
+  kEntry,     // a: inode, b: page. Value: the word in the file's tree (dax/entry.h), 0 for none
+  kDirty,     // a: inode, b: page. Value: bit 0 DIRTY, bit 1 TOWRITE
+  kFrame,     // a: frame. Value: reference count
+  kPte,       // a: address space, b: virtual page. Value: the PTE's word
+  kExtent,    // a: inode, b: logical block. Value: extent_value()
+  kLock,      // a: rt::ObjectId of a lock
+  kSpinLock,  // the same of one whose holder may not sleep
+  kWait,      // a: rt::ObjectId of a wait queue
+  kOp,        // a: task, b: index of its operation
+};
+
+struct ObjectRef {
+  Noun noun = Noun::kNone;
+  uint64_t a = 0;
+  uint64_t b = 0;
+  uint64_t count = 1;  // pages, blocks; 0: to the end
+
+  bool operator==(const ObjectRef&) const = default;
+};
+
+constexpr ObjectRef inode_ref(Ino ino) { return {Noun::kInode, ino.value(), 0, 1}; }
+constexpr ObjectRef size_ref(Ino ino) { return {Noun::kSize, ino.value(), 0, 1}; }
+constexpr ObjectRef entry_ref(Ino ino, PgOff index, uint64_t count = 1) {
+  return {Noun::kEntry, ino.value(), index.value(), count};
+}
+constexpr ObjectRef dirty_ref(Ino ino, PgOff index) { return {Noun::kDirty, ino.value(), index.value(), 1}; }
+constexpr ObjectRef frame_ref(Pfn pfn) { return {Noun::kFrame, pfn.value(), 0, 1}; }
+constexpr ObjectRef pte_ref(uint64_t mm, VirtAddr address, uint64_t pages = 1) {
+  return {Noun::kPte, mm, address.value() >> kPageShift, pages};
+}
+constexpr ObjectRef extent_ref(Ino ino, uint64_t block, uint64_t count = 1) {
+  return {Noun::kExtent, ino.value(), block, count};
+}
+constexpr ObjectRef lock_ref(uint64_t object) { return {Noun::kLock, object, 0, 1}; }
+constexpr ObjectRef wait_ref(uint64_t object) { return {Noun::kWait, object, 0, 1}; }
+constexpr ObjectRef op_ref(uint64_t task, uint64_t index) { return {Noun::kOp, task, index, 1}; }
+
+// Value of a Noun::kExtent: 0 is a hole.
+constexpr uint64_t extent_value(FsBlock block, bool unwritten) { return block.value() << 1 | (unwritten ? 1 : 0); }
+// A change whose old value nobody looked up.
+inline constexpr uint64_t kUnknownValue = ~uint64_t{0};
+
+// The objects that a finding is about: what its assertion looked at.
+struct About {
+  static constexpr unsigned kMax = 3;
+  ObjectRef refs[kMax];
+};
+constexpr About about(ObjectRef first, ObjectRef second = {}, ObjectRef third = {}) {
+  return {{first, second, third}};
+}
+
+}  // namespace daxfs
