@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Compares the traces of the bug programs between flavours: a run must not depend on compiler or sanitizer.
+"""Compares the traces and diagrams of the bug programs between flavours: a run must not depend on compiler or sanitizer.
 
     ci/compare_traces.py [FLAVOUR...]       reads build/FLAVOUR/bug_traces.txt (written by corpus/bugs_test)
+                                            and, if there is one, bug_diagrams.txt (fuzz_explain_test)
 
 Without names: every flavour that has the file. Each (program, switch on or off) that all flavours agree on counts as
 passed. Last line: "N passed, N failed".
 """
 import glob
+import hashlib
 import os
 import sys
 
@@ -21,6 +23,12 @@ def read(path):
                 bug, on, off = line.split()
                 traces[bug, "on"] = on
                 traces[bug, "off"] = off
+    diagrams = os.path.join(os.path.dirname(path), "bug_diagrams.txt")
+    if os.path.exists(diagrams):
+        with open(diagrams, encoding="utf-8") as file:
+            for part in file.read().split("=== ")[1:]:
+                bug, _, text = part.partition("\n")
+                traces[bug, "diagram"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return traces
 
 
@@ -42,12 +50,14 @@ def main(names):
     passed = 0
     if len(traces) >= 2:
         for key in sorted(set().union(*traces.values())):
-            seen = {name: found.get(key, "missing") for name, found in traces.items()}
+            # A flavour that does not build fuzz/explain has no diagrams at all.
+            seen = {name: found.get(key, "missing") for name, found in traces.items()
+                    if key[1] != "diagram" or any(kind == "diagram" for _, kind in found)}
             if len(set(seen.values())) == 1:
                 passed += 1
             else:
                 failed += 1
-                print(f"FAILED {key[0]} switch {key[1]}: " + " ".join(f"{name}={trace}" for name, trace in seen.items()))
+                print(f"FAILED {key[0]} {key[1]}: " + " ".join(f"{name}={trace}" for name, trace in seen.items()))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

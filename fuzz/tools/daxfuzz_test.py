@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree
 
 DAXFUZZ, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
 BUG = "no-break-layouts-at-all/punch"
@@ -52,6 +53,35 @@ class Command(unittest.TestCase):
     def test_json_summary_of_a_run(self):
         output = self.daxfuzz("run", self.path("p", CLEAN), PROGRAM, "--bug", BUG, "--json", expect=77)
         self.assertEqual(2, len(json.loads(output[output.index("{"):])["runs"]))
+
+    # --- explain
+
+    def test_explain_draws_columns_and_says_what_is_needed(self):
+        output = self.daxfuzz("explain", PROGRAM, "--bug", BUG)
+        self.assertRegex(output, r"(?m)^T0 +\| T1 +\| state$")
+        self.assertRegex(output, r"(?m)^ +\| +page 0 is busy +\| refs 2$")
+        self.assertIn("without bug " + BUG + ": passes", output)
+
+    def test_explain_json_has_the_same_rows(self):
+        diagram = json.loads(self.daxfuzz("explain", PROGRAM, "--bug", BUG, "--json"))
+        self.assertEqual(["T0", "T1"], diagram["columns"])
+        self.assertEqual("finding", diagram["rows"][-1]["kind"])
+        self.assertTrue(diagram["without"][-1]["passes"])
+
+    def test_explain_svg_is_well_formed_and_not_overwritten(self):
+        out = self.path("a.svg")
+        self.daxfuzz("explain", PROGRAM, "--bug", BUG, "--svg", out)
+        root = xml.etree.ElementTree.parse(out).getroot()
+        self.assertTrue(root.tag.endswith("svg"))
+        texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertIn("page 0 is busy", texts)
+        self.daxfuzz("explain", PROGRAM, "--bug", BUG, "--svg", out, expect=1)
+        self.assertIn("--force", self.errors)
+        self.daxfuzz("explain", PROGRAM, "--bug", BUG, "--svg", out, "--force")
+
+    def test_explain_of_a_program_that_fires_not_says_what_to_do(self):
+        self.daxfuzz("explain", PROGRAM, expect=1)
+        self.assertIn("--bug", self.errors)
 
     # --- minimize
 

@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   daxfuzz::tools::add_regress(app, &action);
   daxfuzz::tools::add_explore(app, &action);
   daxfuzz::tools::add_bugs(app, &action);
+  daxfuzz::tools::add_explain(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,225 @@
+// fuzz/explain/text.cc - diagrams for terminals and mails.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "fuzz/explain/explain.h"
+
+namespace daxfuzz::explain {
+namespace {
+
+constexpr size_t kIndent = 2;
+constexpr size_t kGap = 3;  // " | "
+
+// Words of `text` in lines of at most `width`: the first indented by `indent`, the others by `hang`.
+std::vector<std::string> wrap(const std::string& text, size_t width, size_t indent, size_t hang) {
+  std::vector<std::string> lines;
+  indent = std::min(indent, width / 2);
+  hang = std::min(hang, width / 2);
+  std::string line(indent, ' ');
+  bool empty = true;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    std::string word = text.substr(at, end - at);
+    at = end + 1;
+    if (!empty && line.size() + 1 + word.size() > width) {
+      lines.push_back(line);
+      line.assign(hang, ' ');
+      empty = true;
+    }
+    line += (empty ? "" : " ") + word;
+    empty = false;
+    while (line.size() > width) {  // one long word
+      lines.push_back(line.substr(0, width));
+      line = std::string(hang, ' ') + line.substr(width);
+    }
+  }
+  lines.push_back(line);
+  return lines;
+}
+
+std::string row_text(const Row& row) {
+  std::string text = row.text;
+  if (row.repeat > 1) { text += " x " + std::to_string(row.repeat); }
+  return text;
+}
+
+class Text {
+ public:
+  Text(const Explanation& explanation, size_t width) : e_(explanation), width_(std::clamp<size_t>(width, 80, 200)) {}
+
+  std::string render() {
+    measure();
+    out_ += e_.title + "\n";
+    if (e_.finding) { out_ += "key " + e_.key + ", trace " + e_.trace + "\n"; }
+    for (const std::string& fact : e_.facts) { append_wrapped(fact); }
+    out_ += "\n";
+    if (!e_.columns.empty()) { head(); }
+    for (const Row& row : e_.rows) { append_row(row); }
+    if (e_.rows_left_out != 0) {
+      out_ += "(" + std::to_string(e_.rows_left_out) + " less important steps left out)\n";
+    }
+    tail();
+    return std::move(out_);
+  }
+
+ private:
+  // Each column as wide as it needs, the widest giving way first.
+  void measure() {
+    columns_.assign(e_.columns.size(), 0);
+    for (size_t i = 0; i < columns_.size(); ++i) { columns_[i] = e_.columns[i].name.size(); }
+    for (const Row& row : e_.rows) {
+      state_ = std::max(state_, row.state.size());
+      if (row.column < 0 || row.kind == Row::Kind::kFinding) { continue; }
+      size_t& column = columns_[static_cast<size_t>(row.column)];
+      column = std::max(column, static_cast<size_t>(row.depth) * kIndent + row_text(row).size());
+    }
+    state_ = std::min(state_, size_t{24});
+    const size_t room = width_ - (state_ == 0 ? 0 : state_ + kGap) -
+                        (columns_.empty() ? 0 : (columns_.size() - 1) * kGap);
+    const auto total = [&] {
+      size_t sum = 0;
+      for (const size_t column : columns_) {
+        sum += column;
+      }
+      return sum;
+    };
+    while (!columns_.empty() && total() > room) {
+      auto widest = std::max_element(columns_.begin(), columns_.end());
+      if (*widest <= 8) { break; }
+      --*widest;
+    }
+  }
+
+  size_t start_of(size_t column) const {
+    size_t at = 0;
+    for (size_t i = 0; i < column; ++i) { at += columns_[i] + kGap; }
+    return at;
+  }
+
+  void finish(std::string line) {
+    line.resize(std::max(line.find_last_not_of(' ') + 1, size_t{0}));
+    out_ += line + "\n";
+  }
+
+  // A line with bars between the columns and `text` in column `column`. Only one column speaks on a line: a long text
+  // goes on over the empty cells to its right.
+  std::string line_with(size_t column, const std::string& text) const {
+    std::string line;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      line.append(columns_[i], ' ');
+      if (i + 1 < columns_.size() || state_ != 0) { line += " | "; }
+    }
+    if (column < columns_.size()) {
+      const size_t begin = start_of(column);
+      line.replace(begin, std::min(text.size(), line.size() - begin), text);
+      // A bar that the text ends close to would look like part of it.
+      const size_t end = begin + text.size();
+      if (end < line.size() && end > begin + columns_[column] && line[end] == '|') { line[end] = ' '; }
+    }
+    return line;
+  }
+  size_t room_from(size_t column) const {
+    return start_of(columns_.size()) - start_of(column) - (state_ != 0 ? kGap : 0);
+  }
+
+  void head() {
+    std::string line;
+    std::string rule;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      std::string cell = e_.columns[i].name;
+      cell.resize(columns_[i], ' ');
+      const bool bar = i + 1 < columns_.size() || state_ != 0;
+      line += cell + (bar ? " | " : "");
+      rule += std::string(columns_[i], '-') + (bar ? "-+-" : "");
+    }
+    if (state_ != 0) {
+      line += "state";
+      rule += std::string(state_, '-');
+    }
+    finish(line);
+    finish(rule);
+  }
+
+  void append_row(const Row& row) {
+    if (row.kind == Row::Kind::kSwitch) { return append_switch(row); }
+    if (row.column < 0 || row.kind == Row::Kind::kFinding) { return append_finding(row); }
+    const auto column = static_cast<size_t>(row.column);
+    const size_t indent = static_cast<size_t>(row.depth) * kIndent;
+    const auto lines = wrap(row_text(row), room_from(column), indent, indent + kIndent);
+    std::vector<std::string> states = row.state.empty() ? std::vector<std::string>{} : wrap(row.state, state_, 0, 2);
+    for (size_t i = 0; i < std::max(lines.size(), states.size()); ++i) {
+      std::string line = line_with(column, i < lines.size() ? lines[i] : "");
+      if (i < states.size()) { line += states[i]; }
+      finish(line);
+    }
+  }
+
+  void append_switch(const Row& row) {
+    std::string line = line_with(columns_.size(), "");
+    const auto from = static_cast<size_t>(row.column);
+    const size_t indent = static_cast<size_t>(row.depth) * kIndent;
+    if (row.to < 0) {
+      line = line_with(from, std::string(indent, ' ') + "(preempted)");
+      return finish(line);
+    }
+    const auto to = static_cast<size_t>(row.to);
+    if (to > from) {
+      const size_t begin = start_of(from);
+      const size_t end = start_of(to) - 1;  // before the cell
+      for (size_t i = begin; i < end; ++i) { line[i] = '-'; }
+      line[end - 1] = '>';
+    } else {
+      const size_t begin = start_of(to) + columns_[to] + 1;
+      const size_t end = start_of(from) + columns_[from];
+      for (size_t i = begin; i < end; ++i) { line[i] = '-'; }
+      line[begin] = '<';
+    }
+    finish(line);
+  }
+
+  // May use all the room to its right, and as many lines as it needs.
+  void append_finding(const Row& row) {
+    size_t begin = row.column < 0 ? 0
+                                  : start_of(static_cast<size_t>(row.column)) +
+                                        static_cast<size_t>(row.depth) * kIndent;
+    if (begin > width_ - std::min(width_, size_t{44})) {
+      begin = width_ - 44;
+    }
+    for (const std::string& part : wrap("*** " + row.text, width_ - begin, 0, 4)) {
+      std::string line = row.column < 0 ? "" : line_with(columns_.size(), "").substr(0, begin);
+      line.resize(begin, ' ');
+      finish(line + part);
+    }
+  }
+
+  void append_wrapped(const std::string& text, size_t hang = 2) {
+    for (const std::string& line : wrap(text, width_, 0, hang)) { out_ += line + "\n"; }
+  }
+
+  void tail() {
+    if (!e_.finding) { return; }
+    out_ += "\n";
+    bool preempted = false;
+    for (const Counterfactual& c : e_.counterfactuals) { preempted |= c.change.find("->") != std::string::npos; }
+    if (!preempted && e_.columns.size() > 1) {
+      append_wrapped("No preemption is needed: it happens when every task runs until it blocks.");
+    }
+    for (const Counterfactual& c : e_.counterfactuals) {
+      append_wrapped("without " + c.change + ": " +
+                     (c.passes ? "passes" : (c.same ? "fails all the same" : c.verdict)));
+    }
+  }
+
+  const Explanation& e_;
+  size_t width_;
+  std::vector<size_t> columns_;
+  size_t state_ = 0;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string to_text(const Explanation& explanation, size_t width) { return Text(explanation, width).render(); }
+
+}  // namespace daxfuzz::explain

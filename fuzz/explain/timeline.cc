@@ -1,0 +1,137 @@
+// fuzz/explain/timeline.cc - nesting records, and finding out which file page each is about.
+#include "fuzz/explain/timeline.h"
+
+#include "fs/dax/entry.h"
+#include "fs/mm/pte.h"
+
+namespace daxfuzz::explain {
+
+using daxfs::Noun;
+using daxfs::ObjectRef;
+using daxfs::dax::Entry;
+using daxfs::rt::PointKind;
+using daxfs::rt::TaskId;
+
+namespace {
+
+bool is_lock_event(const Record& record) {
+  return record.object.noun == Noun::kLock && (record.point == PointKind::kLock || record.point == PointKind::kUnlock);
+}
+
+}  // namespace
+
+std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
+  if (object.noun == Noun::kNone) { return {}; }
+  if (page.noun != Noun::kEntry) { return {Facet{object.noun, object.a, object.b, 0}}; }
+  std::vector<Facet> facets;
+  const uint64_t count = page.count == 0 || page.count > kFacetsMax ? kFacetsMax : page.count;
+  for (uint64_t i = 0; i < count; ++i) {
+    facets.push_back({object.noun, page.a, page.b + i, object.noun == Noun::kPte ? object.a : 0});
+  }
+  return facets;
+}
+
+Timeline::Timeline(const Recorder& recorder) : recorder_(recorder) {
+  const auto records = recorder.records();
+  for (size_t i = 0; i < records.size(); ++i) {
+    const Record& record = records[i];
+    std::vector<size_t>& open = open_[record.task];
+    if (record.kind == Record::Kind::kEnd) {
+      if (!open.empty() && steps_[open.back()].kind == Step::Kind::kCall) { open.pop_back(); }
+      continue;
+    }
+    if (record.kind == Record::Kind::kEvent && record.point == PointKind::kOpBegin) { open.clear(); }
+    Step step;
+    step.task = record.task;
+    step.op = record.op;
+    step.event = record.event;
+    step.parent = open.empty() ? kNoStep : open.back();
+    step.record = i;
+    step.name = record.name;
+    step.object = record.object;
+    step.before = record.before;
+    step.now = record.now;
+    step.held = record.held;
+    step.point = record.point;
+    switch (record.kind) {
+      case Record::Kind::kBegin: step.kind = Step::Kind::kCall; break;
+      case Record::Kind::kRead: step.kind = Step::Kind::kRead; break;
+      case Record::Kind::kWrite: step.kind = Step::Kind::kWrite; break;
+      case Record::Kind::kEvent:
+        if (record.name != nullptr) {
+          step.kind = Step::Kind::kBlocks;
+        } else if (is_lock_event(record)) {
+          step.kind = record.point == PointKind::kLock ? Step::Kind::kLock : Step::Kind::kUnlock;
+        } else if (record.point == PointKind::kOpBegin) {
+          step.kind = Step::Kind::kOp;
+        }
+        break;
+      case Record::Kind::kEnd: break;
+    }
+    step.page = resolve(record, i);
+    step.is_event = record.kind == Record::Kind::kEvent;
+    if (step.is_access()) { learn(&step); }
+    steps_.push_back(step);
+    if (step.kind == Step::Kind::kCall || step.kind == Step::Kind::kOp) { open.push_back(steps_.size() - 1); }
+    if (step.point == PointKind::kOpEnd && record.kind == Record::Kind::kEvent) { open.clear(); }
+  }
+}
+
+ObjectRef Timeline::resolve(const Record& record, size_t at) {
+  const ObjectRef& object = record.object;
+  switch (object.noun) {
+    case Noun::kEntry: return object;
+    case Noun::kDirty:
+    case Noun::kExtent: return {Noun::kEntry, object.a, object.b, object.count};
+    case Noun::kPte: return recorder_.page_behind(object, at);
+    case Noun::kFrame: {
+      const auto found = frame_owner_.find(object.a);
+      return found == frame_owner_.end() ? ObjectRef{} : found->second;
+    }
+    default: return {};
+  }
+}
+
+// An entry that names a frame says whose page the frame is; a change whose old value nobody looked
+// up changed the latest.
+void Timeline::learn(Step* step) {
+  if (step->object.noun == Noun::kEntry) {
+    const Entry entry = Entry::from_trace_value(step->now);
+    if (entry.is_frame()) { frame_owner_[entry.pfn().value()] = {Noun::kEntry, step->page.a, step->page.b, 1}; }
+  }
+  for (const Facet& facet : facets_of(step->object, step->page)) {
+    const auto [at, fresh] = latest_.try_emplace(facet, step->now);
+    if (step->kind == Step::Kind::kWrite && step->before == daxfs::kUnknownValue && !fresh) {
+      step->before = at->second;
+    }
+    at->second = step->now;
+  }
+}
+
+ObjectRef Timeline::page_of(const ObjectRef& object) const {
+  switch (object.noun) {
+    case Noun::kEntry: return {Noun::kEntry, object.a, object.b, 1};
+    case Noun::kDirty:
+    case Noun::kExtent: return {Noun::kEntry, object.a, object.b, 1};
+    case Noun::kPte: return recorder_.page_behind(object, recorder_.records().size());
+    case Noun::kFrame: {
+      const auto found = frame_owner_.find(object.a);
+      return found == frame_owner_.end() ? ObjectRef{} : found->second;
+    }
+    default: return {};
+  }
+}
+
+size_t Timeline::open_step(TaskId task) const {
+  const auto found = open_.find(task);
+  return found == open_.end() || found->second.empty() ? kNoStep : found->second.back();
+}
+
+size_t Timeline::last_step(TaskId task) const {
+  for (size_t i = steps_.size(); i-- > 0;) {
+    if (steps_[i].task == task) { return i; }
+  }
+  return kNoStep;
+}
+
+}  // namespace daxfuzz::explain
