@@ -163,7 +163,8 @@ void check_file_pte(const MappedPage& page) {
              "inode %u page %llu: mapped without an entry in the tree",
              ino, (ull)index.value());
   const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
-  FS_WARN_ON(pte.write() && !tagged, "O7", page.about(),
+  FS_WARN_ON(pte.write() && !tagged, "O7",
+             about(pte_ref(page.mm, page.address), dirty_ref(inode.ino(), index)),
              "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
              (ull)index.value());
 }

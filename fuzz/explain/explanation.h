@@ -31,7 +31,7 @@ struct Row {
   };
   Kind kind = Kind::kCall;
   int column = 0;    // index into columns; -1: the whole width (noticed at rest)
-  int to = 0;        // kSwitch: index into columns, -1 when that task is not drawn
+  int to = 0;        // kSwitch: index into columns: who acts next
   int depth = 0;
   std::string text;  // "dax_layout_busy_page()", "page 0 is busy"
   std::string state; // "page 0: refs 2", "page 0: refs 1 -> 2"; "" where nothing was looked at

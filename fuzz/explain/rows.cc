@@ -58,8 +58,8 @@ class Drawing {
     size_t next = 0;
     for (size_t i = 0; i < steps_.size(); ++i) {
       if (keep_[i]) { drafts_.push_back(make(i)); }
-      for (; next < slice_.preempted.size() && slice_.preempted[next].first == i; ++next) {
-        draft_switch(taken_[slice_.preempted[next].second], i);
+      for (; next < slice_.preempted.size() && slice_.preempted[next].step == i; ++next) {
+        draft_switch(slice_.preempted[next]);
       }
     }
   }
@@ -115,17 +115,14 @@ class Drawing {
     return "operation " + std::to_string(step.op + 1);
   }
 
-  void draft_switch(const daxfs::rt::TakenSwitch& s, size_t after) {
-    const auto from = column_of_.find(s.from);
-    if (from == column_of_.end()) { return; }
-    const auto to = column_of_.find(s.to);
+  void draft_switch(const Slice::Preempted& p) {
+    const daxfs::rt::TakenSwitch& s = taken_[p.taken];
     Draft d;
-    d.step = steps_[after];
+    d.step = steps_[p.step];
     d.row.kind = Row::Kind::kSwitch;
-    d.row.column = from->second;
-    d.row.depth = depth(after) + 1;
-    d.row.to = to == column_of_.end() ? -1 : to->second;
-    d.row.text = to == column_of_.end() ? "preempted" : "";
+    d.row.column = column_of_.at(s.from);
+    d.row.depth = depth(p.step) + 1;
+    d.row.to = column_of_.at(p.to);
     d.row.op = s.op;
     d.row.event = s.event_in_op;
     drafts_.push_back(std::move(d));

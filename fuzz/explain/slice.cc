@@ -406,19 +406,42 @@ class Slicer {
     }
   }
 
+  // Of the preemptions between two steps that matter, the one that took the turn from the first one's task; if that
+  // stopped by itself, the last of another column's.
   void keep_preemptions() {
+    std::vector<Slice::Preempted> all;
     for (size_t k = 0; k < taken_.size(); ++k) {
-      const daxfs::rt::TakenSwitch& s = taken_[k];
-      if (!s.forced || s.from == kRootTask) { continue; }
-      for (size_t i = 0; i < steps_.size(); ++i) {
-        const Step& step = steps_[i];
-        if (!step.is_event || step.task != s.from || step.op != s.op || step.event != s.event_in_op) { continue; }
-        result_.preempted.emplace_back(i, k);
-        if (counts(i) && in_columns(step.task) && step.parent != kNoStep) { result_.keep[step.parent] = true; }
-        break;
-      }
+      const size_t step = step_of(taken_[k]);
+      if (step != kNoStep) { all.push_back({step, k, 0}); }
     }
-    std::sort(result_.preempted.begin(), result_.preempted.end());
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+    size_t first = 0;
+    TaskId before = daxfs::rt::kNoTask;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (!result_.keep[i] || steps_[i].kind == Step::Kind::kCall || steps_[i].kind == Step::Kind::kOp) { continue; }
+      const Slice::Preempted* chosen = nullptr;
+      for (; first < all.size() && all[first].step < i; ++first) {
+        const TaskId task = steps_[all[first].step].task;
+        if (task == steps_[i].task) { continue; }
+        if (chosen == nullptr || (task != before && steps_[chosen->step].task != before)) { chosen = &all[first]; }
+      }
+      if (chosen != nullptr && before != steps_[i].task) {
+        result_.preempted.push_back({chosen->step, chosen->taken, steps_[i].task});
+        const size_t parent = steps_[chosen->step].parent;
+        if (counts(chosen->step) && parent != kNoStep) { result_.keep[parent] = true; }
+      }
+      before = steps_[i].task;
+    }
+  }
+
+  // The step of the event at which a column was preempted; kNoStep for other switches.
+  size_t step_of(const daxfs::rt::TakenSwitch& s) const {
+    if (!s.forced || !in_columns(s.from)) { return kNoStep; }
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const Step& step = steps_[i];
+      if (step.is_event && step.task == s.from && step.op == s.op && step.event == s.event_in_op) { return i; }
+    }
+    return kNoStep;
   }
 
   void keep_calls() {

@@ -128,7 +128,6 @@ class Svg {
 
   void arrow(const Row& row, double y) {
     const double from = starts_[static_cast<size_t>(row.column)] + kIndent * row.depth;
-    if (row.to < 0) { return words(from, y, "(preempted)", color(row.kind)); }
     const double to = starts_[static_cast<size_t>(row.to)] + (row.to < row.column ? 4 * kIndent : -2);
     out_ += "<line x1=\"" + number(from) + "\" y1=\"" + number(y - 4) + "\" x2=\"" + number(to) + "\" y2=\"" +
             number(y - 4) + "\" stroke=\"#b00020\" stroke-dasharray=\"5 3\" marker-end=\"url(#tip)\"/>\n";

@@ -9,7 +9,8 @@ namespace daxfuzz::explain {
 namespace {
 
 constexpr size_t kIndent = 2;
-constexpr size_t kGap = 3;  // " | "
+constexpr size_t kGap = 3;     // " | "
+constexpr size_t kLeast = 16;  // of a column that gives way
 
 // Words of `text` in lines of at most `width`: the first indented by `indent`, the others by `hang`.
 std::vector<std::string> wrap(const std::string& text, size_t width, size_t indent, size_t hang) {
@@ -64,7 +65,6 @@ class Text {
   }
 
  private:
-  // Each column as wide as it needs, the widest giving way first.
   void measure() {
     columns_.assign(e_.columns.size(), 0);
     for (size_t i = 0; i < columns_.size(); ++i) { columns_[i] = e_.columns[i].name.size(); }
@@ -75,20 +75,27 @@ class Text {
       column = std::max(column, static_cast<size_t>(row.depth) * kIndent + row_text(row).size());
     }
     state_ = std::min(state_, size_t{24});
-    const size_t room = width_ - (state_ == 0 ? 0 : state_ + kGap) -
-                        (columns_.empty() ? 0 : (columns_.size() - 1) * kGap);
-    const auto total = [&] {
-      size_t sum = 0;
-      for (const size_t column : columns_) {
-        sum += column;
-      }
-      return sum;
+    if (!columns_.empty()) { narrow(width_ - (state_ == 0 ? 0 : state_ + kGap)); }
+  }
+
+  // Where the columns need more than `room`, each begins early enough that its own text fits: the ones to its left,
+  // whose text may run over it, give way.
+  void narrow(size_t room) {
+    const std::vector<size_t> need = columns_;
+    std::vector<size_t> start;
+    for (size_t i = 0, at = 0; i < need.size(); at += need[i] + kGap, ++i) { start.push_back(at); }
+    const size_t share = (room - std::min(room, (need.size() - 1) * kGap)) / need.size();
+    const auto least = [&](size_t i) {
+      return std::min(share, std::max(e_.columns[i].name.size(), std::min(need[i], kLeast)));
     };
-    while (!columns_.empty() && total() > room) {
-      auto widest = std::max_element(columns_.begin(), columns_.end());
-      if (*widest <= 8) { break; }
-      --*widest;
+    for (size_t i = need.size(); i-- > 1;) {
+      const size_t latest = i + 1 < need.size() ? start[i + 1] - std::min(start[i + 1], least(i) + kGap) : room;
+      start[i] = std::min({start[i], room - std::min(room, need[i]), latest});
     }
+    for (size_t i = 1; i < need.size(); ++i) { start[i] = std::max(start[i], start[i - 1] + least(i - 1) + kGap); }
+    for (size_t i = 0; i + 1 < need.size(); ++i) { columns_[i] = start[i + 1] - kGap - start[i]; }
+    const size_t last = need.size() - 1;
+    columns_[last] = std::max(std::min(need[last], room - std::min(room, start[last])), least(last));
   }
 
   size_t start_of(size_t column) const {
@@ -158,11 +165,6 @@ class Text {
   void append_switch(const Row& row) {
     std::string line = line_with(columns_.size(), "");
     const auto from = static_cast<size_t>(row.column);
-    const size_t indent = static_cast<size_t>(row.depth) * kIndent;
-    if (row.to < 0) {
-      line = line_with(from, std::string(indent, ' ') + "(preempted)");
-      return finish(line);
-    }
     const auto to = static_cast<size_t>(row.to);
     if (to > from) {
       const size_t begin = start_of(from);
@@ -205,10 +207,15 @@ class Text {
     if (!preempted && e_.columns.size() > 1) {
       append_wrapped("No preemption is needed: it happens when every task runs until it blocks.");
     }
+    std::string idle;
     for (const Counterfactual& c : e_.counterfactuals) {
-      append_wrapped("without " + c.change + ": " +
-                     (c.passes ? "passes" : (c.same ? "fails all the same" : c.verdict)));
+      if (c.same) {
+        idle += (idle.empty() ? "" : ", ") + c.change;
+        continue;
+      }
+      append_wrapped("without " + c.change + ": " + (c.passes ? "passes" : c.verdict));
     }
+    if (!idle.empty()) { append_wrapped("fails all the same without any one of: " + idle); }
   }
 
   const Explanation& e_;

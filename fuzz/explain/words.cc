@@ -21,7 +21,7 @@ std::string Words::page(const ObjectRef& page) const {
   if (page.noun != Noun::kEntry) { return {}; }
   std::string text = "page " + std::to_string(page.b);
   if (page.count == 0 || page.count > UINT32_MAX) {
-    text = page.b == 0 ? "all pages" : "pages " + std::to_string(page.b) + " to the end";
+    text = page.b == 0 ? "all pages" : "pages " + std::to_string(page.b) + "-";
   } else if (page.count > 1) {
     text = "pages " + std::to_string(page.b) + "-" + std::to_string(page.b + page.count - 1);
   }
