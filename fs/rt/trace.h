@@ -8,7 +8,7 @@
 //
 // None of them is a scheduling point, and a tracer changes nothing: a traced run has the trace hash of an untraced one.
 // Without a tracer each costs one predictable branch and its arguments are not evaluated; see
-// docs/decisions/0018-trace-scopes.md for why there are names in the source and no walk of the stack.
+// docs/decisions/0020-trace-scopes.md for why there are names in the source and no walk of the stack.
 //
 // Locking: any context.  Native flavour: nothing.  Tested by: fs/rt/trace_test.cc, fuzz/explain/slice_test.cc.
 #pragma once
