@@ -1,16 +1,22 @@
-# daxfs_module(NAME <folder> DEPS <folders> SOURCES <files> [TESTS <files>] [LINK <libraries>] [TEST_LINK <libraries>])
+# daxfs_module(NAME <folder> DEPS <folders> SOURCES <files> [TESTS <files>] [LINK <libraries>] [TEST_LINK <libraries>]
+#              [PCH <kind>] [SEQUENTIAL])
 #
 # One call a folder. NAME is the folder's path from the root ("fs/dax"); DEPS are the folders whose headers it may include.
 # This table is the layer table: ci/tidy.py reads the calls and checks every #include against the transitive closure
 # of DEPS. TESTS are GoogleTest sources; each folder becomes one test executable named <folder>_test.
+# PCH: which headers are parsed ahead for SOURCES, if not those of the standard library (pch.cmake).
+# SEQUENTIAL: the tests run on one thread, so builds with -fsanitize=thread, which could say nothing, have none of them.
 # TEST_DEPS are folders that only the tests may include (a test may look at layers above its subject).
 function(daxfs_module)
-  cmake_parse_arguments(M "" "NAME" "DEPS;SOURCES;TESTS;LINK;TEST_LINK;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(M "SEQUENTIAL" "NAME;PCH" "DEPS;SOURCES;TESTS;LINK;TEST_LINK;TEST_DEPS" ${ARGN})
   string(REPLACE "/" "_" target "${M_NAME}")
   if(M_SOURCES)
     add_library(${target} OBJECT ${M_SOURCES})
     set(visibility PUBLIC)
-    daxfs_precompiled(${target} lib)
+    if(NOT M_PCH)
+      set(M_PCH lib)
+    endif()
+    daxfs_precompiled(${target} ${M_PCH})
     if(M_NAME MATCHES "^fs/")
       target_link_libraries(${target} PRIVATE daxfs_coverage)
     endif()
@@ -24,10 +30,11 @@ function(daxfs_module)
     target_link_libraries(${target} ${visibility} ${dep_target})
   endforeach()
   set_property(GLOBAL APPEND PROPERTY DAXFS_MODULES ${target})
-  if(M_TESTS AND DAXFS_BUILD_TESTS)
+  if(M_TESTS AND DAXFS_BUILD_TESTS AND NOT (M_SEQUENTIAL AND DAXFS_SANITIZE MATCHES "thread"))
     find_package(GTest REQUIRED)
     add_executable(${target}_test ${M_TESTS})
     daxfs_precompiled(${target}_test test)
+    target_compile_options(${target}_test PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)  # 2: a third more to compile
     set(test_deps ${target})
     foreach(dep IN LISTS M_TEST_DEPS)
       string(REPLACE "/" "_" dep_target "${dep}")
@@ -44,6 +51,14 @@ function(daxfs_module)
     target_link_libraries(${target}_test PRIVATE GTest::gmock GTest::gtest_main ${M_TEST_LINK})
     add_test(NAME ${M_NAME} COMMAND ${target}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${M_NAME} PROPERTIES LABELS unit)
+  endif()
+endfunction()
+
+# What the engine calls at a point (policies, observers) runs on the observed fiber's stack under the host's name: TSan
+# must not see its frames. Nor does it share the precompiled headers of sources with other flags.
+function(daxfs_hide_from_tsan)
+  if(DAXFS_SANITIZE MATCHES "thread")
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=thread SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endfunction()
 

@@ -1,4 +1,5 @@
-# daxfs_precompiled(<target> lib|test): the standard library, and GoogleTest for tests, are parsed once a build.
+# daxfs_precompiled(<target> lib|test|tools): the standard library, GoogleTest for tests, CLI11 and JSON for tools are
+# parsed once a build.
 #
 # Only where DAXFS_PCH is on, as ci/test sets it: more than half of the time of a full build is those headers. It stays off
 # in a developer's build, where it would spoil ccache and hide a missing #include; `lib` compiles without it in CI too.
@@ -26,5 +27,14 @@ if(DAXFS_BUILD_TESTS)
 endif()
 
 function(daxfs_precompiled TARGET KIND)
+  if(KIND STREQUAL "tools" AND NOT TARGET daxfs_pch_tools)
+    file(WRITE ${CMAKE_BINARY_DIR}/pch/tools.cc "")
+    add_library(daxfs_pch_tools OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/pch/tools.cc)
+    target_link_libraries(daxfs_pch_tools PRIVATE daxfs_flags nlohmann_json::nlohmann_json CLI11::CLI11)
+    target_precompile_headers(daxfs_pch_tools PRIVATE ${daxfs_std_headers} <CLI/CLI.hpp> <nlohmann/json.hpp>)
+  endif()
+  if(KIND STREQUAL "tools")
+    target_compile_options(${TARGET} PRIVATE -fPIC)  # executables among them: one precompiled header for all
+  endif()
   target_precompile_headers(${TARGET} REUSE_FROM daxfs_pch_${KIND})
 endfunction()

@@ -116,7 +116,7 @@ def parse_modules(path, text):
         current = None
         for token in call.group(1).split():
             variable = re.fullmatch(r"\$\{(\w+)\}", token)
-            if token in ("NAME", "DEPS", "SOURCES", "TESTS", "LINK", "TEST_LINK", "TEST_DEPS"):
+            if token in ("NAME", "DEPS", "SOURCES", "TESTS", "LINK", "TEST_LINK", "TEST_DEPS", "SEQUENTIAL", "PCH"):
                 current = lists.setdefault(token, [])
             elif variable:
                 current += variables.get(variable.group(1), [])
