@@ -48,6 +48,7 @@ if(DAXFS_RT STREQUAL "fiber")
   target_compile_definitions(daxfs_flags INTERFACE DAXFS_RT_FIBER=1)
 else()
   target_compile_definitions(daxfs_flags INTERFACE DAXFS_RT_NATIVE=1)
+  find_package(Threads REQUIRED)  # here, where every folder sees the target
 endif()
 if(DAXFS_HISTORICAL_BUGS)
   target_compile_definitions(daxfs_flags INTERFACE DAXFS_HISTORICAL_BUGS=1)
