@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "fs/base/compiler.h"
 
@@ -274,6 +275,49 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
   return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
+// A private mapping some of whose pages may be copies: a byte is the file's at some time since the first copy, or what
+// the process stored there. Copies that mremap moved are not followed.
+std::optional<Objection> check_private(const Model& model, const OpRecord& record, const Region& region, uint64_t from,
+                                       Bytes data) {
+  std::vector<Writer> stores;  // addresses for offsets
+  for (const OpRecord* other : model.order()) {
+    if (other->process != record.process || other->begin_seq > record.end_seq) { continue; }
+    const prog::Op& op = *other->op;
+    if (op.code == OpCode::kMremap) { return std::nullopt; }
+    const MemoryRange range = memory_of(*other);
+    if (range.length == 0 || op.code == OpCode::kLoad || is_write(op.code)) { continue; }
+    Source source = Source::unknown();
+    if (op.code == OpCode::kStore) { source = Source::pattern(op.buffer, range.address); }
+    if (op.code == OpCode::kTouch) { source = {.kind = Source::Kind::kFill, .fill = op.buffer.fill}; }
+    stores.push_back({.begin = range.address, .end = range.address + range.length, .period = period_of(*other),
+                      .source = source, .every_page = op.code == OpCode::kTouch});
+  }
+  static WrongByte wrong;
+  PossibleBytes& possible = wrong.possible;
+  for (size_t at = 0; at < data.size();) {
+    const uint64_t address = from + at;
+    const uint64_t offset = region.offset + (address - region.begin);
+    const uint64_t since = std::min(region.copied_from, record.begin_seq);
+    region.file->possible_bytes(offset, {since, record.end_seq}, &possible);
+    size_t size = static_cast<size_t>(std::min<uint64_t>(possible.until - offset, data.size() - at));
+    for (const Writer& store : stores) {
+      size = static_cast<size_t>(std::min<uint64_t>(store.next_border(address) - address, size));
+      if (!store.covers(address)) { continue; }
+      Source source = store.source;
+      source.origin += offset - address;
+      possible.add(source);
+    }
+    const size_t good = possible.anything ? size : unexplained(data.subspan(at, size), offset, possible);
+    if (good < size) {
+      wrong.offset = offset + good;
+      wrong.value = std::to_integer<uint8_t>(data[at + good]);
+      return object_to_byte(name_of(record) + ", through a private mapping,", wrong, detail_of(record, *region.file));
+    }
+    at += size;
+  }
+  return std::nullopt;
+}
+
 std::optional<Objection> check_access(Model& model, const OpRecord& record) {
   const Period period = period_of(record);
   const OpCode code = record.op->code;
@@ -282,7 +326,12 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
   const uint64_t end = count == 0 ? begin : begin + (code == OpCode::kTouch ? (count - 1) * kPageBytes + 1 : count);
   std::optional<Objection> objection;
   model.mappings(record).for_each_piece(begin, end, period, [&](const Region* region, uint64_t from, uint64_t to) {
-    if (objection || region == nullptr || !region->follows_file(period)) { return; }
+    if (objection || region == nullptr) { return; }
+    if (!region->follows_file(period)) {
+      if (region->file == nullptr || code != OpCode::kLoad || record.data.size() != count) { return; }
+      objection = check_private(model, record, *region, from, record.data.subspan(from - begin, to - from));
+      return;
+    }
     const FileHistory& file = *region->file;
     const uint64_t offset = region->offset + (from - region->begin);
     uint64_t last = offset + (to - from) - 1;

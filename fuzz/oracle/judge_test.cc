@@ -652,6 +652,30 @@ TEST(JudgeReads, ConcurrentReadsOfADescriptorTogetherMoveItsPosition) {
   EXPECT_NE(story(1), "") << "both read the same bytes";
 }
 
+TEST(JudgeMappings, APrivateCopyHoldsTheFileOrWhatWasStored) {
+  const auto story = [](std::vector<uint8_t> page) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), kPage, 0).mmap(0, 0, kPage, kAddr, prog::kMapPrivate);
+    s.store(kAddr + 10, 20, sequence(7)).pwrite(0, fill(2), kPage, 0).load(kAddr, kPage, std::move(page));
+    return s.said();
+  };
+  const auto stored = sequence_bytes(20, 7);
+  EXPECT_EQ(story(bytes(10, 1) + stored + bytes(kPage - 30, 1)), "");
+  EXPECT_EQ(story(bytes(10, 1) + stored + bytes(kPage - 30, 2)), "") << "copied when the write was half done, or later";
+  EXPECT_NE(story(bytes(10, 1) + stored + bytes(kPage - 30, 0)), "");
+  EXPECT_NE(story(bytes(11, 7) + stored + bytes(kPage - 31, 1)), "");
+
+  Story s;  // the copy is made after the load has begun; a touch stores the pattern's first byte
+  s.open(0).ftruncate(0, 2 * kPage).mmap(0, 0, 2 * kPage, kAddr, prog::kMapPrivate);
+  s.during(20, 50).load(kAddr, 2 * kPage, bytes(1, 5) + bytes(kPage - 1, 0) + bytes(1, 5) + bytes(kPage - 1, 9));
+  s.during(30, 40)
+      .task(1)
+      .add({.code = OpCode::kTouch, .length = 2 * kPage, .addr = in_mapping(), .buffer = sequence(5)}, 2)
+      .address = kAddr;
+  s.during(42, 44).task(2).pwrite(0, fill(9), 2 * kPage, 0);
+  EXPECT_EQ(s.said(), "");
+}
+
 TEST(JudgeFinals, MediumHoldsTheLastBytes) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 1)).said(), "");
   EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).finally(0, bytes(10, 2)).said(), "");

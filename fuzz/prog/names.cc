@@ -17,6 +17,9 @@ struct Letters {
 constexpr Letters<255> kLongest('n');  // the longest name that is allowed
 constexpr Letters<256> kTooLong('n');  // ENAMETOOLONG
 
+constexpr Letters<59> kFastLink('l');
+constexpr Letters<60> kSlowLink('l');
+
 constexpr PoolName kPaths[] = {
     // Files.
     {"f0", 16, 0},
@@ -66,6 +69,9 @@ constexpr PoolName kPaths[] = {
     {kLongest.view(), 1, 39},
     {kTooLong.view(), 1, 40},
     {"lost+found", 1, 41},
+    // As targets of symbolic links: the longest that fits into an inode, and one byte more.
+    {kFastLink.view(), 1, 42},
+    {kSlowLink.view(), 1, 43},
 };
 static_assert(std::size(kPaths) < kPathString);
 static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "f7");
