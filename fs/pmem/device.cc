@@ -218,16 +218,16 @@ void Device::watch_durability(bool on) {
 }
 
 void Device::note_user_store(uint64_t offset, uint64_t size) {
-  ++watch_time_;
+  const uint64_t now = watch_time_.next();
   for (uint64_t b = offset / kBlockSize; b * kBlockSize < offset + size; ++b) {
     DurabilityMark& mark = marks_[b];
-    if (!unfenced_.any_in(b, b + 1)) {
-      mark = {.first_store = watch_time_};
-    } else if (mark.flushed != 0) {
-      const bool older_waits = mark.older_flushed > last_fence_;
-      mark = {.first_store = watch_time_,
-              .older_store = older_waits ? mark.older_store : mark.first_store,
-              .older_flushed = mark.flushed};
+    const bool first = !unfenced_.any_in(b, b + 1);
+    if (first || mark.flushed.get() != 0) {
+      const bool older_waits = !first && mark.older_flushed.get() > last_fence_.get();
+      if (!older_waits) { mark.older_store.set(first ? 0 : mark.first_store.get()); }
+      mark.older_flushed.set(first ? 0 : mark.flushed.get());
+      mark.first_store.set(now);
+      mark.flushed.set(0);
     }
     unfenced_.set_range(b, b + 1);
   }
@@ -243,9 +243,9 @@ void Device::note_overwrite(uint64_t offset, uint64_t size) {
 
 // Blocks that the range covers wholly; a part of one leaves the rest in the cache.
 void Device::note_flush(uint64_t offset, uint64_t size) {
-  ++watch_time_;
+  const uint64_t now = watch_time_.next();
   for (uint64_t b = div_round_up(offset, kBlockSize); (b + 1) * kBlockSize <= offset + size; ++b) {
-    if (unfenced_.any_in(b, b + 1) && marks_[b].flushed == 0) { marks_[b].flushed = watch_time_; }
+    if (unfenced_.any_in(b, b + 1) && marks_[b].flushed.get() == 0) { marks_[b].flushed.set(now); }
   }
 }
 
@@ -261,7 +261,7 @@ void Device::flush(uint64_t offset, uint64_t size, Site site) {
 void Device::fence(Site site) {
   rt::point(rt::PointKind::kPmemFence, rt::ObjectId{}, site);
   mapping_->fence();
-  last_fence_ = ++watch_time_;
+  if (!marks_.empty()) { last_fence_.set(watch_time_.next()); }
   if (recorder_ != nullptr) { recorder_->on_fence(site); }
 }
 

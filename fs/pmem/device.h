@@ -168,13 +168,14 @@ class Device {
   // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed. Time is
   // counted in stores, flushes and fences. Off by default; one OS thread only.
   void watch_durability(bool on);
-  uint64_t watch_time() const { return watch_time_; }
+  uint64_t watch_time() const { return watch_time_.get(); }
   // A user store that was made at `time` or before is in the block and not durable.
   bool undurable(FsBlock block, uint64_t time) const {
     if (marks_.empty() || !unfenced_.any_in(block.value(), block.value() + 1)) { return false; }
     const DurabilityMark& mark = marks_[block.value()];
-    const bool waits = mark.first_store <= time && (mark.flushed == 0 || mark.flushed > last_fence_);
-    return waits || (mark.older_store <= time && mark.older_flushed > last_fence_);
+    const uint64_t fenced = last_fence_.get();
+    const bool waits = mark.first_store.get() <= time && (mark.flushed.get() == 0 || mark.flushed.get() > fenced);
+    return waits || (mark.older_store.get() <= time && mark.older_flushed.get() > fenced);
   }
   // Bit b of word w is block 64 * w + b: may be undurable.
   std::span<const uint64_t> unfenced_blocks() const { return unfenced_.words(); }
@@ -219,20 +220,30 @@ class Device {
   BitSet poison_;   // one bit a sector
   BitSet freed_;    // one bit a block
 
+  // A number of the watch itself: it orders nothing, so that TSan judges the stores and not who counts them.
+  class Count {
+   public:
+    uint64_t get() const { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
+    void set(uint64_t value) { __atomic_store_n(&value_, value, __ATOMIC_RELAXED); }
+    uint64_t next() { return __atomic_add_fetch(&value_, 1, __ATOMIC_RELAXED); }
+
+   private:
+    uint64_t value_ = 0;
+  };
   // What watch_durability keeps of a block whose bit is in unfenced_.
   struct DurabilityMark {
-    uint64_t first_store = 0;    // since the last flush before it
-    uint64_t flushed = 0;        // 0: not yet
-    uint64_t older_store = 0;    // the first of those that were flushed when a store came again,
-    uint64_t older_flushed = 0;  // and when: they need a fence only
+    Count first_store;    // since the last flush before it
+    Count flushed;        // 0: not yet
+    Count older_store;    // the first of those that were flushed when a store came again,
+    Count older_flushed;  // and when: they need a fence only
   };
   void note_user_store(uint64_t offset, uint64_t size);
   void note_flush(uint64_t offset, uint64_t size);
   void note_overwrite(uint64_t offset, uint64_t size);
   std::vector<DurabilityMark> marks_;  // empty: nobody watches
   BitSet unfenced_;                    // one bit a block
-  uint64_t watch_time_ = 0;
-  uint64_t last_fence_ = 0;
+  Count watch_time_;
+  Count last_fence_;
   bool watch_freed_ = false;
   std::unique_ptr<Mapping> mapping_;
 };
