@@ -19,10 +19,12 @@ bool done(const OpRecord& record) { return record.error == Errc::kOk; }
 // A path whose end says "a directory": most calls have rules of their own for it.
 bool ends_in_slash(std::string_view path) { return path.size() > 1 && path.back() == '/'; }
 
-// Of calls that failed: surely nothing was made.
-bool surely_nothing(Errc error) {
-  switch (error) {
-    case Errc::kNoEnt: case Errc::kExist: case Errc::kNotDir: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
+// Of opens that failed: surely nothing was made. O_CREAT with O_DIRECTORY makes a file and then finds that it is none.
+bool surely_nothing(const OpRecord& record) {
+  switch (record.error) {
+    case Errc::kNotDir:
+      return (record.op->flags & prog::kODirectory) == 0;
+    case Errc::kNoEnt: case Errc::kExist: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
     case Errc::kNameTooLong: case Errc::kInval: case Errc::kRoFs: case Errc::kAccess: case Errc::kPerm:
       return true;
     default:
@@ -152,7 +154,7 @@ NameTree::Result NameTree::open(const OpRecord& record, std::string_view path, b
     if (record.error == Errc::kExist && (!exclusive || (place.reached && place.node < 0))) {
       return {true, "said EEXIST, but nothing was there"};
     }
-    if (creates && !surely_nothing(record.error) && place.node < 0) { certain_ = false; }
+    if (creates && !surely_nothing(record) && place.node < 0) { certain_ = false; }
     return {};
   }
   if (!place.reached) { return {true, "succeeded where no path led"}; }
@@ -386,7 +388,7 @@ bool NameTree::may_change(const prog::Program& program, const OpRecord& record) 
       return done(record);
     case OpCode::kOpen: {
       if ((record.op->flags & prog::kOCreat) == 0 || (record.op->flags & prog::kOPath) != 0) { return false; }
-      if (!done(record)) { return !surely_nothing(record.error); }
+      if (!done(record)) { return !surely_nothing(record); }
       const Place place = walk(program.path_text(record.op->path), (record.op->flags & prog::kONoFollow) == 0);
       const bool was_there = place.known && place.reached && place.node >= 0 &&
                              nodes_[static_cast<size_t>(place.node)].ino == record.ino &&
