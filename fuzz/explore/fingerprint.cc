@@ -13,28 +13,7 @@ constexpr uint64_t mix(uint64_t a, uint64_t b) {
   return x ^ (x >> 32);
 }
 
-constexpr ObjectId kOperations = daxfs::rt::object_id(daxfs::rt::ObjectClass::kOp, 0);
-
 }  // namespace
-
-Access access_of(PointKind kind) {
-  switch (kind) {
-    case PointKind::kAtomicLoad:
-    case PointKind::kPteRead:
-    case PointKind::kTreeRead:
-    case PointKind::kUserLoad:
-    case PointKind::kOpBegin:
-      return Access::kRead;
-    case PointKind::kYield:
-      return Access::kNone;
-    default:
-      return Access::kWrite;
-  }
-}
-
-ObjectId object_of(PointKind kind, ObjectId object) {
-  return kind == PointKind::kOpBegin || kind == PointKind::kOpEnd ? kOperations : object;
-}
 
 Fingerprint::Fingerprint() : slots_(4096) {}
 

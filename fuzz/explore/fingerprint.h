@@ -20,15 +20,13 @@
 
 #include "fs/rt/engine.h"
 #include "fs/rt/point.h"
+#include "fuzz/sched/access.h"
 
 namespace daxfuzz::explore {
 
-// How an access of this kind looks to others. Begins of operations commute with each other, and
-// ends are ordered against them: judges ask which operations overlapped.
-enum class Access : uint8_t { kNone, kRead, kWrite };
-Access access_of(daxfs::rt::PointKind kind);
-// The object that an event is about; operations' begins and ends share one.
-daxfs::rt::ObjectId object_of(daxfs::rt::PointKind kind, daxfs::rt::ObjectId object);
+using sched::Access;
+using sched::access_of;
+using sched::object_of;
 
 class Fingerprint {
  public:

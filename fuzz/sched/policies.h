@@ -1,4 +1,4 @@
-// fuzz/sched/policies.h - who runs when: replay of a preemption list, random walk, PCT.
+// fuzz/sched/policies.h - who runs when: replay of a preemption list, random walk, PCT. Partial order sampling: pos.h.
 //
 // A policy is asked only when the running task used up the number of events it was given, or blocked (fs/rt/engine.h).
 // Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays

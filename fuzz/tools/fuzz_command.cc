@@ -78,7 +78,7 @@ class FuzzJob {
     const auto policy = parse_policy(options_.policy);
     if (!policy) {
       return usage("--policy " + options_.policy +
-                   ": expected coverage, random, pct, conflict, directed or replay");
+                   ": expected coverage, random, pct, pos, conflict, directed or replay");
     }
     policy_ = *policy;
     for (const std::string& dir : {options_.findings, options_.corpus}) {
@@ -329,7 +329,7 @@ void add_fuzz(CLI::App& app, Action* action) {
   command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
   command
       ->add_option("--policy", options->policy,
-                   "coverage, random, pct, conflict, directed or replay")
+                   "coverage, random, pct, pos, conflict, directed or replay")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "of the first worker; others count up")->capture_default_str();
   command->add_flag("--stop-on-finding", options->stop_on_finding, "end with the first finding");

@@ -36,6 +36,7 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
   if (name == "coverage") { return PolicyKind::kCoverage; }
   if (name == "random") { return PolicyKind::kRandom; }
   if (name == "pct") { return PolicyKind::kPct; }
+  if (name == "pos") { return PolicyKind::kPos; }
   if (name == "conflict") { return PolicyKind::kConflict; }
   if (name == "directed") { return PolicyKind::kDirected; }
   if (name == "replay") { return PolicyKind::kReplay; }
@@ -94,6 +95,10 @@ daxfs::rt::Policy* FuzzLoop::choose_policy(unsigned turn) {
     sched::draw_focus(draw, coverage_.shared(), coverage_.shared_list(), &focus_);
     conflict_walk_.reseed(seed, 2 + random_.below(3), &focus_, outcome_.tasks_begin);
     return &conflict_walk_;
+  }
+  if (options_.policy == PolicyKind::kPos) {
+    pos_.reseed(seed, outcome_.tasks_begin);
+    return &pos_;
   }
   const bool walk = options_.policy == PolicyKind::kRandom || (coverage && random_.chance(1, 2));
   const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;

@@ -20,18 +20,20 @@
 #include "fuzz/prog/generate.h"
 #include "fuzz/prog/mutate.h"
 #include "fuzz/sched/policies.h"
+#include "fuzz/sched/pos.h"
 
 namespace daxfuzz::tools {
 
 enum class PolicyKind : uint8_t {
-  kCoverage,  // all of the below in turn
+  kCoverage,  // random, pct, conflict and directed in turn
   kRandom,
   kPct,
+  kPos,
   kConflict,   // switches where tasks met before
   kDirected,  // one or two preemptions more, at accesses that met (fuzz/sched/touches.h)
   kReplay,    // only what is in the program
 };
-// "coverage", "random", "pct", "conflict", "directed", "replay"; nullopt for anything else.
+// "coverage", "random", "pct", "pos", "conflict", "directed", "replay"; nullopt for anything else.
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
 struct LoopOptions {
@@ -97,6 +99,7 @@ class FuzzLoop {
   sched::ConflictWalk conflict_walk_;
   sched::SharedObjects focus_;
   sched::Pct pct_{1, 1, 1};
+  sched::Pos pos_{1};
   sched::Touches touches_;                       // of the candidate under its own schedule
   std::vector<prog::Preemption> own_schedule_;   // the candidate's, while directed preemptions are tried
   prog::Program candidate_;

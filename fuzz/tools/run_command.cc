@@ -7,6 +7,7 @@
 #include "fuzz/exec/executor.h"
 #include "fuzz/exec/interleaving.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/sched/pos.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
@@ -37,7 +38,7 @@ class Runner {
     if (!select_bugs(options_.bugs, &bugs)) { return kExitUsage; }
     daxfs::set_historical(bugs);
     if (!options_.policy.empty() && (!parse_policy(options_.policy) || options_.policy == "coverage")) {
-      return usage("--policy " + options_.policy + ": expected random, pct, conflict or replay");
+      return usage("--policy " + options_.policy + ": expected random, pct, pos, conflict or replay");
     }
     if (!load_image()) { return kExitUsage; }
     int worst = kExitOk;
@@ -79,6 +80,10 @@ class Runner {
                                   : 1000;
       pct_.reseed(seed, static_cast<uint32_t>(1 + seed % 4), events, outcome_.tasks_begin);
       return &pct_;
+    }
+    if (options_.policy == "pos") {
+      pos_.reseed(seed, outcome_.tasks_begin);
+      return &pos_;
     }
     if (options_.policy == "conflict") {
       sched::SmallRandom draw(seed);
@@ -199,6 +204,7 @@ class Runner {
   prog::Program program_;
   sched::RandomWalk walk_{1, 1};
   sched::Pct pct_{1, 1, 1};
+  sched::Pos pos_{1};
   sched::ConflictWalk conflict_walk_;
   sched::SharedObjects focus_;
   exec::InterleavingCoverage coverage_;
@@ -223,7 +229,7 @@ void add_run(CLI::App& app, Action* action) {
                       "start from a copy of this ext4 image instead of the program's template");
   command->add_option("--save-image", options->save_image, "write the image after the clean unmount");
   command->add_option("--policy", options->policy,
-                      "random, pct, conflict or replay (default: the program's own schedule)");
+                      "random, pct, pos, conflict or replay (default: the program's own schedule)");
   command->add_option("--seed", options->seed, "for --policy");
   command->add_flag("--json", options->json, "verdicts as {\"runs\":[...]}");
   command->add_flag("-q,--quiet", options->quiet, "verdict lines only; of clean repeats the first");
