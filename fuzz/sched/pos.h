@@ -2,13 +2,13 @@
 //
 // At every point the runnable task whose next event has the highest priority goes on. When an event was executed,
 // the priorities of the pending events that race with it (fuzz/sched/access.h) are redrawn; without that, an event that
-// lost once would lose to the rest of the winner's events as well. So every order of racing events has a fair chance, and
-// a task that races with nobody is hardly interrupted: only when an event draws lower than all that waits, which k
-// events do about log k times.
+// lost once would lose to the rest of the winner's events as well. So every order of racing events has a fair chance,
+// and a task that races with nobody is hardly interrupted: only when an event draws lower than all that waits, which
+// k events do about log k times.
 // Source: Yuan, Yang, Gu, "Partial order aware concurrency sampling", CAV 2018.
 //
 // Not covered: the next event of a task that did not start yet, or was just woken, is unknown until it comes to its
-// next point; it has a priority, but races with nothing. Preemptions end after RandomWalk::kSwitchesMax switches, because
+// next point; it has a priority, but races with nothing. Preemptions end after RandomWalk::kSwitchesMax switches:
 // a program records no more.
 // Locking: none; engine side (fs/rt/engine.h): no memory is taken.
 // Tested by: fuzz/sched/pos_test.cc.
