@@ -12,7 +12,7 @@ import sys
 
 # name, numerator, denominator: nanoseconds of "program/benchmark", or of its counter behind a colon.
 RATIOS = [
-    ("OS-thread hand-off / fiber switch", "rt_bench/BM_FiberSwitch:os_thread_ns", "rt_bench/BM_FiberSwitch"),
+    ("OS-thread hand-off / sleep and wake", "rt_bench/BM_SleepWake:os_thread_ns", "rt_bench/BM_SleepWake"),
     ("fiber switch / point", "rt_bench/BM_FiberSwitch", "rt_bench/BM_Point"),
     ("complete run / mount and unmount", "run_bench/BM_CompleteRun", "run_bench/BM_MountAndUnmount"),
     ("observed / plain complete run", "run_bench/BM_CompleteRunObserved", "run_bench/BM_CompleteRun"),

@@ -168,6 +168,7 @@ class Device {
   // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed. Time is
   // counted in stores, flushes and fences. Off by default; one OS thread only.
   void watch_durability(bool on);
+  bool watches_durability() const { return !marks_.empty(); }
   uint64_t watch_time() const { return watch_time_.get(); }
   // A user store that was made at `time` or before is in the block and not durable.
   bool undurable(FsBlock block, uint64_t time) const {

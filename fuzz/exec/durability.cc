@@ -5,6 +5,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
 #include "fs/vfs/process.h"
+#include "fuzz/exec/observer_reads.h"
 
 namespace daxfuzz::exec {
 
@@ -13,7 +14,6 @@ using daxfs::Pfn;
 using prog::OpCode;
 
 namespace {
-
 
 bool promises(const prog::Op& op) {
   switch (op.code) {
@@ -37,7 +37,8 @@ void for_each_unfenced(const daxfs::pmem::Device& device, F visit) {
 
 DurabilityCheck::DurabilityCheck(Machine& machine, daxfs::vfs::Process& process, const prog::Op& op, uint64_t address)
     : machine_(machine), op_(op) {
-  if (!promises(op)) { return; }
+  if (!promises(op) || !machine.device().watches_durability()) { return; }
+  const ObserverReads atomic;
   time_ = machine.device().watch_time();
   if (op.code == OpCode::kMsync) {
     note_range(process, address, static_cast<uint64_t>(op.length));
@@ -68,6 +69,7 @@ void DurabilityCheck::note_range(daxfs::vfs::Process& process, uint64_t address,
 
 void DurabilityCheck::finish(oracle::OpRecord& record) const {
   if (suspects_.empty() || record.error != daxfs::Errc::kOk) { return; }
+  const ObserverReads atomic;
   const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
   for (const Suspect& suspect : suspects_) {
     const daxfs::mm::Page& page = machine_.memory().page(Pfn(suspect.block.value()));

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "fs/base/raw_lock.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/testing.h"
 #include "fuzz/sched/policies.h"
@@ -14,6 +17,7 @@ using daxfs::rt::Atomic;
 // Two tasks with one operation each; 'a' passes `padding` points of another place first. Records who did what when.
 std::string scene(daxfs::rt::Policy& policy, int padding, daxfs::rt::Observer* observer = nullptr) {
   std::string order;
+  daxfs::RawLock order_lock;  // for TSan's sake: the order of the tasks is the question
   daxfs::rt::run_lambda(
       [&] {
         Atomic<int> other(0);
@@ -24,6 +28,7 @@ std::string scene(daxfs::rt::Policy& policy, int padding, daxfs::rt::Observer* o
             for (int i = 0; name == 'a' && i < padding; ++i) { other.fetch_add(1); }
             for (int i = 0; i < 4; ++i) {
               shared.fetch_add(1);
+              const daxfs::RawGuard guard(order_lock);
               order += name;
             }
             daxfs::rt::end_op();

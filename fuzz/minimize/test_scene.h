@@ -8,6 +8,7 @@
 // Tested by: fuzz/minimize/minimizer_test.cc
 #pragma once
 
+#include "fs/base/raw_lock.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
@@ -68,16 +69,16 @@ class TestScene final : public Subject {
   void step(const prog::Op& op, daxfs::rt::Atomic<int>& shared) {
     switch (op.code) {
       case prog::OpCode::kLseek: pass(op.offset); break;
-      case prog::OpCode::kFsync: warm_ = true; break;
+      case prog::OpCode::kFsync: note(&warm_, true); break;
       case prog::OpCode::kFtruncate:
-        pass(op.length - (warm_ ? 5 : 0));
-        window_ = true;
+        pass(op.length - (seen(warm_) ? 5 : 0));
+        note(&window_, true);
         shared.fetch_add(1);
-        window_ = false;
+        note(&window_, false);
         break;
       case prog::OpCode::kFdatasync:
         shared.fetch_add(1);
-        fired_ |= window_;
+        if (seen(window_)) { note(&fired_, true); }
         break;
       default: break;
     }
@@ -88,6 +89,17 @@ class TestScene final : public Subject {
     for (int64_t i = 0; i < points; ++i) { own.fetch_add(1); }
   }
 
+  // Under a lock for TSan's sake alone: the race between the tasks is what the scene is for.
+  void note(bool* flag, bool value) {
+    const daxfs::RawGuard guard(notes_);
+    *flag = value;
+  }
+  bool seen(const bool& flag) {
+    const daxfs::RawGuard guard(notes_);
+    return flag;
+  }
+
+  daxfs::RawLock notes_;
   bool window_ = false;
   bool fired_ = false;
   bool warm_ = false;
