@@ -21,6 +21,7 @@ void add_pack(CLI::App& app, Action* action);
 void add_minimize(CLI::App& app, Action* action);
 void add_regress(CLI::App& app, Action* action);
 void add_explore(CLI::App& app, Action* action);
+void add_bench_bugs(CLI::App& app, Action* action);
 void add_bugs(CLI::App& app, Action* action);
 void add_explain(CLI::App& app, Action* action);
 

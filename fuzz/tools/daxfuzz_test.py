@@ -206,7 +206,7 @@ class Command(unittest.TestCase):
             self.assertNotEqual("", self.errors, arguments)
 
     def test_help_of_each_command_has_an_example(self):
-        for command in ("fuzz", "run", "show", "pack", "bugs"):
+        for command in ("fuzz", "run", "show", "pack", "bugs", "bench-bugs"):
             self.assertRegex(self.daxfuzz(command, "--help"), r"Examples?:\s+daxfuzz " + command)
 
     def test_newer_format_is_refused(self):
@@ -270,6 +270,56 @@ class Command(unittest.TestCase):
     def test_clean_build_is_silent_for_a_moment(self):
         output = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--findings", self.path("found"), "--json")
         self.assertEqual([], json.loads(output[output.index("{"):])["findings"])
+
+    def test_bench_bugs_measures_bugs_and_the_clean_build(self):
+        data, page = self.path("r.json"), self.path("r.html")
+        arguments = ("bench-bugs", "--bugs", "no-break-layouts-at-all/punch,fault-without-entry-lock", "--policies", "pos,random",
+                     "--repeats", "2", "--seconds", "0.5", "--jobs", "2", "--json", data, "--html", page)
+        table = self.daxfuzz(*arguments)
+        self.assertRegex(table, r"B01 +fault-without-entry-lock +\d/2")
+        self.assertIn("no finding in 4 trials", table)
+        with open(data, encoding="utf-8") as file:
+            results = json.load(file)
+        self.assertTrue(results["complete"])
+        self.assertEqual(12, len(results["trials"]))
+        cells = {(cell["bug"], cell["policy"]): cell for cell in results["cells"]}
+        self.assertEqual(2, cells["no-break-layouts-at-all/punch", "pos"]["trials"])
+        self.assertGreater(cells["all", "pos"]["found"] + cells["all", "random"]["found"], 0)
+        for trial in results["trials"]:
+            self.assertTrue(trial["end"] == "exposed" or trial["cpu_seconds"] == 0.5, trial)
+            self.assertGreater(trial["runs"], 0)
+        with open(page, encoding="utf-8") as file:
+            html = file.read()
+        for figure in re.findall(r"<svg.*?</svg>", html, flags=re.S):
+            xml.etree.ElementTree.fromstring(figure)
+        self.daxfuzz(*arguments, expect=1)
+        self.assertIn("--force", self.errors)
+
+    def test_bench_bugs_interrupted_leaves_the_results_so_far(self):
+        data = self.path("r.json")
+        job = subprocess.Popen([DAXFUZZ, "bench-bugs", "--bugs", "fault-without-entry-lock", "--policies", "pos", "--repeats",
+                                "50", "--seconds", "20", "--json", data], cwd=self.cwd, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        deadline = time.time() + 60
+        while time.time() < deadline:
+            with open(data, encoding="utf-8") if os.path.exists(data) else open(os.devnull, encoding="utf-8") as file:
+                if '"end"' in file.read():
+                    break
+            time.sleep(0.05)
+        job.send_signal(signal.SIGINT)
+        output = job.communicate(timeout=30)[0].decode()
+        self.assertEqual(72, job.returncode)
+        self.assertIn("interrupted:", output)
+        with open(data, encoding="utf-8") as file:
+            results = json.load(file)
+        self.assertFalse(results["complete"])
+        self.assertIn(results["trials"][-1]["end"], ("interrupted", "exposed"))
+
+    def test_bench_bugs_says_what_is_wrong_with_its_options(self):
+        for arguments, words in ((("--bugs", "nosuch"), "nosuch"), (("--policies", "replay"), "expected random"),
+                                 (("--json", "/nosuch/r.json"), "/nosuch/r.json")):
+            self.daxfuzz("bench-bugs", *arguments, expect=1)
+            self.assertIn(words, self.errors)
 
 
 if __name__ == "__main__":

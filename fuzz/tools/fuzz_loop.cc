@@ -147,16 +147,24 @@ bool FuzzLoop::merge_features() {
   return outcome_.events <= kEventsCheap ? fresh : stats_.edges != edges_before;
 }
 
+// Without a corpus, only policies that ask where tasks met need to see the run.
+bool FuzzLoop::watches() const {
+  return options_.feedback || options_.policy == PolicyKind::kCoverage || options_.policy == PolicyKind::kConflict ||
+         options_.policy == PolicyKind::kDirected;
+}
+
 bool FuzzLoop::run_once(daxfs::rt::Policy* policy, sched::Touches* touches) {
-  coverage_.begin_run(touches);
-  EdgeCounters::get().reset();
   exec::RunConfig config;
   config.policy = policy;
-  config.observer = &coverage_;
+  if (watches()) {
+    coverage_.begin_run(touches);
+    EdgeCounters::get().reset();
+    config.observer = &coverage_;
+  }
   executor_.run(candidate_, config, &outcome_);
   ++stats_.runs;
   stats_.events += outcome_.events;
-  return merge_features();
+  return watches() && merge_features();
 }
 
 void FuzzLoop::keep(bool random_schedule) {

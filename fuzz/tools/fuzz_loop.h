@@ -81,6 +81,7 @@ class FuzzLoop {
   const prog::Program& pick();
   unsigned next_candidate();
   daxfs::rt::Policy* choose_policy(unsigned turn);
+  bool watches() const;
   bool run_once(daxfs::rt::Policy* policy, sched::Touches* touches = nullptr);
   bool add_directed_preemptions();
   bool merge_features();

@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   daxfuzz::tools::add_minimize(app, &action);
   daxfuzz::tools::add_regress(app, &action);
   daxfuzz::tools::add_explore(app, &action);
+  daxfuzz::tools::add_bench_bugs(app, &action);
   daxfuzz::tools::add_bugs(app, &action);
   daxfuzz::tools::add_explain(app, &action);
   try {
