@@ -204,6 +204,7 @@ Status Handle::retire(Buffer& buffer, bool* stored, Site site) {
 // Stores the cache lines that differ from the device, neighbours together.
 Status Handle::write_through(Buffer& buffer, bool* stored, Site site) {
   constexpr size_t kLine = 64;
+  constexpr size_t kSector = 512;
   BufferCache& cache = *buffer.cache_;
   pmem::Device& device = cache.device();
   FS_BUG_ON(buffer.forgotten_, "BC3", "block %llu was freed and is being written",
@@ -217,6 +218,11 @@ Status Handle::write_through(Buffer& buffer, bool* stored, Site site) {
   const std::byte* medium = device.data() + base;
   size_t begin = 0;
   while (begin < kBlockSize) {
+    // A handle changes a line or two of a block: most sectors are passed at one look.
+    if (begin % kSector == 0 && std::memcmp(medium + begin, bytes.data() + begin, kSector) == 0) {
+      begin += kSector;
+      continue;
+    }
     if (std::memcmp(medium + begin, bytes.data() + begin, kLine) == 0) {
       begin += kLine;
       continue;
