@@ -28,19 +28,6 @@ std::string hex(uint64_t value) {
   return digits;
 }
 
-// What the program calls the files that it opened.
-std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome) {
-  std::map<uint64_t, std::string> names;
-  for (const oracle::OpRecord& record : outcome.history.records) {
-    if (!record.finished || record.op == nullptr || record.ino == 0 ||
-        record.op->code != prog::OpCode::kOpen) {
-      continue;
-    }
-    names.try_emplace(record.ino, program.path_text(record.op->path));
-  }
-  return names;
-}
-
 // How the pages were before the tasks touched them: the first value that a kept step found.
 class FirstValues {
  public:
@@ -279,6 +266,18 @@ class Explainer {
 };
 
 }  // namespace
+
+std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome) {
+  std::map<uint64_t, std::string> names;
+  for (const oracle::OpRecord& record : outcome.history.records) {
+    if (!record.finished || record.op == nullptr || record.ino == 0 ||
+        record.op->code != prog::OpCode::kOpen) {
+      continue;
+    }
+    names.try_emplace(record.ino, program.path_text(record.op->path));
+  }
+  return names;
+}
 
 bool explain(exec::Executor& executor, const prog::Program& program, const Options& options, Explanation* out,
              std::string* error) {

@@ -3,6 +3,8 @@
 // Tested by: fuzz/explain/explain_test.cc.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,10 @@ struct Options {
 bool explain(exec::Executor& executor, const prog::Program& program, const Options& options, Explanation* out,
              std::string* error);
 
-// Columns "T0 | T1 | S1 irq | state", at most `width` bytes a line (80 to 200).
+// What the program calls the files that it opened, by inode.
+std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome);
+
+// Columns "T0 | T1 | S1 irq | state", at most `width` bytes a line (72 to 200).
 std::string to_text(const Explanation& explanation, size_t width = 100);
 // One <svg> element that needs nothing around it.
 std::string to_svg(const Explanation& explanation);

@@ -161,7 +161,7 @@ TEST_P(EveryBug, IsTheSameTextEveryTime) {
 
 TEST_P(EveryBug, FitsItsWidth) {
   const Explanation e = explain_bug(GetParam());
-  for (const size_t width : {80u, 100u, 140u}) {
+  for (const size_t width : {72u, 80u, 100u, 140u}) {
     std::istringstream lines(to_text(e, width));
     for (std::string line; std::getline(lines, line);) {
       if (line.compare(0, e.title.size(), e.title) != 0) { EXPECT_LE(line.size(), width) << line; }

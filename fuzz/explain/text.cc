@@ -47,7 +47,7 @@ std::string row_text(const Row& row) {
 
 class Text {
  public:
-  Text(const Explanation& explanation, size_t width) : e_(explanation), width_(std::clamp<size_t>(width, 80, 200)) {}
+  Text(const Explanation& explanation, size_t width) : e_(explanation), width_(std::clamp<size_t>(width, 72, 200)) {}
 
   std::string render() {
     measure();

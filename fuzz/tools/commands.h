@@ -24,6 +24,7 @@ void add_explore(CLI::App& app, Action* action);
 void add_bench_bugs(CLI::App& app, Action* action);
 void add_bugs(CLI::App& app, Action* action);
 void add_explain(CLI::App& app, Action* action);
+void add_report(CLI::App& app, Action* action);
 
 // Sets the switches of this process. False with a message on stderr for an id that nothing matches.
 bool select_bugs(const std::vector<std::string>& ids, daxfs::BugSet* bugs);

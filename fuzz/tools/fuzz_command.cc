@@ -220,6 +220,9 @@ class FuzzJob {
       at = space + 1;
     }
     std::fprintf(out, "\n");
+    if (findings_.empty() && finding.verdict != daxfs::verdict_name(daxfs::Verdict::kSanitizer)) {
+      std::fprintf(out, "  then `daxfuzz minimize`, and `daxfuzz report` to file it\n");
+    }
     std::fflush(out);
     findings_.push_back(finding);
   }

@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   daxfuzz::tools::add_bench_bugs(app, &action);
   daxfuzz::tools::add_bugs(app, &action);
   daxfuzz::tools::add_explain(app, &action);
+  daxfuzz::tools::add_report(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
