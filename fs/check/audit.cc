@@ -58,7 +58,7 @@ void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry 
   if (entry.is_empty()) {
     return;
   }
-  FS_WARN_ON(beyond_eof(inode, index), "O6",
+  FS_WARN_ON(beyond_eof(inode, index + (entry.pages() - 1)), "O6",
              about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
              "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(),
              (ull)index.value(), (ull)inode.i_size());
@@ -148,6 +148,13 @@ void check_file_pte(const MappedPage& page) {
              "inode %u page %llu: mapped beyond EOF (size %llu)",
              ino, (ull)index.value(), (ull)inode.i_size());
   const auto block = BlockMap(inode).written_block(index);
+  lib::XArray& tree = inode.mapping().i_pages;
+  if (pte.huge()) {
+    const Entry huge = Entry::from_tree(tree.load(index.value()));
+    FS_WARN_ON(!huge.is_pmd() || huge.is_zero() != pte.special(), "O6", page.about(),
+               "inode %u page %llu: mapped huge, but the tree has no huge entry%s for it", ino,
+               (ull)index.value(), pte.special() ? " of the zero page" : "");
+  }
   if (pte.special()) {
     FS_WARN_ON(block.has_value(), "O6", page.about(),
              "inode %u page %llu: the zero page is mapped over block %llu", ino,
@@ -157,7 +164,6 @@ void check_file_pte(const MappedPage& page) {
   FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", page.about(),
              "inode %u page %llu: frame %llu is mapped, extents give %s", ino, (ull)index.value(),
              (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
-  lib::XArray& tree = inode.mapping().i_pages;
   const Entry entry = Entry::from_tree(tree.load(index.value()));
   FS_WARN_ON(!entry.is_frame(), "O6", page.about(),
              "inode %u page %llu: mapped without an entry in the tree",

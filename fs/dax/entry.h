@@ -3,10 +3,12 @@
 //
 //   bit 0   LOCKED  somebody works on the entry; others wait (entry_lock.h)
 //   bit 1   PMD     the entry stands for 2 MiB (order 9); otherwise for one page
+//   bits 58-61      with PMD: how much smaller than 9 the order is. 0 as in the kernel, unless the machine has
+//                   smaller huge pages (docs/decisions/0022-huge-order.md)
 //   bit 2   ZERO    no block: the shared zero page is mapped over a hole or an unwritten extent
 //   bit 3   EMPTY   placeholder that carries only the lock; never mapped
-//   bits 4- pfn     frame of the block, for an entry that is neither ZERO nor EMPTY (a ZERO entry
-//   keeps the zero page's)
+//   bits 4-57 pfn   frame of the block (of the first, with PMD), for an entry that is neither ZERO nor EMPTY (a
+//   ZERO entry keeps the zero page's)
 //
 // Kernel: fs/dax.c (DAX_LOCKED, DAX_PMD, DAX_ZERO_PAGE, DAX_EMPTY, dax_to_pfn).
 // Tested by: fs/dax/entry_test.cc.
@@ -46,8 +48,10 @@ class Entry {
   // Has frames of the medium behind it.
   constexpr bool is_frame() const { return !none_ && (bits_ & (kZero | kEmpty)) == 0; }
 
-  constexpr Pfn pfn() const { return Pfn(bits_ >> kShift); }
-  constexpr unsigned order() const { return is_pmd() ? kPmdOrder : 0; }
+  constexpr Pfn pfn() const { return Pfn((bits_ & kFrameMask) >> kShift); }
+  constexpr unsigned order() const {
+    return is_pmd() ? kPmdOrder - static_cast<unsigned>(bits_ >> kOrderShift & 15) : 0;
+  }
   constexpr uint64_t pages() const { return uint64_t{1} << order(); }
   constexpr uint64_t bytes() const { return pages() * kPageSize; }
   // Index of the first page an entry of this order has when it covers `index`.
@@ -78,7 +82,12 @@ class Entry {
   static constexpr uint64_t kEmpty = 8;
   static constexpr unsigned kShift = 4;
 
-  static constexpr uint64_t order_bit(unsigned order) { return order == 0 ? 0 : kPmd; }
+  static constexpr unsigned kOrderShift = 58;
+  static constexpr uint64_t kFrameMask = (uint64_t{1} << kOrderShift) - 1;
+
+  static constexpr uint64_t order_bit(unsigned order) {
+    return order == 0 ? 0 : kPmd | uint64_t{kPmdOrder - order} << kOrderShift;
+  }
   constexpr explicit Entry(uint64_t bits) : bits_(bits), none_(false) {}
 
   uint64_t bits_ = 0;

@@ -6,6 +6,7 @@
 #include "fs/dax/entry_lock.h"
 #include "fs/dax/entry_owner.h"
 #include "fs/mm/fault.h"
+#include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
 #include "fs/rt/trace.h"
@@ -20,6 +21,12 @@ struct FaultContext {
   EntryGuard& guard;
   const io::Iomap& iomap;
   bool write;  // the entry becomes writable and dirty; not for a private copy
+  bool pmd;    // the whole huge range
+
+  PgOff index() const { return pmd ? fault.huge_pgoff() : fault.pgoff; }
+  uint64_t pos() const { return index().value() * kPageSize; }
+  unsigned order() const { return pmd ? fault.memory().huge_order() : 0; }
+  uint64_t bytes() const { return kPageSize << order(); }
 };
 
 FaultOutcome outcome(mm::FaultResult result) {
@@ -77,11 +84,14 @@ void insert_entry(const FaultContext& c, Entry entry) {
   }
 }
 
-// A read of a page without a block. Kernel: dax_load_hole.
+// A read of a page without a block, or of a huge range without any. Kernel: dax_load_hole, dax_pmd_load_hole.
 FaultOutcome load_hole(const FaultContext& c) {
   FS_TRACE_SCOPE("dax_load_hole", entry_ref(c.guard.mapping().host().ino(), c.guard.index()));
   const Pfn zero = c.fault.memory().zero_pfn();
-  insert_entry(c, Entry::zero(zero, 0));
+  insert_entry(c, Entry::zero(zero, c.order()));
+  if (c.pmd) {
+    return outcome(mm::insert_huge_zero_page(c.fault));
+  }
   return outcome(mm::insert_pfn(c.fault, zero, /*write=*/false));
 }
 
@@ -109,13 +119,17 @@ FaultOutcome fault_cow_page(const FaultContext& c, Pfn source) {
 
 // Kernel: dax_fault_iter.
 FaultOutcome fault_iter(const FaultContext& c) {
-  const uint64_t pos = c.fault.pgoff.value() * kPageSize;
+  const uint64_t pos = c.pos();
   const bool has_block = c.iomap.mapped();
   Pfn pfn;
   if (has_block) {
     const uint64_t at = c.iomap.device_offset(pos);
     pfn = Pfn(at / kPageSize);
-    if (c.host.device().poisoned(at, kPageSize)) {
+    const bool usable = at % c.bytes() == 0 && !c.host.device().poisoned(at, c.bytes());
+    if (c.pmd && !usable) {
+      return outcome(mm::FaultResult::kFallback);
+    }
+    if (!usable) {
       return failed(Errc::kIo);
     }
   }
@@ -127,27 +141,29 @@ FaultOutcome fault_iter(const FaultContext& c) {
       return load_hole(c);
     }
     FS_WARN_ON(true, "DF1", "a write fault got no written block for page %llu",
-               static_cast<unsigned long long>(c.fault.pgoff.value()));
-    return failed(Errc::kIo);
+               static_cast<unsigned long long>(c.index().value()));
+    return c.pmd ? outcome(mm::FaultResult::kFallback) : failed(Errc::kIo);
   }
-  insert_entry(c, Entry::frame(pfn, 0));
+  insert_entry(c, Entry::frame(pfn, c.order()));
   if (is_synchronous(c)) {
     FaultOutcome out = outcome(mm::FaultResult::kDone);
     out.needs_sync = true;
     out.pfn = pfn;
     return out;
   }
-  return outcome(mm::insert_pfn(c.fault, pfn, c.write));
+  return outcome(c.pmd ? mm::insert_pfn_pmd(c.fault, pfn, c.write) : mm::insert_pfn(c.fault, pfn, c.write));
 }
 
 struct FaultRange {
   uint64_t pos;
+  uint64_t length;
   unsigned flags;
 };
 
-FaultRange fault_range(const mm::VmFault& fault) {
+FaultRange fault_range(const mm::VmFault& fault, bool pmd) {
   const bool write = fault.write && !fault.cow;
-  return {.pos = fault.pgoff.value() * kPageSize,
+  return {.pos = (pmd ? fault.huge_pgoff() : fault.pgoff).value() * kPageSize,
+          .length = pmd ? fault.memory().huge_size() : kPageSize,
           .flags = io::kIomapDax | io::kIomapFault | (write ? unsigned{io::kIomapWrite} : 0U)};
 }
 
@@ -158,14 +174,15 @@ FaultOutcome fault_mapped(mm::VmFault& fault, io::IomapHost& host, EntryGuard& g
                              .host = host,
                              .guard = guard,
                              .iomap = iomap,
-                             .write = (range.flags & io::kIomapWrite) != 0};
+                             .write = (range.flags & io::kIomapWrite) != 0,
+                             .pmd = range.length != kPageSize};
   return fault_iter(context);
 }
 
 FaultOutcome end_iomap(io::IomapOps& ops, io::IomapHost& host, const io::Iomap& iomap,
                        const FaultRange& range, FaultOutcome out) {
-  const uint64_t done = out.result == mm::FaultResult::kDone ? kPageSize : 0;
-  const Status ended = ops.iomap_end(host, range.pos, kPageSize, done, range.flags, iomap);
+  const uint64_t done = out.result == mm::FaultResult::kDone ? range.length : 0;
+  const Status ended = ops.iomap_end(host, range.pos, range.length, done, range.flags, iomap);
   out.allocated = iomap.is_new();
   if (!ended.ok() && out.result == mm::FaultResult::kDone) {
     return failed(ended);
@@ -198,7 +215,7 @@ FaultOutcome iomap_fault_lookup_first(mm::VmFault& fault, io::IomapHost& host, i
 // Kernel: dax_iomap_pte_fault.
 FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& ops) {
   FS_TRACE_SCOPE("dax_iomap_pte_fault", entry_ref(host.ino(), fault.pgoff));
-  const FaultRange range = fault_range(fault);
+  const FaultRange range = fault_range(fault, /*pmd=*/false);
   // The caller's invalidate lock excludes truncate, so this is no guess.
   if (range.pos >= host.i_size()) {
     return outcome(mm::FaultResult::kSigbus);
@@ -211,6 +228,11 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
   EntryGuard guard(host.mapping(), fault.pgoff, 0, &conflict);
   if (conflict) {
     return outcome(mm::FaultResult::kFallback);
+  }
+  // A huge fault may have been first. In a private mapping, whose stores are never huge, the two meet here.
+  if (fault.memory().huge_mappings() && fault.mm.page_table.load_pmd(fault.address).huge()) {
+    guard.unlock();
+    return outcome(mm::FaultResult::kRetry);
   }
   io::Iomap iomap;
   FaultOutcome out;
@@ -225,31 +247,67 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
 }
 
 // Kernel: dax_finish_sync_fault, dax_insert_pfn_mkwrite.
-mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping, Pfn pfn) {
-  FS_TRACE_SCOPE("dax_insert_pfn_mkwrite", entry_ref(mapping.host().ino(), fault.pgoff));
-  const EntryRank rank(mapping, fault.pgoff);
+mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping, Pfn pfn, bool pmd) {
+  const PgOff index = pmd ? fault.huge_pgoff() : fault.pgoff;
+  const unsigned order = pmd ? fault.memory().huge_order() : 0;
+  FS_TRACE_SCOPE("dax_insert_pfn_mkwrite", entry_ref(mapping.host().ino(), index));
+  const EntryRank rank(mapping, index);
   Entry entry;
   {
     rt::SpinGuard tree(mapping.i_pages.lock());
-    lib::XaCursor xas(mapping.i_pages, fault.pgoff.value());
-    const FoundEntry found = get_unlocked_entry(mapping, xas);
-    if (!found.entry.is_frame() ||
-        found.entry.pfn() + (fault.pgoff - found.entry.base(fault.pgoff)) != pfn) {
-      put_unlocked_entry(mapping, fault.pgoff, found.entry);
+    lib::XaCursor xas(mapping.i_pages, index.value(), order);
+    const FoundEntry found = get_unlocked_entry(mapping, xas, order);
+    if (!found.entry.is_frame() || found.entry.pfn() + (index - found.entry.base(index)) != pfn) {
+      put_unlocked_entry(mapping, index, found.entry);
       return mm::FaultResult::kRetry;
     }
     entry = found.entry;
     lock_entry(mapping, xas, entry);
     xas.set_mark(kMarkDirty);
-    FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), fault.pgoff), kUnknownValue, 1);
+    FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), index), kUnknownValue, 1);
   }
-  const mm::FaultResult result = mm::insert_pfn(fault, pfn, /*write=*/true);
+  const mm::FaultResult result = pmd ? mm::insert_pfn_pmd(fault, pfn, /*write=*/true)
+                                     : mm::insert_pfn(fault, pfn, /*write=*/true);
   rt::SpinGuard tree(mapping.i_pages.lock());
-  lib::XaCursor xas(mapping.i_pages, fault.pgoff.value());
+  lib::XaCursor xas(mapping.i_pages, index.value(), order);
   xas.store(entry.to_tree());
-  trace_entry_write(mapping, fault.pgoff, entry.locked(), entry);
-  wake_entry(mapping, fault.pgoff, entry, WakeMode::kNext);
+  trace_entry_write(mapping, index, entry.locked(), entry);
+  wake_entry(mapping, index, entry, WakeMode::kNext);
   return result;
+}
+
+// Kernel: dax_iomap_pmd_fault.
+FaultOutcome iomap_pmd_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& ops) {
+  FS_TRACE_SCOPE("dax_iomap_pmd_fault", entry_ref(host.ino(), fault.huge_pgoff()));
+  const FaultRange range = fault_range(fault, /*pmd=*/true);
+  const uint64_t size = round_up(host.i_size(), kPageSize);
+  if (range.pos >= size) {
+    return outcome(mm::FaultResult::kSigbus);
+  }
+  if (range.pos + range.length > size || (fault.write && fault.vma.is_cow())) {
+    return outcome(mm::FaultResult::kFallback);
+  }
+  bool conflict = false;
+  EntryGuard guard(host.mapping(), fault.huge_pgoff(), fault.memory().huge_order(), &conflict);
+  if (conflict) {
+    return outcome(mm::FaultResult::kFallback);
+  }
+  // A fault of a single page may have made its table since the caller looked.
+  if (fault.mm.page_table.load_pmd(fault.address).is_table()) {
+    guard.unlock();
+    return outcome(mm::FaultResult::kRetry);
+  }
+  io::Iomap iomap;
+  FaultOutcome out = outcome(mm::FaultResult::kFallback);
+  const Status begun = io::begin_checked(ops, host, range.pos, range.length, range.flags, &iomap);
+  if (begun.ok()) {
+    if (iomap.end() - range.pos >= range.length) {
+      out = fault_mapped(fault, host, guard, iomap, range);
+    }
+    out = end_iomap(ops, host, iomap, range, out);
+  }
+  guard.unlock();
+  return out;
 }
 
 }  // namespace daxfs::dax

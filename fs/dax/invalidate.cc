@@ -8,7 +8,9 @@
 #include "fs/dax/entry.h"
 #include "fs/dax/entry_lock.h"
 #include "fs/dax/entry_owner.h"
+#include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/pmem/device.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::dax {
@@ -85,12 +87,20 @@ void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
   wake_entry(mapping, index, entry, WakeMode::kAll);
 }
 
-PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
+// The pages of a huge entry that lie outside of the range stay in the file, as single pages from now on: nothing may
+// go on to map them by an entry that is gone, and what was stored to them must not lose its way to the medium with the
+// entry's DIRTY mark. REQUIRES: entry locked.
+void release_rest(mm::AddressSpace& mapping, PgOff base, Entry entry, bool dirty) {
+  mm::unmap_mapping_range(mapping, base, entry.pages(), /*even_cows=*/false);
+  if (dirty) {
+    pmem::Device& device = mapping.memory().device();
+    device.flush(entry.pfn().value() * kPageSize, entry.bytes());
+    device.fence();
+  }
+}
 
-}  // namespace
-
-// Kernel: __dax_invalidate_entry.
-bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
+// Deletes the entry that covers `index`, because pages [first, last] go.
+bool delete_entry(mm::AddressSpace& mapping, PgOff index, PgOff first, PgOff last) {
   FS_TRACE_SCOPE("__dax_invalidate_entry", entry_ref(mapping.host().ino(), index));
   const EntryRank rank(mapping, index);
   rt::SpinGuard tree(mapping.i_pages.lock());
@@ -99,12 +109,31 @@ bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
   if (entry.none()) {
     return false;
   }
+  const PgOff base = entry.base(index);
+  if (base < first || base + (entry.pages() - 1) > last) {
+    const bool dirty = xas.get_mark(kMarkDirty);
+    lock_entry(mapping, xas, entry);
+    mapping.i_pages.lock().unlock();
+    release_rest(mapping, base, entry, dirty);
+    mapping.i_pages.lock().lock();
+    xas.reset();
+  }
+  // Reloaded: nobody else changes a locked entry, and the tree lock was held otherwise.
   disassociate_entry(mapping, entry, /*truncating=*/true);
   xas.store(lib::XEntry::null());
-  trace_entry_write(mapping, entry.base(index), entry, Entry());
+  trace_entry_write(mapping, base, entry, Entry());
   mapping.nrexceptional -= entry.pages();
   put_unlocked_entry(mapping, index, entry, WakeMode::kAll);
   return true;
+}
+
+PgOff page_after(uint64_t pos) { return PgOff(div_round_up(pos, kPageSize)); }
+
+}  // namespace
+
+// Kernel: __dax_invalidate_entry.
+bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
+  return delete_entry(mapping, index, PgOff(0), PgOff(kLastIndex));
 }
 
 // Goes round until a whole pass finds nothing: entries may have been made behind the cursor
@@ -126,7 +155,7 @@ void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) 
       continue;
     }
     for (size_t i = 0; i < batch.count; ++i) {
-      delete_mapping_entry(mapping, PgOff(batch.index[i]));
+      delete_entry(mapping, PgOff(batch.index[i]), first, last);
     }
     if (batch.back() >= last.value()) {
       at = first.value();

@@ -21,7 +21,9 @@ namespace daxfs::dax {
 // one. YIELDS.
 bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index);
 
-// Deletes all entries of pages [first, last], both included. The caller has unmapped them. YIELDS.
+// Deletes all entries of pages [first, last], both included. The caller has unmapped them. A huge
+// entry that reaches out of the range goes as a whole: its other pages are unmapped and, if dirty,
+// flushed. YIELDS.
 void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
 // Unmaps whole pages in [start, end) (bytes), private copies included, and deletes their entries.

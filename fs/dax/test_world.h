@@ -54,6 +54,12 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     return out.needs_sync ? finish_sync_fault(vmf, mapping_, out.pfn) : out.result;
   }
   mm::FaultResult pfn_mkwrite(mm::VmFault& vmf) override { return fault(vmf); }
+  mm::FaultResult huge_fault(mm::VmFault& vmf) override {
+    const rt::ReadLock lock(mapping_.invalidate_lock);
+    ++huge_faults;
+    const FaultOutcome out = iomap_pmd_fault(vmf, *this, *this);
+    return out.needs_sync ? finish_sync_fault(vmf, mapping_, out.pfn, /*pmd=*/true) : out.result;
+  }
   void get() override {}
   void put() override {}
   Status mmap_check(unsigned, bool, bool) override { return ok_status(); }
@@ -68,8 +74,30 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     const rt::WriteLock lock(data_sem_);
     blocks[index].written = true;
   }
-  Status iomap_begin(io::IomapHost&, uint64_t pos, uint64_t, unsigned flags,
+  // With huge mappings a request of a whole range is answered with the run of equal pages at its start, and a hole of
+  // its size gets aligned blocks.
+  Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
                      io::Iomap* iomap) override {
+    if (length <= kPageSize || !memory_.huge_mappings()) {
+      return begin_page(host, pos, flags, iomap);
+    }
+    if ((flags & io::kIomapWrite) != 0) {
+      const uint64_t unit = memory_.huge_pages();
+      if (pos / kPageSize % unit == 0) { next_block_ = round_up(next_block_, unit); }
+    }
+    FS_RETURN_IF_ERROR(begin_page(host, pos, flags, iomap));
+    for (uint64_t at = iomap->end(); at < pos + length; at = iomap->end()) {
+      io::Iomap next;
+      if (blocks.contains(at / kPageSize) != (iomap->type != io::Iomap::Type::kHole) && !iomap->is_new()) { break; }
+      FS_RETURN_IF_ERROR(begin_page(host, at, flags, &next));
+      const bool adjacent = iomap->type == io::Iomap::Type::kHole ||
+                            next.block == iomap->block + iomap->length / kPageSize;
+      if (next.type != iomap->type || next.flags != iomap->flags || !adjacent) { break; }
+      iomap->length += kPageSize;
+    }
+    return ok_status();
+  }
+  Status begin_page(io::IomapHost&, uint64_t pos, unsigned flags, io::Iomap* iomap) {
     const uint64_t index = pos / kPageSize;
     iomap->offset = index * kPageSize;
     iomap->length = kPageSize;
@@ -160,6 +188,7 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
   uint64_t blocks_free = 1000;
   bool withholds_blocks = false;  // a write gets a hole: breaks DF1
   rt::TestValue<int> faults = 0;
+  rt::TestValue<int> huge_faults = 0;
   rt::TestValue<int> iomaps_ended = 0;
   rt::TestValue<Errc> last_error = Errc::kOk;
 

@@ -129,8 +129,8 @@ Result<uint32_t> longest_anywhere(Volume& volume) {
 }
 
 Result<BlockRun> find_and_take(Volume& volume, jbd2::Handle& handle, FsBlock goal, uint32_t wanted, unsigned flags) {
-  if ((flags & kAllocAlignPmd) != 0 && wanted >= kPagesPerPmd) {
-    const auto unit = static_cast<uint32_t>(kPagesPerPmd);
+  const uint32_t unit = volume.huge_blocks();
+  if ((flags & kAllocAlignPmd) != 0 && wanted >= unit) {
     const uint32_t enough = (flags & kAllocExact) != 0 ? wanted : unit;
     FS_ASSIGN_OR_RETURN(BlockRun run, take_anywhere(volume, handle, goal, {0, wanted, enough, unit}));
     if (run.count > 0) { return run; }

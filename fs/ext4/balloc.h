@@ -19,7 +19,7 @@
 namespace daxfs::ext4 {
 
 // Bits of AllocationRequest::flags.
-inline constexpr unsigned kAllocAlignPmd = 1;      // prefer a start that is a multiple of 512 blocks
+inline constexpr unsigned kAllocAlignPmd = 1;      // prefer a start that is a multiple of Volume::huge_blocks()
 inline constexpr unsigned kAllocMetadata = 2;      // for tree or directory blocks; searched for like data so far
 inline constexpr unsigned kAllocUseReserved =
     4;  // may take what is kept back for extent splits (kernel: USE_RESERVED)

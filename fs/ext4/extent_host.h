@@ -55,7 +55,9 @@ class ExtentHost {
   virtual bool block_valid(FsBlock first, uint32_t count) const = 0;
 
   // Data blocks, counted in i_blocks. allocate_data may return fewer than wanted, never none.
+  // `align_pmd`: the start should be a multiple of huge_blocks(), so that a huge mapping fits.
   virtual Result<BlockRun> allocate_data(FsBlock goal, uint32_t count, bool align_pmd) = 0;
+  virtual uint32_t huge_blocks() const { return kPagesPerPmd; }
   virtual Status free_data(FsBlock first, uint32_t count) = 0;
   // PERSISTS: zeros, over media errors too.
   virtual Status zero_data(FsBlock first, uint32_t count) = 0;

@@ -102,6 +102,7 @@ class InodeExtentHost final : public ExtentHost {
   }
   Status zero_data(FsBlock first, uint32_t blocks) override;
 
+  uint32_t huge_blocks() const override { return volume_.huge_blocks(); }
   FsBlock home_goal() const override { return default_goal(volume_, inode_.ino()); }
   uint64_t eof_block() const override { return div_round_up(inode_.i_disksize(), kBlockSize); }
 

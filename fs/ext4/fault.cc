@@ -10,6 +10,7 @@
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/iomap_ops.h"
+#include "fs/mm/memory.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
@@ -34,12 +35,12 @@ bool has_small_pages(mm::AddressSpace& mapping, PgOff first, uint64_t pages) {
 }
 
 // The kernel tries a 2 MiB page first wherever one would fit into mapping and file, and asks for its
-// blocks from the first on. We map single pages, but allocate the same: the blocks stay allocated
-// even where the huge mapping fails. Errors do not matter, the small fault that follows has its own.
+// blocks from the first on. Without huge mappings we map single pages, but allocate the same: the blocks stay
+// allocated even where the huge mapping fails. Errors do not matter, the small fault that follows has its own.
 // Kernel: dax_iomap_pmd_fault, dax_fault_check_fallback.
 void allocate_huge_range(const mm::VmFault& fault, Inode& inode) {
   constexpr uint64_t kPages = kPmdSize / kPageSize;
-  if (fault.vma.pages() < kPages) {
+  if (fault.vma.pages() < kPages || fault.memory().huge_mappings()) {
     return;
   }
   const PgOff first(round_down(fault.pgoff.value(), kPages));
@@ -63,35 +64,39 @@ void allocate_huge_range(const mm::VmFault& fault, Inode& inode) {
 
 // The handle is started before DAX locks the entry: a write(2) holds a handle while it faults on
 // its source, and then waits for the entry. REQUIRES: invalidate lock shared.
-mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode) {
-  allocate_huge_range(fault, inode);
+mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode, bool pmd) {
+  if (!pmd) { allocate_huge_range(fault, inode); }
   auto handle = jbd2::start(inode.volume().journal(), internal::kFileCredits);
   if (!handle.ok()) {
     return mm::FaultResult::kSigbus;
   }
-  const dax::FaultOutcome out = dax::iomap_fault(fault, inode, iomap_ops());
+  const PgOff first = pmd ? fault.huge_pgoff() : fault.pgoff;
+  const uint64_t pages = pmd ? fault.memory().huge_pages() : 1;
+  const dax::FaultOutcome out = pmd ? dax::iomap_pmd_fault(fault, inode, iomap_ops())
+                                    : dax::iomap_fault(fault, inode, iomap_ops());
   const Status stopped = handle->stop();
   if (out.allocated) {
-    drop_stale_hole_pages(inode, fault.pgoff, fault.pgoff);
+    if (out.result == mm::FaultResult::kFallback) {
+      // The zero page that was mapped for all of the range lies over blocks now.
+      dax::drop_hole_entries(inode.mapping(), first, first + (pages - 1));
+    }
+    drop_stale_hole_pages(inode, first, first + (pages - 1));
   }
   if (!out.needs_sync) {
     return out.result == mm::FaultResult::kDone && !stopped.ok() ? mm::FaultResult::kSigbus
                                                                  : out.result;
   }
   // MAP_SYNC. Kernel: dax_finish_sync_fault.
-  const uint64_t pos = fault.pgoff.value() * kPageSize;
-  const Status synced = sync_file(inode, pos, pos + kPageSize - 1, /*datasync=*/true);
+  const uint64_t pos = first.value() * kPageSize;
+  const Status synced = sync_file(inode, pos, pos + pages * kPageSize - 1, /*datasync=*/true);
   if (!stopped.ok() || !synced.ok()) {
     return mm::FaultResult::kSigbus;
   }
-  return dax::finish_sync_fault(fault, inode.mapping(), out.pfn);
+  return dax::finish_sync_fault(fault, inode.mapping(), out.pfn, pmd);
 }
 
-}  // namespace
-
 // Kernel: ext4_dax_huge_fault.
-mm::FaultResult dax_fault(mm::VmFault& fault, Inode& inode) {
-  FS_TRACE_SCOPE("ext4_dax_fault", entry_ref(inode.ino(), fault.pgoff));
+mm::FaultResult fault_of_size(mm::VmFault& fault, Inode& inode, bool pmd) {
   const bool write = fault.write && !fault.cow && fault.vma.shared;
   if (write) {
     if (inode.volume().read_only()) {
@@ -102,9 +107,21 @@ mm::FaultResult dax_fault(mm::VmFault& fault, Inode& inode) {
   }
   const rt::ReadLock lock(inode.mapping().invalidate_lock);
   if (write) {
-    return write_fault(fault, inode);
+    return write_fault(fault, inode, pmd);
   }
-  return dax::iomap_fault(fault, inode, iomap_ops()).result;
+  return (pmd ? dax::iomap_pmd_fault(fault, inode, iomap_ops()) : dax::iomap_fault(fault, inode, iomap_ops())).result;
+}
+
+}  // namespace
+
+mm::FaultResult dax_fault(mm::VmFault& fault, Inode& inode) {
+  FS_TRACE_SCOPE("ext4_dax_fault", entry_ref(inode.ino(), fault.pgoff));
+  return fault_of_size(fault, inode, /*pmd=*/false);
+}
+
+mm::FaultResult dax_huge_fault(mm::VmFault& fault, Inode& inode) {
+  FS_TRACE_SCOPE("ext4_dax_huge_fault", entry_ref(inode.ino(), fault.huge_pgoff(), fault.memory().huge_pages()));
+  return fault_of_size(fault, inode, /*pmd=*/true);
 }
 
 Status mmap_check(Inode& inode, bool sync) {

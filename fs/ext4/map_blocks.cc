@@ -89,7 +89,8 @@ Result<MapResult> BlockMapper::fill_hole(const MapRequest& request, const Extent
                                          uint32_t len) {
   const bool unwritten = (request.flags & MapRequest::kUnwritten) != 0;
   const uint32_t wanted = std::min(len, extent_length_max(unwritten));
-  const bool align = wanted >= kPagesPerPmd && request.lblk.value() % kPagesPerPmd == 0;
+  const uint32_t unit = host_.huge_blocks();
+  const bool align = wanted >= unit && request.lblk.value() % unit == 0;
   FS_ASSIGN_OR_RETURN(const BlockRun blocks,
                       host_.allocate_data(goal(request.lblk, found), wanted, align));
   FS_BUG_ON(blocks.count == 0 || blocks.count > wanted, "MB1", "allocated %u blocks, wanted %u",

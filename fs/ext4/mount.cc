@@ -8,6 +8,7 @@
 #include "fs/ext4/format_assertions.h"
 #include "fs/ext4/inode_io.h"
 #include "fs/ext4/mount_message.h"
+#include "fs/mm/memory.h"
 #include "fs/ext4/orphan.h"
 #include "fs/ext4/super.h"
 
@@ -302,6 +303,13 @@ Result<std::unique_ptr<Volume>> Volume::mount_with(pmem::Device& device, mm::Mem
                                                    std::string* message) {
   if (device.read_only() && !options.read_only) {
     return refuse(message, Errc::kRoFs, "the device is read-only: mount read-only").error();
+  }
+  if (memory != nullptr) {
+    const bool huge = options.huge_order != 0;
+    const Status set = memory->set_huge(huge, huge ? options.huge_order : kPmdOrder);
+    if (!set.ok()) {
+      return refuse(message, set.error(), "a process still has page tables for other huge pages").error();
+    }
   }
   std::unique_ptr<Volume> volume(new Volume(device, memory, options, inodes));
   FS_RETURN_IF_ERROR(MountSteps(*volume, message).run());

@@ -7,6 +7,7 @@
 #include "fs/base/crc32c.h"
 #include "fs/base/report.h"
 #include "fs/ext4/format_assertions.h"
+#include "fs/mm/memory.h"
 #include "fs/rt/clock.h"
 
 namespace daxfs::ext4 {
@@ -30,6 +31,10 @@ Volume::Volume(pmem::Device& device, mm::Memory* memory, const MountOptions& opt
 Volume::~Volume() {
   FS_BUG_ON(mounted_ && !abandoned_, "SB1", "a mounted volume is destroyed without unmount");
   if (inodes_ != nullptr) { layer_->destroy(inodes_); }
+}
+
+uint32_t Volume::huge_blocks() const {
+  return has_memory() ? static_cast<uint32_t>(memory_->huge_pages()) : uint32_t{kPagesPerPmd};
 }
 
 void Volume::abandon() {

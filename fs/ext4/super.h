@@ -52,6 +52,8 @@ enum class DaxMode : uint8_t { kInode /* files with the DAX flag */, kAlways, kN
 struct MountOptions {
   bool read_only = false;
   DaxMode dax = DaxMode::kInode;
+  // Huge mappings of 2^huge_order pages; 0: none. The frames' users are told when the volume is mounted.
+  unsigned huge_order = 0;
   bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
 };
 
@@ -110,6 +112,8 @@ class Volume {
   pmem::Device& device() { return device_; }
   mm::Memory& memory() { return *memory_; }
   bool has_memory() const { return memory_ != nullptr; }
+  // Blocks of a huge page: where extents should begin.
+  uint32_t huge_blocks() const;
   jbd2::BufferCache& buffers() { return buffers_; }
   jbd2::Journal& journal() { return journal_; }
   Groups& groups() { return groups_; }

@@ -56,7 +56,9 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
              "frame %" PRIu64 " is about to be mapped writable in a VMA that is %s", pfn.value(),
              vmf.vma.writable() ? "private" : "read-only");
   Mm& mm = vmf.mm;
-  mm.page_table.ensure(vmf.address, site);
+  if (!mm.page_table.ensure(vmf.address, site)) {
+    return FaultResult::kRetry;
+  }
   rt::SpinGuard guard(mm.page_table.ptl, site);
   const Pte old = mm.page_table.load(vmf.address, site);
   if (old.none()) {
@@ -83,7 +85,7 @@ FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
   Mm& mm = vmf.mm;
   rt::SpinGuard guard(mm.page_table.ptl, site);
   const Pte now = mm.page_table.load(vmf.address, site);
-  if (same_mapping(now, vmf.orig_pte)) {
+  if (same_mapping(now, vmf.orig_pte) && !now.huge()) {
     mm.page_table.set(vmf.address, now.mk_young().mk_dirty().mk_write(), site);
   }
   return FaultResult::kDone;
@@ -92,9 +94,8 @@ FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
 FaultResult finish_cow_fault(VmFault& vmf, Site site) {
   FS_TRACE_SCOPE("finish_fault", pte_ref(vmf.mm.id(), vmf.address));
   Mm& mm = vmf.mm;
-  mm.page_table.ensure(vmf.address, site);
   vmf.cow_done = true;
-  {
+  if (mm.page_table.ensure(vmf.address, site)) {
     rt::SpinGuard guard(mm.page_table.ptl, site);
     if (mm.page_table.load(vmf.address, site).none()) {
       const Pte pte = fresh_pte(vmf.memory(), vmf.cow_page, true);
@@ -128,7 +129,16 @@ FaultResult Mm::handle_fault(VirtAddr address, bool write, Signal* signal, Site 
 
 FaultResult Mm::handle_fault_locked(Vma& vma, VirtAddr address, bool write, Site site) {
   const VirtAddr page(round_down(address.value(), kPageSize));
+  if (vma.file != nullptr && memory_.huge_mappings()) {
+    const FaultResult result = huge_fault(vma, page, write, site);
+    if (result != FaultResult::kFallback) {
+      return result;
+    }
+  }
   const Pte pte = page_table.load(page, site);
+  if (pte.huge()) {
+    return FaultResult::kRetry;  // somebody else's huge fault was first; it may lack a permission
+  }
   if (pte.none()) {
     return vma.file == nullptr ? anonymous_fault(vma, page, write, site)
                                : file_fault(vma, page, write, site);

@@ -95,9 +95,19 @@ void Memory::reset() {
     tables_free_.push_back(table.get());
   }
   tables_in_use_ = 0;
+  huge_order_ = kPmdOrder;
+  huge_mappings_ = false;
 
   std::destroy_at(&idle_queue_);
   std::construct_at(&idle_queue_, "page idle");
+}
+
+Status Memory::set_huge(bool mappings, unsigned order) {
+  RawGuard guard(pool_lock_);
+  if (tables_in_use_ != 0 && (order != huge_order_ || mappings != huge_mappings_)) { return Errc::kBusy; }
+  huge_order_ = order;
+  huge_mappings_ = mappings;
+  return ok_status();
 }
 
 Result<Pfn> Memory::alloc_dram(bool zeroed) {
@@ -202,6 +212,8 @@ TablePage* Memory::alloc_table() {
   }
   TablePage* table = tables_free_.back();
   tables_free_.pop_back();
+  table->deposited = nullptr;
+  table->deposits = 0;
   return table;
 }
 

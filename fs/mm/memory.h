@@ -45,6 +45,16 @@ class Memory {
   bool is_pmem(Pfn pfn) const { return pfn.value() < pmem_frames_; }
   uint64_t pmem_frames() const { return pmem_frames_; }
 
+  // How many pages an entry of the second table level stands for, 2^order (kernel: PMD_ORDER, a
+  // constant), and whether such an entry may map them itself: see
+  // docs/decisions/0022-huge-order.md.
+  unsigned huge_order() const { return huge_order_; }
+  uint64_t huge_pages() const { return uint64_t{1} << huge_order_; }
+  uint64_t huge_size() const { return huge_pages() * kPageSize; }  // bytes
+  bool huge_mappings() const { return huge_mappings_; }
+  // REQUIRES: order 1..kPmdOrder. Errors: kBusy if a process has page tables of another order.
+  Status set_huge(bool mappings, unsigned order);
+
   Page& page(Pfn pfn) { return pages_[pfn.value()]; }
   const Page& page(Pfn pfn) const { return pages_[pfn.value()]; }
   Pfn pfn(const Page& page) const { return Pfn(static_cast<uint64_t>(&page - pages_.get())); }
@@ -119,6 +129,8 @@ class Memory {
   std::vector<std::unique_ptr<TablePage>> tables_ FS_GUARDED_BY(pool_lock_);
   std::vector<TablePage*> tables_free_ FS_GUARDED_BY(pool_lock_);
   uint32_t tables_in_use_ = 0;
+  unsigned huge_order_ = kPmdOrder;
+  bool huge_mappings_ = false;
   uint64_t generation_ = 0;
 
   rt::WaitQueue idle_queue_;  // keyed by frame

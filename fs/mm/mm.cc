@@ -11,6 +11,8 @@
 namespace daxfs::mm {
 
 Memory& VmFault::memory() const { return mm.memory(); }
+VirtAddr VmFault::huge_address() const { return VirtAddr(round_down(address.value(), memory().huge_size())); }
+PgOff VmFault::huge_pgoff() const { return pgoff - (address - huge_address()) / kPageSize; }
 
 Mm::Mm(Memory& memory, uint64_t id)
     : mmap_lock(rt::Rank::kMmap, "mmap_lock"), page_table(memory, id), memory_(memory), id_(id) {}
@@ -143,7 +145,8 @@ void Mm::account(Pte pte, int change) {
     return;
   }
   uint64_t& count = memory_.is_pmem(pte.pfn()) ? counters_.file_pages : counters_.anon_pages;
-  count += static_cast<uint64_t>(static_cast<int64_t>(change));
+  const uint64_t pages = pte.huge() ? memory_.huge_pages() : 1;
+  count += pages * static_cast<uint64_t>(static_cast<int64_t>(change));
 }
 
 }  // namespace daxfs::mm

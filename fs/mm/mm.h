@@ -186,7 +186,7 @@ class Mm {
   PageTable page_table;
   TlbGate tlb;
 
-  // Counts a PTE that comes (+1) or goes (-1).
+  // Counts a PTE (or with Pte::huge() a huge mapping) that comes (+1) or goes (-1).
   void account(Pte pte, int change) FS_REQUIRES(page_table.ptl);
 
  private:
@@ -233,6 +233,7 @@ class Mm {
       FS_REQUIRES(mmap_lock);
   void move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site)
       FS_REQUIRES(mmap_lock);
+  bool move_huge(VirtAddr from, VirtAddr to, VirtAddr end, Site site) FS_REQUIRES(mmap_lock);
 
   // mprotect.cc
   Status mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed* removed, Site site)
@@ -240,6 +241,7 @@ class Mm {
   void change_protection(Vma& vma, Site site) FS_REQUIRES(mmap_lock);
 
   // fault.cc
+  FaultResult huge_fault(Vma& vma, VirtAddr page, bool write, Site site);  // huge.cc
   FaultResult anonymous_fault(Vma& vma, VirtAddr page, bool write, Site site);
   FaultResult file_fault(Vma& vma, VirtAddr page, bool write, Site site);
   FaultResult write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site);

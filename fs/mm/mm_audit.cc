@@ -28,6 +28,10 @@ void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
   if (pte.special() && (pte.write() || pte.pfn() != memory.zero_pfn())) {
     add_line(report, "MM7", address, "special PTE that is not the read-only zero page");
   }
+  if (pte.huge() && !pte.special() && (!pmem || pte.pfn().value() % memory.huge_pages() !=
+                                                    address.value() / kPageSize % memory.huge_pages())) {
+    add_line(report, "MM7", address, "huge mapping of frames that are not aligned");
+  }
   if (!pmem && !pte.special() && page_ref_count(memory.page(pte.pfn())) < 1) {
     add_line(report, "MM7", address, "PTE of a free DRAM frame");
   }
@@ -72,6 +76,10 @@ bool Mm::audit(std::vector<std::string>* report) const {
   if (all != inside) {
     add_line(report, "MM7", VirtAddr(0), "PTE outside of every VMA");
   }
+  VirtAddr where(0);
+  if (!page_table.deposits_match(&where)) {
+    add_line(report, "MM10", where, "deposited tables differ from huge mappings");
+  }
   const Counters counted = counters();
   if (counted.file_pages != recount.file_pages || counted.anon_pages != recount.anon_pages) {
     add_line(report, "MM8", VirtAddr(0), "counters of mapped frames differ from a recount");
@@ -87,6 +95,7 @@ void Mm::check() const {
   const std::string& first = report.front();
   FS_WARN_ON(first.starts_with("MM6"), "MM6", "%s", first.c_str());
   FS_WARN_ON(first.starts_with("MM7"), "MM7", "%s", first.c_str());
+  FS_WARN_ON(first.starts_with("MM10"), "MM10", "%s", first.c_str());
   FS_WARN_ON(first.starts_with("MM8"), "MM8", "%s", first.c_str());
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fs/mm/address_space.h"
+#include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 
 namespace daxfs::mm {
@@ -75,14 +76,15 @@ Result<VirtAddr> Mm::find_free(uint64_t length) const {
 Result<VirtAddr> Mm::find_free_for_file(uint64_t length, const VmFile* file, PgOff pgoff) const {
   // A file mapping that could hold a huge page is placed congruent to its offset (what the kernel
   // does for ext4 files).
+  const uint64_t huge = memory_.huge_size();
   const uint64_t offset = pgoff.value() * kPageSize;
-  const uint64_t aligned = round_up(offset, kPmdSize);
+  const uint64_t aligned = round_up(offset, huge);
   const uint64_t offset_end = offset + length;
-  if (file != nullptr && offset_end > aligned && offset_end - aligned >= kPmdSize &&
-      length + kPmdSize > length) {
-    const Result<VirtAddr> padded = find_free(length + kPmdSize);
+  if (file != nullptr && offset_end > aligned && offset_end - aligned >= huge &&
+      length + huge > length) {
+    const Result<VirtAddr> padded = find_free(length + huge);
     if (padded.ok()) {
-      return *padded + (offset - padded->value()) % kPmdSize;
+      return *padded + (offset - padded->value()) % huge;
     }
   }
   return find_free(length);

@@ -4,6 +4,7 @@
 // populate_vma_page_range.
 #include <algorithm>
 
+#include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/mm/rmap.h"
@@ -11,6 +12,13 @@
 
 namespace daxfs::mm {
 namespace {
+
+// What a huge mapping becomes: the next store always asks the file. Kernel: change_huge_pmd (6.1), pmd_modify with the
+// protection of a VMA that wants to know of writes.
+Pte protect_huge(const Vma& vma, Pte pte) {
+  const Pte base = pte.clear_write().clear_protnone();
+  return vma.accessible() ? base : base.mk_protnone();
+}
 
 // What `pte` becomes under the VMA's new protection.
 Pte protect(const Vma& vma, const Memory& memory, Pte pte) {
@@ -34,9 +42,20 @@ void Mm::change_protection(Vma& vma, Site site) {
   bool changed = false;
   VirtAddr at = vma.begin;
   while ((at = page_table.next_table(at, vma.end)) < vma.end) {
-    const VirtAddr chunk_end =
-        std::min(vma.end, VirtAddr(round_down(at.value(), kPmdSize) + kPmdSize));
+    const VirtAddr chunk_end = page_table.pmd_end(at, vma.end);
     rt::SpinGuard guard(page_table.ptl, site);
+    const Pmd pmd = page_table.load_pmd_unscheduled(at);
+    if (pmd.huge()) {
+      // Huge mappings lie in one VMA: split_vma() took out those that it cut.
+      if (protect_huge(vma, pmd.pte()) != pmd.pte()) {
+        // In this order the processor cannot make it dirty in between.
+        const Pte old = page_table.write_protect(at, false, site);
+        page_table.change_huge(at, protect_huge(vma, old), site);
+        changed = true;
+      }
+      at = chunk_end;
+      continue;
+    }
     at = page_table.for_each(at, chunk_end, [&](VirtAddr address, Pte seen) {
       page_table.ptl.assert_held();
       if (protect(vma, memory_, seen) == seen) {

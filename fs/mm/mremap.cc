@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "fs/mm/address_space.h"
+#include "fs/mm/huge.h"
+#include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 
 namespace daxfs::mm {
@@ -39,13 +41,37 @@ Result<Vma*> Mm::vma_to_resize(VirtAddr addr, uint64_t old_length, uint64_t new_
   return vma;
 }
 
+// A huge mapping moves as a whole, or is given up: its pages are faulted in again. True if it is gone from
+// `from`. Kernel: move_page_tables, move_huge_pmd.
+bool Mm::move_huge(VirtAddr from, VirtAddr to, VirtAddr end, Site site) {
+  if (!page_table.load_pmd_unscheduled(from).huge()) {
+    return false;
+  }
+  const bool whole = page_table.pmd_begin(from) == from && page_table.pmd_begin(to) == to &&
+                     page_table.pmd_end(from, end) - from == memory_.huge_size();
+  if (whole) {
+    page_table.ensure_pmd(to, site);
+    rt::SpinGuard guard(page_table.ptl, site);
+    if (page_table.load_pmd_unscheduled(to).none()) {
+      page_table.move_huge(from, to, site);
+      tlb.shootdown();
+      return true;
+    }
+  }
+  split_huge_pmd(*this, from, site);
+  return true;
+}
+
 void Mm::move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site) {
   // Under ptl for the whole of one table; the page table has one lock, so source and target need no
   // order.
   VirtAddr at = from;
   while ((at = page_table.next_table(at, from + length)) < from + length) {
-    const VirtAddr chunk_end =
-        std::min(from + length, VirtAddr(round_down(at.value(), kPmdSize) + kPmdSize));
+    const VirtAddr chunk_end = page_table.pmd_end(at, from + length);
+    if (move_huge(at, to + (at - from), from + length, site)) {
+      at = chunk_end;
+      continue;
+    }
     // A chunk of the source may straddle two tables of the target.
     page_table.ensure(to + (at - from), site);
     page_table.ensure(to + (chunk_end - kPageSize - from), site);

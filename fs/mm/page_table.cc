@@ -1,6 +1,7 @@
 // fs/mm/page_table.cc - walking and changing a page table.
 #include "fs/mm/page_table.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "fs/base/report.h"
@@ -13,8 +14,8 @@ namespace {
 
 // Flat number of the page, for object ids and index arithmetic.
 constexpr uint64_t vpn(VirtAddr address) { return address.value() >> kPageShift; }
-constexpr uint64_t pte_index(VirtAddr address) { return vpn(address) % kTableEntries; }
-constexpr uint64_t pmd_index(VirtAddr address) {
+// Of the 2 MiB, in the table below the root.
+constexpr uint64_t upper_index(VirtAddr address) {
   return vpn(address) / kTableEntries % kTableEntries;
 }
 
@@ -38,34 +39,97 @@ PageTable::~PageTable() {
   }
 }
 
+// With huge mappings a change of a PMD is one of every page below: all of them are one object.
 rt::ObjectId PageTable::object(VirtAddr address) const {
-  return rt::object_id(rt::ObjectClass::kPte, mm_id_ << 32 | vpn(address));
+  const uint64_t page = memory_.huge_mappings() ? vpn(pmd_begin(address)) : vpn(address);
+  return rt::object_id(rt::ObjectClass::kPte, mm_id_ << 32 | page);
 }
 
-TablePage* PageTable::pmd_table(VirtAddr address) const {
+VirtAddr PageTable::pmd_begin(VirtAddr address) const {
+  return VirtAddr(address.value() & ~(memory_.huge_size() - 1));
+}
+
+VirtAddr PageTable::pmd_end(VirtAddr address, VirtAddr end) const {
+  return std::min(end, pmd_begin(address) + memory_.huge_size());
+}
+
+bool PageTable::unfolded() const { return memory_.huge_order() != kPmdOrder; }
+
+uint64_t PageTable::pmd_index(VirtAddr address) const {
+  return unfolded() ? vpn(address) % kTableEntries >> memory_.huge_order() : upper_index(address);
+}
+
+uint64_t PageTable::pte_index(VirtAddr address) const { return vpn(address) & (memory_.huge_pages() - 1); }
+
+TablePage* PageTable::upper_table(VirtAddr address) const {
   if (address >= kTaskSize) {
     return nullptr;
   }
   return __atomic_load_n(&pgd_[address.value() / kPgdSize], __ATOMIC_ACQUIRE);
 }
 
-TablePage* PageTable::pte_table(VirtAddr address) const {
-  TablePage* pmds = pmd_table(address);
-  if (pmds == nullptr) {
-    return nullptr;
+// The table that has the PMD of `address`.
+TablePage* PageTable::pmd_table(VirtAddr address) const {
+  TablePage* const upper = upper_table(address);
+  if (upper == nullptr || !unfolded()) {
+    return upper;
   }
   return as_table(
-      Pmd::from_word(__atomic_load_n(&pmds->entries[pmd_index(address)], __ATOMIC_ACQUIRE)));
+      Pmd::from_word(__atomic_load_n(&upper->entries[upper_index(address)], __ATOMIC_ACQUIRE)));
 }
+
+uint64_t* PageTable::pmd_slot(VirtAddr address) const {
+  TablePage* const pmds = pmd_table(address);
+  return pmds == nullptr ? nullptr : &pmds->entries[pmd_index(address)];
+}
+
+Pmd PageTable::load_pmd_unscheduled(VirtAddr address) const {
+  const uint64_t* const word = pmd_slot(address);
+  return word == nullptr ? Pmd() : Pmd::from_word(__atomic_load_n(word, __ATOMIC_ACQUIRE));
+}
+
+Pmd PageTable::load_pmd(VirtAddr address, Site site) const {
+  rt::point(rt::PointKind::kPteRead, object(address), site);
+  const Pmd pmd = load_pmd_unscheduled(address);
+  FS_TRACE_READ(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()),
+                pmd.huge() ? pmd.word() : 0);
+  return pmd;
+}
+
+TablePage* PageTable::pte_table(VirtAddr address) const { return as_table(load_pmd_unscheduled(address)); }
 
 uint64_t* PageTable::slot(VirtAddr address) const {
   TablePage* ptes = pte_table(address);
   return ptes == nullptr ? nullptr : &ptes->entries[pte_index(address)];
 }
 
+// The word that translates the page: its PTE, or the PMD that maps it huge.
+uint64_t* PageTable::translation(VirtAddr address) const {
+  uint64_t* const word = pmd_slot(address);
+  if (word == nullptr) {
+    return nullptr;
+  }
+  const Pmd pmd = Pmd::from_word(__atomic_load_n(word, __ATOMIC_ACQUIRE));
+  if (pmd.huge()) {
+    return word;
+  }
+  TablePage* const ptes = as_table(pmd);
+  return ptes == nullptr ? nullptr : &ptes->entries[pte_index(address)];
+}
+
+// What a huge mapping says of one page. The zero page stands for each of its pages.
+Pte PageTable::view(Pmd huge, VirtAddr address) const {
+  const Pte first = huge.pte();
+  return first.special() ? first : first.with_pfn(first.pfn() + pte_index(address));
+}
+
 Pte PageTable::load_unscheduled(VirtAddr address) const {
-  const uint64_t* word = slot(address);
-  return word == nullptr ? Pte() : Pte::from_word(__atomic_load_n(word, __ATOMIC_SEQ_CST));
+  const uint64_t* const word = translation(address);
+  if (word == nullptr) {
+    return Pte();
+  }
+  const Pte pte = Pte::from_word(__atomic_load_n(word, __ATOMIC_SEQ_CST));
+  return pte.huge() ? view(Pmd::mapping(pte), address) : pte;
 }
 
 Pte PageTable::load(VirtAddr address, Site site) const {
@@ -75,26 +139,132 @@ Pte PageTable::load(VirtAddr address, Site site) const {
   return pte;
 }
 
-void PageTable::ensure(VirtAddr address, Site site) {
-  if (pte_table(address) != nullptr) {
+TablePage* PageTable::add_table(TablePage* parent, uint64_t* word) {
+  TablePage* const table = memory_.alloc_table();
+  memory_generation_ = memory_.generation();
+  ++table_pages_;
+  ++parent->used;
+  __atomic_store_n(word, Pmd::table(reinterpret_cast<uint64_t>(table)).word(), __ATOMIC_RELEASE);
+  return table;
+}
+
+void PageTable::ensure_pmd_locked(VirtAddr address) {
+  TablePage* upper = upper_table(address);
+  if (upper == nullptr) {
+    upper = memory_.alloc_table();
+    memory_generation_ = memory_.generation();
+    ++table_pages_;
+    __atomic_store_n(&pgd_[address.value() / kPgdSize], upper, __ATOMIC_RELEASE);
+  }
+  if (pmd_table(address) == nullptr) {
+    add_table(upper, &upper->entries[upper_index(address)]);
+  }
+}
+
+void PageTable::ensure_pmd(VirtAddr address, Site site) {
+  if (pmd_table(address) != nullptr) {
     return;
   }
   rt::SpinGuard guard(ptl, site);
-  TablePage* pmds = pmd_table(address);
-  if (pmds == nullptr) {
-    pmds = memory_.alloc_table();
-    memory_generation_ = memory_.generation();
-    ++table_pages_;
-    __atomic_store_n(&pgd_[address.value() / kPgdSize], pmds, __ATOMIC_RELEASE);
+  ensure_pmd_locked(address);
+}
+
+bool PageTable::ensure(VirtAddr address, Site site) {
+  const Pmd pmd = load_pmd_unscheduled(address);
+  if (!pmd.none()) {
+    return !pmd.huge();
   }
-  if (pte_table(address) != nullptr) {
-    return;
-  }  // somebody was faster
-  TablePage* ptes = memory_.alloc_table();
+  rt::SpinGuard guard(ptl, site);
+  ensure_pmd_locked(address);
+  uint64_t* const word = pmd_slot(address);
+  const Pmd now = Pmd::from_word(__atomic_load_n(word, __ATOMIC_ACQUIRE));
+  if (!now.none()) {
+    return !now.huge();  // somebody was faster
+  }
+  add_table(pmd_table(address), word);
+  return true;
+}
+
+void PageTable::set_huge(VirtAddr address, Pte first, TablePage* deposit, Site site) {
+  rt::point(rt::PointKind::kPteWrite, object(address), site);
+  TablePage* const pmds = pmd_table(address);
+  deposit->deposited = pmds->deposited;
+  pmds->deposited = deposit;
+  ++pmds->deposits;
   ++table_pages_;
   ++pmds->used;
-  __atomic_store_n(&pmds->entries[pmd_index(address)],
-                   Pmd::table(reinterpret_cast<uint64_t>(ptes)).word(), __ATOMIC_RELEASE);
+  const Pmd huge = Pmd::mapping(first.mk_huge());
+  __atomic_store_n(&pmds->entries[pmd_index(address)], huge.word(), __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), 0, huge.word());
+}
+
+void PageTable::change_huge(VirtAddr address, Pte first, Site site) {
+  rt::point(rt::PointKind::kPteWrite, object(address), site);
+  const uint64_t word = Pmd::mapping(first.mk_huge()).word();
+  [[maybe_unused]] const uint64_t old = __atomic_exchange_n(pmd_slot(address), word, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), old, word);
+}
+
+Pte PageTable::clear_huge(VirtAddr address, Site site) {
+  rt::point(rt::PointKind::kPteWrite, object(address), site);
+  TablePage* const pmds = pmd_table(address);
+  const uint64_t old =
+      __atomic_exchange_n(&pmds->entries[pmd_index(address)], 0, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), old, 0);
+  --pmds->used;
+  TablePage* const deposit = pmds->deposited;
+  FS_BUG_ON(deposit == nullptr, "MM10", "a huge mapping goes without its deposited table");
+  pmds->deposited = deposit->deposited;
+  --pmds->deposits;
+  --table_pages_;
+  deposit->deposited = nullptr;
+  memory_.free_table(deposit);
+  return Pte::from_word(old);
+}
+
+void PageTable::move_huge(VirtAddr from, VirtAddr to, Site site) {
+  rt::point(rt::PointKind::kPteWrite, object(from), site);
+  TablePage* const source = pmd_table(from);
+  const uint64_t word = __atomic_exchange_n(&source->entries[pmd_index(from)], 0, __ATOMIC_SEQ_CST);
+  FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(from), memory_.huge_pages()), word, 0);
+  --source->used;
+  TablePage* const deposit = source->deposited;
+  FS_BUG_ON(deposit == nullptr, "MM10", "a huge mapping moves without its deposited table");
+  source->deposited = deposit->deposited;
+  --source->deposits;
+  --table_pages_;  // set_huge counts it again
+  set_huge(to, Pte::from_word(word), deposit, site);
+}
+
+TablePage* PageTable::unlink_empty(VirtAddr begin, VirtAddr end, Site site) {
+  TablePage* chain = nullptr;
+  const VirtAddr first(round_up(begin.value(), memory_.huge_size()));
+  const VirtAddr past = pmd_begin(end);
+  if (first >= past || next_table(first, past) >= past) {
+    return nullptr;
+  }
+  rt::SpinGuard guard(ptl, site);
+  for (VirtAddr at = next_table(first, past); at < past; at = next_table(pmd_end(at, past), past)) {
+    TablePage* const ptes = pte_table(at);
+    if (ptes == nullptr || ptes->used != 0) {
+      continue;
+    }
+    __atomic_store_n(pmd_slot(at), 0, __ATOMIC_SEQ_CST);
+    --pmd_table(at)->used;
+    --table_pages_;
+    ptes->deposited = chain;
+    chain = ptes;
+  }
+  return chain;
+}
+
+void PageTable::give_back_chain(TablePage* first) {
+  while (first != nullptr) {
+    TablePage* const next = first->deposited;
+    first->deposited = nullptr;
+    memory_.free_table(first);
+    first = next;
+  }
 }
 
 void PageTable::exchange(VirtAddr address, uint64_t word) {
@@ -131,7 +301,7 @@ Pte PageTable::get_and_clear(VirtAddr address, Site site) {
 
 Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
   rt::point(rt::PointKind::kPteWrite, object(address), site);
-  uint64_t* word = slot(address);
+  uint64_t* word = translation(address);
   if (word == nullptr) {
     return Pte();
   }
@@ -143,14 +313,15 @@ Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
 }
 
 bool PageTable::mark_accessed(VirtAddr address, Pte expected, bool write) {
-  uint64_t* word = slot(address);
+  uint64_t* word = translation(address);
   if (word == nullptr) {
     return false;
   }
   uint64_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
   for (;;) {
     const Pte pte = Pte::from_word(now);
-    if (pte.mk_young().mk_dirty() != expected.mk_young().mk_dirty()) {
+    const Pte seen = pte.huge() ? view(Pmd::mapping(pte), address) : pte;
+    if (seen.mk_young().mk_dirty() != expected.mk_young().mk_dirty()) {
       return false;
     }
     const Pte marked = write ? pte.mk_young().mk_dirty() : pte.mk_young();
@@ -167,10 +338,12 @@ bool PageTable::mark_accessed(VirtAddr address, Pte expected, bool write) {
 VirtAddr PageTable::next_table(VirtAddr begin, VirtAddr end) const {
   VirtAddr at = begin;
   while (at < end) {
-    if (pmd_table(at) == nullptr) {
+    if (upper_table(at) == nullptr) {
       at = next_boundary(at, kPgdSize, end);
-    } else if (pte_table(at) == nullptr) {
+    } else if (pmd_table(at) == nullptr) {
       at = next_boundary(at, kPmdSize, end);
+    } else if (load_pmd_unscheduled(at).none()) {
+      at = pmd_end(at, end);
     } else {
       return at;
     }
@@ -181,11 +354,14 @@ VirtAddr PageTable::next_table(VirtAddr begin, VirtAddr end) const {
 VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end,
                              FunctionRef<bool(VirtAddr, Pte)> visit) const {
   for (VirtAddr at = next_table(begin, end); at < end; at = next_table(at, end)) {
-    const TablePage* ptes = pte_table(at);
-    const VirtAddr table_end = next_boundary(at, kPmdSize, end);
+    const Pmd pmd = load_pmd_unscheduled(at);
+    const TablePage* const ptes = as_table(pmd);
+    const VirtAddr table_end = pmd_end(at, end);
     for (; at < table_end; at += kPageSize) {
       const Pte pte =
-          Pte::from_word(__atomic_load_n(&ptes->entries[pte_index(at)], __ATOMIC_SEQ_CST));
+          ptes == nullptr
+              ? view(pmd, at)
+              : Pte::from_word(__atomic_load_n(&ptes->entries[pte_index(at)], __ATOMIC_SEQ_CST));
       if (!pte.none() && !visit(at, pte)) {
         return at;
       }
@@ -194,29 +370,53 @@ VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end,
   return end;
 }
 
+bool PageTable::deposits_match(VirtAddr* where) const {
+  for (VirtAddr at = next_table(VirtAddr(0), kTaskSize); at < kTaskSize;) {
+    const TablePage* const pmds = pmd_table(at);
+    uint32_t huge = 0;
+    for (const uint64_t word : pmds->entries) {
+      huge += Pmd::from_word(word).huge() ? 1 : 0;
+    }
+    uint32_t listed = 0;
+    for (const TablePage* table = pmds->deposited; table != nullptr; table = table->deposited) {
+      ++listed;
+    }
+    if (huge != pmds->deposits || huge != listed) {
+      *where = at;
+      return false;
+    }
+    at = next_table(next_boundary(at, unfolded() ? kPmdSize : kPgdSize, kTaskSize), kTaskSize);
+  }
+  return true;
+}
+
 void PageTable::free_tables() { give_back(true); }
 
+// level 0: PTEs.
+void PageTable::give_back_table(TablePage* table, unsigned level, bool check_empty) {
+  for (uint64_t n = 0; level != 0 && table->used != 0 && n < kTableEntries; ++n) {
+    if (TablePage* const below = as_table(Pmd::from_word(table->entries[n])); below != nullptr) {
+      give_back_table(below, level - 1, check_empty);
+      table->entries[n] = 0;
+      --table->used;
+    }
+  }
+  FS_WARN_ON(check_empty && table->used != 0, "MM5", "a page table is freed with %u entries", table->used);
+  FS_WARN_ON(check_empty && table->deposits != 0, "MM10", "a page table is freed with %u deposited tables",
+             table->deposits);
+  give_back_chain(table->deposited);
+  if (table->used != 0) {
+    *table = TablePage{};
+  }
+  memory_.free_table(table);
+}
+
 void PageTable::give_back(bool check_empty) {
-  for (TablePage*& pmds : pgd_) {
-    if (pmds == nullptr) {
-      continue;
+  for (TablePage*& upper : pgd_) {
+    if (upper != nullptr) {
+      give_back_table(upper, unfolded() ? 2 : 1, check_empty);
+      upper = nullptr;
     }
-    for (uint64_t n = 0; pmds->used != 0 && n < kTableEntries; ++n) {
-      TablePage* ptes = as_table(Pmd::from_word(pmds->entries[n]));
-      if (ptes == nullptr) {
-        continue;
-      }
-      FS_WARN_ON(check_empty && ptes->used != 0, "MM5", "a page table is freed with %u entries",
-                 ptes->used);
-      if (ptes->used != 0) {
-        *ptes = TablePage{};
-      }
-      pmds->entries[n] = 0;
-      --pmds->used;
-      memory_.free_table(ptes);
-    }
-    memory_.free_table(pmds);
-    pmds = nullptr;
   }
   table_pages_ = 0;
 }

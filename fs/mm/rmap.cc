@@ -5,6 +5,7 @@
 #include <array>
 
 #include "fs/mm/address_space.h"
+#include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/rt/trace.h"
@@ -22,15 +23,15 @@ struct Gather {
   bool full() const { return count == frames.size(); }
 };
 
-VirtAddr table_end(VirtAddr at, VirtAddr end) {
-  return std::min(end, VirtAddr(round_down(at.value(), kPmdSize) + kPmdSize));
-}
-
-// Clears what it can of one table; returns where to go on.
+// Clears what it can of one table, or the huge mapping, of which no part can stay; returns where to go on.
 VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather* gather,
                    Site site) {
   Memory& memory = mm.memory();
   rt::SpinGuard guard(mm.page_table.ptl, site);
+  if (zap_huge_locked(mm, begin, site)) {
+    gather->flush = true;
+    return end;
+  }
   return mm.page_table.for_each(begin, end, [&](VirtAddr at, Pte seen) {
     mm.page_table.ptl.assert_held();
     const bool is_copy = !seen.special() && !memory.is_pmem(seen.pfn());
@@ -70,8 +71,18 @@ uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
   uint64_t changed = 0;
   VirtAddr at = begin;
   while ((at = mm.page_table.next_table(at, end)) < end) {
+    const VirtAddr part_end = mm.page_table.pmd_end(at, end);
     rt::SpinGuard guard(mm.page_table.ptl, site);
-    at = mm.page_table.for_each(at, table_end(at, end), [&](VirtAddr address, Pte pte) {
+    const Pmd pmd = mm.page_table.load_pmd_unscheduled(at);
+    if (pmd.huge()) {
+      if (!pmd.pte().special() && (pmd.pte().write() || pmd.pte().dirty())) {
+        mm.page_table.write_protect(at, true, site);
+        ++changed;
+      }
+      at = part_end;
+      continue;
+    }
+    at = mm.page_table.for_each(at, part_end, [&](VirtAddr address, Pte pte) {
       mm.page_table.ptl.assert_held();
       if (pte.special() || !memory.is_pmem(pte.pfn()) || !(pte.write() || pte.dirty())) {
         return true;
@@ -94,7 +105,7 @@ void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site
   VirtAddr at = begin;
   while ((at = mm.page_table.next_table(at, end)) < end) {
     Gather gather;
-    at = zap_table(mm, at, table_end(at, end), even_cows, &gather, site);
+    at = zap_table(mm, at, mm.page_table.pmd_end(at, end), even_cows, &gather, site);
     if (gather.flush) {
       mm.tlb.shootdown();
     }

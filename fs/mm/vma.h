@@ -45,6 +45,10 @@ class VmFile {
   // A store met the read-only PTE vmf.orig_pte of a shared writable mapping. Ends with
   // insert_pfn(.., write) or finish_mkwrite_fault(). mmap_lock is held for read. YIELDS.
   virtual FaultResult pfn_mkwrite(VmFault& vmf) = 0;
+  // The huge range around vmf.address lies in the VMA (huge_range_fits), and no page of it is mapped by itself:
+  // nothing is mapped, or a huge mapping that is read-only while vmf.write. Ends with an insert of huge.h;
+  // kFallback if only single pages will do. mmap_lock is held for read. YIELDS.
+  virtual FaultResult huge_fault(VmFault& /*vmf*/) { return FaultResult::kFallback; }
 
   // The reference that a VMA holds. put() is called without any mm lock: it may evict the inode.
   // YIELDS.
@@ -96,6 +100,9 @@ struct VmFault {
   Pte orig_pte{};  // for pfn_mkwrite: what the store met
 
   Memory& memory() const;
+  // The first address and file page of the huge range. REQUIRES: huge_range_fits().
+  VirtAddr huge_address() const;
+  PgOff huge_pgoff() const;
 };
 
 }  // namespace daxfs::mm

@@ -8,6 +8,8 @@
 
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
+#include "fs/mm/huge.h"
+#include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/mm/rmap.h"
 
@@ -77,6 +79,8 @@ void Mm::split_vma(Vma& vma, VirtAddr at, Site site) {
     // page.
     AddressSpace& mapping = vma.file->mapping();
     rt::WriteLock lock(mapping.i_mmap_rwsem, site);
+    // Kernel: vma_adjust_trans_huge.
+    if (page_table.pmd_begin(at) != at) { split_huge_pmd(*this, at, site); }
     split();
     mapping.link_vma(*high);
   }
@@ -141,11 +145,20 @@ void Mm::unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
   if (last < vmas_.size() && vmas_[last]->begin < end) {
     split_vma(*vmas_[last], end, site);
   }
+  const bool had = n < vmas_.size() && vmas_[n]->begin < end;
   while (n < vmas_.size() && vmas_[n]->begin < end) {
     Vma& vma = *vmas_[n];
     // While it is still on the file's list, so that no rmap walk can miss a PTE in between.
     zap_range(vma, vma.begin, vma.end, true, site);
     remove_vma(vma, removed, site);
+  }
+  if (had && memory_.huge_mappings()) {
+    // A mapping that comes here later may be huge. Kernel: free_pgtables.
+    TablePage* const tables = page_table.unlink_empty(begin, end, site);
+    if (tables != nullptr) {
+      tlb.shootdown();
+      page_table.give_back_chain(tables);
+    }
   }
 }
 

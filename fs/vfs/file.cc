@@ -38,6 +38,8 @@ mm::FaultResult File::fault(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *ino
 
 mm::FaultResult File::pfn_mkwrite(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *inode_); }
 
+mm::FaultResult File::huge_fault(mm::VmFault& vmf) { return ext4::dax_huge_fault(vmf, *inode_); }
+
 void File::put() {
   if (!references_.dec_and_test()) { return; }
   delete this;  // its InodeRef may evict

@@ -34,6 +34,7 @@ class File final : public mm::VmFile {
   mm::AddressSpace& mapping() override { return inode_->mapping(); }
   mm::FaultResult fault(mm::VmFault& vmf) override;
   mm::FaultResult pfn_mkwrite(mm::VmFault& vmf) override;
+  mm::FaultResult huge_fault(mm::VmFault& vmf) override;
   void get() override { references_.inc(); }
   void put() override;
   Status mmap_check(unsigned prot, bool shared, bool sync) override;

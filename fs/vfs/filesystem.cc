@@ -18,6 +18,10 @@ bool apply_option(std::string_view option, ext4::MountOptions* options) {
     options->dax = ext4::DaxMode::kInode;
   } else if (option == "dax=never") {
     options->dax = ext4::DaxMode::kNever;
+  } else if (option == "huge=never") {
+    options->huge_order = 0;
+  } else if (option.size() == 6 && option.starts_with("huge=") && option[5] >= '1' && option[5] <= '9') {
+    options->huge_order = static_cast<unsigned>(option[5] - '0');
   } else if (option == "poison_freed") {
     options->poison_freed = true;
   } else {
@@ -36,7 +40,7 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
     if (!apply_option(option, &options)) {
       if (message != nullptr) {
         *message = "unknown mount option '" + std::string(option) +
-                   "'; expected dax=always, dax=inode, dax=never, ro, rw or poison_freed";
+                   "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, ro, rw or poison_freed";
       }
       return Errc::kInval;
     }
