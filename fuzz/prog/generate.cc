@@ -29,6 +29,7 @@ class Generator {
     program_ = Program::minimal();
     program_.image = random_.pick(options_.images);
     program_.mount = random_.pick(options_.mounts);
+    world_.set_mount(program_.mount);
     choose_swarm();
     set_up();
     if (options_.tasks_min <= 2 && options_.tasks_max >= 2 && random_.chance(1, 2)) {
@@ -105,8 +106,10 @@ class Generator {
     const uint8_t file = kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
-    const int64_t length = random_.chance(1, 16) ? static_cast<int64_t>(daxfs::kPmdSize)
-                                                 : random_.pick(kPages) * kPage;
+    const int64_t huge = world_.huge_size();
+    const int64_t length = huge != 0 && random_.chance(7, 8) ? huge * random_.between(1, 3)
+                           : random_.chance(1, 16)           ? static_cast<int64_t>(daxfs::kPmdSize)
+                                                             : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
     map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
@@ -127,6 +130,13 @@ class Generator {
     if (options_.processes_max > 1 && random_.chance(1, 6) && add_process(program_)) {
       open(1, 0, file, kORdWr);
       map(1, 0, 0, 0, length, kMapShared);
+    }
+    // One range, mapped by a huge page here and by single ones there.
+    if (huge != 0 && random_.chance(1, 2)) {
+      const int64_t first = random_.between(0, length / kPage - 1);
+      const auto process = static_cast<uint8_t>(program_.processes.size() - 1);
+      map(process, 2, 0, first * kPage, random_.between(1, length / kPage - first) * kPage,
+          random_.chance(1, 4) ? kMapPrivate : kMapShared);
     }
   }
 

@@ -78,7 +78,8 @@ static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "
 
 constexpr std::string_view kImages[] = {"small", "default", "csum", "huge", "files"};
 constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=never",
-                                        "",           "dax=always,ro", "ro"};
+                                        "",           "dax=always,ro", "ro",
+                                        "dax=always,huge=2", "dax=inode,huge=2", "dax=always,huge=9"};
 
 bool valid_chars(std::string_view text, std::string_view extra) {
   for (char c : text) {
@@ -101,6 +102,14 @@ int find_path(std::string_view text) {
 
 std::span<const std::string_view> image_names() { return kImages; }
 std::span<const std::string_view> mount_options() { return kMounts; }
+
+int64_t huge_bytes(std::string_view options) {
+  constexpr std::string_view kName = "huge=";
+  const size_t at = options.find(kName);
+  const size_t end = at + kName.size();
+  if (at == std::string_view::npos || end >= options.size() || options[end] < '1' || options[end] > '9') { return 0; }
+  return int64_t{4096} << (options[end] - '0');
+}
 
 bool valid_image_name(std::string_view name) {
   return !name.empty() && name.size() <= kImageNameMax && valid_chars(name, "_.-");

@@ -33,6 +33,9 @@ inline constexpr uint8_t kPoolDirs = 4;
 std::span<const std::string_view> image_names();
 std::span<const std::string_view> mount_options();
 
+// Bytes of a huge page of a program with these mount options (huge=1..9); 0 without.
+int64_t huge_bytes(std::string_view options);
+
 // [a-z0-9_.-]{1,kImageNameMax}
 bool valid_image_name(std::string_view name);
 // Empty, or options of [A-Za-z0-9_.:=-] separated by single commas, at most kMountOptionsMax bytes,

@@ -157,7 +157,14 @@ uint8_t OperandMaker::result_slot() {
 
 int64_t OperandMaker::odd_size() { return random_.pick(std::span<const int64_t>(binary::kSizes)); }
 
+// A multiple of the huge size, or a page beside it.
+int64_t OperandMaker::huge_border() {
+  const int64_t border = world_.huge_size() * random_.between(0, 3);
+  return std::max<int64_t>(border + (random_.chance(1, 2) ? 0 : random_.between(-1, 1) * kPage), 0);
+}
+
 int64_t OperandMaker::offset(int64_t file_size) {
+  if (world_.huge_size() != 0 && random_.chance(1, 3)) { return huge_border(); }
   if (random_.chance(1, 32)) { return odd_size(); }
   const int64_t pages = std::min<int64_t>(std::max<int64_t>(file_size / kPage, 1), 64);
   int64_t value = 0;  // the start of the file in half of all cases
@@ -169,6 +176,9 @@ int64_t OperandMaker::offset(int64_t file_size) {
 }
 
 int64_t OperandMaker::length(int64_t file_size) {
+  if (world_.huge_size() != 0 && random_.chance(1, 4)) {
+    return std::clamp<int64_t>(huge_border(), kPage, options_.file_bytes_max);
+  }
   if (random_.chance(1, 32)) { return odd_size(); }
   int64_t value = kPage << random_.below(3);
   if (random_.chance(1, 4)) { value = std::max<int64_t>(file_size, kPage); }
@@ -195,7 +205,11 @@ Memory OperandMaker::address(int64_t length_hint) {
   const int64_t pages =
       std::clamp<int64_t>(world_.mapping(process_, memory.slot).length / kPage, 1, 64);
   const int64_t used = std::clamp<int64_t>(length_hint / kPage, 0, pages);
-  if (random_.chance(1, 2)) { memory.offset = random_.between(0, pages - used) * kPage; }
+  if (world_.huge_size() != 0 && random_.chance(1, 4)) {
+    memory.offset = std::min(huge_border(), std::max<int64_t>(pages - 1, 0) * kPage);
+  } else if (random_.chance(1, 2)) {
+    memory.offset = random_.between(0, pages - used) * kPage;
+  }
   if (random_.chance(1, 32)) { memory.offset = pages * kPage; }
   return memory;
 }

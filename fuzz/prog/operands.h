@@ -33,6 +33,7 @@ class OperandMaker {
   int64_t offset(int64_t file_size);
   int64_t length(int64_t file_size);
   int64_t odd_size();
+  int64_t huge_border();
   uint32_t flags(OperandKind kind);
   uint8_t bound_mapping();
 

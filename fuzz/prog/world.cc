@@ -22,6 +22,7 @@ void count_binding(uint8_t& bindings) {
 }  // namespace
 
 World::World(const Program& program) {
+  set_mount(program.mount);
   for (const Process& process : program.processes) {
     const auto index = static_cast<uint8_t>(&process - program.processes.data());
     for (const Op& op : process.init) { apply(index, op); }
@@ -30,6 +31,8 @@ World::World(const Program& program) {
     for (const Op& op : task.ops) { apply(task.process, op); }
   }
 }
+
+void World::set_mount(std::string_view options) { huge_size_ = huge_bytes(options); }
 
 void World::propagate(const Program& program) {
   World again = *this;

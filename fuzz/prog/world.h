@@ -45,6 +45,10 @@ class World {
   // Completes the file sets of slots that are copied in one task before they are bound in another.
   void propagate(const Program& program);
 
+  // What the mount options say of huge pages (kernel: PMD_SIZE), bytes; 0: there are none.
+  void set_mount(std::string_view options);
+  int64_t huge_size() const { return huge_size_; }
+
   // Takes note of one more operation of `process`.
   void apply(uint8_t process, const Op& op);
 
@@ -68,6 +72,7 @@ class World {
   std::array<std::array<FdGuess, kFdSlots>, kProcessesMax> fds_{};
   std::array<std::array<MappingGuess, kMappingSlots>, kProcessesMax> mappings_{};
   std::array<int64_t, 64> sizes_{};
+  int64_t huge_size_ = 0;
   FileSet files_used_ = 0;
   FileSet linked_ = 0;  // files that a rename or link may have made equal
 };

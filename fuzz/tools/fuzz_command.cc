@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/prog/binary.h"
+#include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
@@ -31,6 +32,7 @@ struct FuzzOptions {
   unsigned jobs = 1;
   std::string corpus, findings = "findings";
   std::vector<std::string> bugs;
+  std::vector<std::string> mounts;
   std::string policy = "coverage";
   uint64_t seed = 1;
   bool stop_on_finding = false;
@@ -75,6 +77,11 @@ class FuzzJob {
   int prepare() {
     if (options_.target != "syscalls") { return usage("--target " + options_.target + ": expected syscalls"); }
     if (!select_bugs(options_.bugs, &bugs_)) { return kExitUsage; }
+    for (const std::string& mount : options_.mounts) {
+      if (!prog::valid_mount_options(mount)) {
+        return usage("--mount " + mount + ": expected options like dax=always,huge=2");
+      }
+    }
     const auto policy = parse_policy(options_.policy);
     if (!policy) {
       return usage("--policy " + options_.policy +
@@ -109,6 +116,7 @@ class FuzzJob {
     WorkerOptions worker;
     worker.loop.seed = options_.seed + index + uint64_t{slot.generation} * 1000003;
     worker.loop.policy = policy_;
+    worker.loop.mounts = options_.mounts;
     worker.bugs = bugs_;
     worker.corpus_dir = options_.corpus;
     worker.findings_dir = options_.findings;
@@ -334,6 +342,8 @@ void add_fuzz(CLI::App& app, Action* action) {
       ->add_option("--policy", options->policy,
                    "coverage, random, pct, pos, conflict, directed or replay")
       ->capture_default_str();
+  command->add_option("--mount", options->mounts,
+                      "mount options of new programs instead of the usual mixture (repeatable)");
   command->add_option("--seed", options->seed, "of the first worker; others count up")->capture_default_str();
   command->add_flag("--stop-on-finding", options->stop_on_finding, "end with the first finding");
   command->add_flag("--json", options->json, "summary as JSON on stdout");

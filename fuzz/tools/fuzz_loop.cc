@@ -45,10 +45,13 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
 
 FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(options.seed) {
   edge_classes_.resize(EdgeCounters::get().total());
+  mounts_.assign(options_.mounts.begin(), options_.mounts.end());
+  if (!mounts_.empty()) { any_files_.mounts = mounts_; }
+  small_files_ = any_files_;
   small_files_.file_bytes_max = kSmallFile;
 }
 
-const prog::Options& FuzzLoop::shape() { return random_.chance(1, 64) ? prog::default_options() : small_files_; }
+const prog::Options& FuzzLoop::shape() { return random_.chance(1, 64) ? any_files_ : small_files_; }
 
 // A corpus entry: half of the time a recent one; of two draws the smaller, whose runs are cheaper and tell more.
 const prog::Program& FuzzLoop::pick() {

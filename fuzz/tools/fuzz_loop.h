@@ -40,6 +40,7 @@ struct LoopOptions {
   uint64_t seed = 1;
   PolicyKind policy = PolicyKind::kCoverage;
   bool feedback = true;  // false: no corpus, every program is new
+  std::vector<std::string> mounts = {};  // mount options of new programs; empty: what generation has by itself
   std::function<void(unsigned)> before_replay = nullptr;  // for tests of the honesty gate (fuzz/exec/honesty.h)
 };
 
@@ -92,6 +93,8 @@ class FuzzLoop {
   const prog::Options& shape();
 
   LoopOptions options_;
+  std::vector<std::string_view> mounts_;  // views of options_.mounts
+  prog::Options any_files_;
   prog::Options small_files_;
   prog::Random random_;
   exec::Executor executor_;
