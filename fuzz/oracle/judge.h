@@ -3,6 +3,8 @@
 // Knows programs and POSIX, not the library. Sound for concurrent histories: it objects only if no order of the
 // operations' effects that respects their begins and ends explains a result. Where it cannot tell, it is silent.
 //
+// Invariants: O9 what a call returns, and every byte read or left on the medium, is what some order of the operations
+// explains; O16 no read returns bytes of a block's former life.
 // Tested by: fuzz/oracle/*_test.cc
 #pragma once
 

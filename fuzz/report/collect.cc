@@ -8,6 +8,7 @@
 #include "fs/base/historical.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/explain/explain.h"
+#include "fuzz/report/details.h"
 #include "fuzz/report/environment.h"
 #include "fuzz/report/known.h"
 #include "fuzz/report/listing.h"
@@ -23,14 +24,6 @@ std::string hex(uint64_t value) {
   char digits[17];
   std::snprintf(digits, sizeof(digits), "%016" PRIx64, value);
   return digits;
-}
-
-// Sites in dumps as every machine would print them.
-std::string without_build_paths(std::string text) {
-  for (size_t at; (at = text.find("../")) != std::string::npos;) {
-    text.erase(at, 3);
-  }
-  return text;
 }
 
 void make_printable(explain::Explanation* e) {
@@ -54,10 +47,14 @@ void describe(const daxfs::Finding& finding, uint64_t trace_hash, Report* out) {
   out->message = printable(finding.title);
   out->function = exec::short_function(finding.function);
   out->site = site_path(finding.file) + ":" + std::to_string(finding.line);
-  out->detail = without_build_paths(printable(finding.detail));
+  out->detail = readable_detail(printable(finding.detail), finding.verdict == daxfs::Verdict::kDeadlock);
   out->key = exec::finding_key(finding);
   out->trace = hex(trace_hash);
   out->invariant = invariant_of(finding.tag);
+  if (finding.verdict == daxfs::Verdict::kCorruptMedia) {  // its tag has another meaning in memory
+    out->invariant.text = "the image checker accepts the image after the unmount";
+    out->invariant.declared = "fs/check/media.h";
+  }
 }
 
 void record(exec::Executor& executor, const CollectOptions& options, Report* out) {

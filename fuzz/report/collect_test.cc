@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "fuzz/exec/honesty.h"
+#include "fuzz/report/details.h"
 #include "fuzz/report/environment.h"
 #include "fuzz/report/testing.h"
 
@@ -157,11 +158,25 @@ TEST_P(EveryReport, SaysNothingThatDependsOnTheBuild) {
   const Report report = report_of(GetParam());
   EXPECT_EQ(report.detail.find("../"), std::string::npos);
   EXPECT_EQ(report.detail.find("daxfuzz+0x"), std::string::npos);
+  EXPECT_EQ(report.detail.find(" op 0 "), std::string::npos) << report.detail;
+  EXPECT_EQ(report.detail.find("daxfs::"), std::string::npos) << report.detail;
   EXPECT_TRUE(report.site.starts_with("fs/") || report.site.starts_with("fuzz/")) << report.site;
 }
 
 INSTANTIATE_TEST_SUITE_P(Corpus, EveryReport, testing::ValuesIn(known_bugs()), test_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryReport);
+
+TEST(Report, DumpsOfTasksCountAsProgramsDoAndUseShortNames) {
+  EXPECT_EQ(readable_detail("reported by T1 (T1) op 0 event 9, process context, runnable\n"
+                            "    holds l [inode], taken at Status daxfs::ext4::f(Inode &) (../../fs/ext4/f.cc:7)\n",
+                            false),
+            "reported by T1 op 1 event 9\n    holds l [inode], taken at ext4::f() (fs/ext4/f.cc:7)\n");
+  EXPECT_EQ(readable_detail("reported by root event 9, process context, runnable\n    holds x\n", false), "");
+  EXPECT_EQ(readable_detail("T0 op 3 event 1\nroot event 4, waits\n    -> T0 (T0)\nreported by T0 op 3 event 1\n",
+                            true),
+            "T0 op 4 event 1\n");
+  EXPECT_EQ(readable_detail("inode 3: bad (at all)\n", false), "inode 3: bad (at all)\n");
+}
 
 TEST(Report, TextsBecomePrintable) {
   EXPECT_EQ(printable("a\x01\xff\tb\nc"), "a\\x01\\xff\\x09b\nc");
@@ -183,6 +198,7 @@ TEST(Report, EveryDeclaredInvariantHasATextAndUnknownTagsHaveNone) {
 TEST(Report, EnvironmentSaysWhatThisIs) {
   const Environment here = environment();
   EXPECT_TRUE(here.flavour.starts_with("fiber engine")) << here.flavour;
+  EXPECT_EQ(here.revision.find("dirty"), std::string::npos);
   EXPECT_NE(here.compiler.find_first_of("0123456789"), std::string::npos);
   EXPECT_EQ(here.format, prog::kFormatVersion);
   EXPECT_EQ(here.bugs_compiled_in, daxfs::historical_bugs().size());

@@ -39,10 +39,14 @@ std::string compiler() {
 #endif
 }
 
+constexpr const char* kRevision =
+#include DAXFUZZ_REVISION_FILE
+    ;
+
 }  // namespace
 
 Environment environment() {
-  return {DAXFUZZ_VERSION, flavour(), compiler(), prog::kFormatVersion,
+  return {DAXFUZZ_VERSION, kRevision, flavour(), compiler(), prog::kFormatVersion,
           daxfs::historical_bugs().size()};
 }
 

@@ -38,7 +38,7 @@ pre { background: var(--code); border-radius: 6px; padding: 10px 14px; overflow-
 pre code { background: none; padding: 0; }
 .note { color: var(--soft); }
 .diagram { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px;
-  overflow-x: auto; }
+  overflow-x: auto; width: fit-content; max-width: 100%; }
 .diagram svg { display: block; max-width: none; }
 table { border-collapse: collapse; margin: 8px 0; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 13px; }
@@ -77,9 +77,9 @@ std::string bug_words(const BugNote& bug) {
 }
 
 std::string head(const Report& report) {
-  std::string out = "<header>\n<p class=\"kicker\"><b>" + e(report.verdict) + "</b> in " +
-                    code(report.function) + " at " + code(report.site) + "</p>\n<h1>" +
-                    e(report.message) + "</h1>\n</header>\n";
+  std::string out = "<header>\n<p class=\"kicker\"><b>" + e(report.verdict) + "</b>" +
+                    e(noticed(report).substr(report.verdict.size())) + "</p>\n<h1>" + e(report.message) +
+                    "</h1>\n</header>\n";
   out += "<p>" + e(what_it_takes(report)) + "</p>\n";
   out += "<table class=\"facts\">\n";
   if (report.invariant.text.empty()) {
@@ -205,8 +205,8 @@ std::string to_html(const Report& report) {
   }
   out += "</table>\n";
   if (!report.detail.empty()) {
-    out += "<h2>Details</h2>\n<details><summary>who held what</summary>\n<pre><code>" +
-           e(report.detail) + "</code></pre></details>\n";
+    out += "<h2>Tasks and locks when it was noticed</h2>\n<pre><code>" +
+           e(report.detail) + "</code></pre>\n";
   }
   return out + "</main>\n</body>\n</html>\n";
 }

@@ -64,11 +64,11 @@ std::string reproducer(const Report& report) {
 std::string state(const Report& report) {
   std::vector<std::vector<std::string>> cells;
   for (const StateLine& line : report.states) {
-    if (line.before == line.after && line.property != "refs") {
+    if (line.before == line.after) {
       continue;
     }
     cells.push_back({line.object + " " + line.property, line.before.empty() ? "?" : line.before,
-                     line.after, line.changed_by.empty() ? "" : "last by " + line.changed_by});
+                     line.after, line.changed_by.empty() ? "" : "by " + line.changed_by});
   }
   size_t widths[3] = {};
   for (const auto& row : cells) {
@@ -88,13 +88,25 @@ std::string state(const Report& report) {
   return out;
 }
 
+// Tasks and locks, as indented as they came.
+std::string detail(const Report& report) {
+  std::istringstream lines(report.detail);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t indent = std::min(line.find_first_not_of(' '), line.size());
+    const std::string margin(2 + indent, ' ');
+    out += wrap(line.substr(indent), kWidth, margin, margin + "    ");
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string to_mail(const Report& report) {
   std::string out = wrap("Subject: [daxfuzz] " + subject(report), kWidth, "", " ") + "\n";
   out += paragraph(about_model(report));
   out += paragraph(about_bugs(report));
-  out += wrap(report.verdict + " in " + report.function + "(), " + report.site + ":", kText) + "\n";
+  out += paragraph(noticed(report) + ":");
   out += wrap(report.message, kText, "  ", "  ") + "\n";
   if (!report.invariant.text.empty()) {
     out += paragraph("What should hold (" + report.invariant.tag + "): " + report.invariant.text +
@@ -109,6 +121,9 @@ std::string to_mail(const Report& report) {
   out += diagram(report, kWidth) + "\n";
   if (const std::string states = state(report); !states.empty()) {
     out += "State before the tasks -> at the finding:\n\n" + states + "\n";
+  }
+  if (!report.detail.empty()) {
+    out += "Tasks and locks when it was noticed:\n\n" + detail(report) + "\n";
   }
   if (!report.explanation.counterfactuals.empty()) {
     out += "The same run with one thing left out:\n\n";

@@ -71,7 +71,7 @@ std::string table(const std::vector<std::string>& head,
 std::string head(const Report& report) {
   std::vector<std::vector<std::string>> rows;
   rows.push_back({"verdict", plain(report.verdict) + ", invariant " + plain(report.invariant.tag)});
-  rows.push_back({"where", code(report.site) + " in " + code(report.function)});
+  rows.push_back({"where", plain(noticed(report))});
   rows.push_back({"dedup key", code(report.key)});
   rows.push_back({"trace hash", code(report.trace) + ", " + std::to_string(report.replays) +
                                     " of " + std::to_string(report.replays) + " replays"});
@@ -142,7 +142,7 @@ std::string to_markdown(const Report& report) {
   }
   out += table({"", ""}, rows);
   if (!report.detail.empty()) {
-    out += "\n## Details\n\n" + fenced(report.detail, "text");
+    out += "\n## Tasks and locks when it was noticed\n\n" + fenced(report.detail, "text");
   }
   return out;
 }

@@ -87,6 +87,13 @@ std::string what_it_takes(const Report& report) {
   return text + ", " + count(needed, "of them") + " needed.";
 }
 
+std::string noticed(const Report& report) {
+  if (report.site.starts_with("fs/")) {
+    return report.verdict + " in " + report.function + "(), " + report.site;
+  }
+  return report.verdict + ", noticed by daxfuzz's own judge (" + report.invariant.tag + ", " + report.site + ")";
+}
+
 std::string about_bugs(const Report& report) {
   std::vector<std::string> on;
   std::vector<std::string> same;
@@ -164,7 +171,7 @@ std::vector<std::pair<std::string, std::string>> environment_lines(const Report&
       bugs += (bugs.empty() ? "" : ", ") + bug.id;
     }
   }
-  return {{"daxfuzz", e.version},
+  return {{"daxfuzz", e.version + (e.revision.empty() ? "" : ", commit " + e.revision)},
           {"flavour", e.flavour},
           {"compiler", e.compiler},
           {"program format", "version " + std::to_string(e.format)},

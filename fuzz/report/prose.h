@@ -16,6 +16,8 @@ std::string what_it_takes(const Report& report);
 // Which historical bugs were switched on, or which are known by the same key. "" if there is
 // nothing to say.
 std::string about_bugs(const Report& report);
+// "WARNING in dax::f(), FILE:LINE", or who judged what the library did not notice itself.
+std::string noticed(const Report& report);
 // That this is a model and no kernel.
 std::string about_model(const Report& report);
 

@@ -51,7 +51,8 @@ struct Invariant {
 };
 
 struct Environment {
-  std::string version;  // of daxfuzz
+  std::string version;   // of daxfuzz
+  std::string revision;  // of its sources: "1b864d2a9c3f with local changes"; "" where no git knew
   std::string flavour;  // "fiber, AddressSanitizer"
   std::string compiler;
   unsigned format = prog::kFormatVersion;

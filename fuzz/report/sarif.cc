@@ -48,15 +48,23 @@ class Sites {
         }
       }
     }
-    const auto found = sites_.lower_bound(
-        {task, row.op, row.event + (row.kind == explain::Row::Kind::kCall ? 1 : 0)});
-    if (found == sites_.end() || std::get<0>(found->first) != task) {
-      return location(site_path(report.finding.file), report.finding.line);
-    }
+    const bool call = row.kind == explain::Row::Kind::kCall;
+    const auto of_op = [&](auto at) {
+      return at != sites_.end() && std::get<0>(at->first) == task && std::get<1>(at->first) == row.op;
+    };
+    auto found = sites_.lower_bound({task, row.op, row.event + (call ? 1 : 0)});
+    if (!of_op(found)) { return location(site_path(report.finding.file), report.finding.line); }
+    // Small helpers in headers say little about where a call went.
+    constexpr int kLookMax = 4;
+    auto better = found;
+    for (int i = 0; call && i < kLookMax && of_op(better) && in_header(better->second.first); ++i) { ++better; }
+    if (of_op(better) && !in_header(better->second.first)) { found = better; }
     return location(site_path(found->second.first), found->second.second);
   }
 
  private:
+  static bool in_header(std::string_view file) { return file.ends_with(".h"); }
+
   std::map<std::tuple<int, uint32_t, uint64_t>, std::pair<std::string, unsigned>> sites_;
 };
 

@@ -81,6 +81,9 @@ class States {
                         ? words_.file(page.first)
                         : words_.page({Noun::kEntry, page.first, page.second, 1});
       line.property = property(nouns_.at(property_order));
+      if (spaces_.size() > 1 && sub != 0) {
+        line.property += " in address space " + std::to_string(sub);
+      }
       line.before = value.before;
       line.after = value.after;
       line.changed_by = value.by;
@@ -163,6 +166,7 @@ class States {
   void see_at(const Step& step, const Page& page, uint64_t sub, bool tasks_began) {
     const Noun noun = step.object.noun;
     nouns_[order(noun)] = noun;
+    if (sub != 0) { spaces_.insert(sub); }
     Value& value = values_[{page, order(noun), sub}];
     if (!tasks_began) {
       value.before = value.after = say(step, step.now);
@@ -173,13 +177,19 @@ class States {
     }
     value.begun = true;
     const std::string now = say(step, step.now);
-    if (step.kind == Step::Kind::kWrite && now != value.after) {
+    if (step.kind == Step::Kind::kWrite && unlocked(now) != unlocked(value.after)) {
       value.by = who(step);
     }
     value.after = now;
     if (value.after == value.before) {
       value.by.clear();
     }
+  }
+
+  // Who locks or unlocks an entry does not change it.
+  static std::string_view unlocked(std::string_view value) {
+    constexpr std::string_view kLocked = ", locked";
+    return value.ends_with(kLocked) ? value.substr(0, value.size() - kLocked.size()) : value;
   }
 
   // The value alone: "2", "rw", "zero page".
@@ -208,6 +218,7 @@ class States {
   explain::Words words_;
   std::set<Page> pages_;
   std::set<uint64_t> inodes_;
+  std::set<uint64_t> spaces_;  // whose PTEs are told
   std::map<int, Noun> nouns_;  // by order()
   std::map<std::tuple<Page, int, uint64_t>, Value> values_;
 };
