@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Compares the traces and diagrams of the bug programs between flavours: a run must not depend on compiler or sanitizer.
+"""Compares traces and diagrams between flavours: a run must not depend on compiler or sanitizer.
 
     ci/compare_traces.py [FLAVOUR...]       reads build/FLAVOUR/bug_traces.txt (written by corpus/bugs_test)
-                                            and, if there is one, bug_diagrams.txt (fuzz_explain_test)
+                                            and, where there is one, bug_diagrams.txt (fuzz_explain_test)
+                                            and random_traces.txt (fuzz_exec_test: hundreds of random programs)
 
 Without names: every flavour that has the file. Each (program, switch on or off) that all flavours agree on counts as
 passed. Last line: "N passed, N failed".
@@ -29,6 +30,12 @@ def read(path):
             for part in file.read().split("=== ")[1:]:
                 bug, _, text = part.partition("\n")
                 traces[bug, "diagram"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    programs = os.path.join(os.path.dirname(path), "random_traces.txt")
+    if os.path.exists(programs):
+        with open(programs, encoding="utf-8") as file:
+            for line in file:
+                last, digest = line.split()
+                traces[f"{last} random programs", "traces"] = digest
     return traces
 
 
@@ -50,9 +57,10 @@ def main(names):
     passed = 0
     if len(traces) >= 2:
         for key in sorted(set().union(*traces.values())):
-            # A flavour that does not build fuzz/explain has no diagrams at all.
+            # A flavour that does not build fuzz/explain has no diagrams at all, a slow one ran fewer random programs.
             seen = {name: found.get(key, "missing") for name, found in traces.items()
-                    if key[1] != "diagram" or any(kind == "diagram" for _, kind in found)}
+                    if key in found or key[1] in ("on", "off")
+                    or (key[1] == "diagram" and any(kind == "diagram" for _, kind in found))}
             if len(set(seen.values())) == 1:
                 passed += 1
             else:

@@ -1,12 +1,14 @@
 // fuzz/exec/determinism_test.cc - a run is a function of program, schedule and switches; nothing of it outlives it.
 //
-// DAXFUZZ_RUNS=10000 widens the sampled tests.
+// DAXFUZZ_RUNS=10000 widens the sampled tests. BUILD/random_traces.txt gets a hash of the traces of each hundred
+// programs, which must be equal in all flavours (ci/compare_traces.py).
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,6 +77,8 @@ TEST(Determinism, SameRunTwiceGivesTheSameTrace) {
   Outcome first;
   Outcome second;
   Policies policies;
+  std::ofstream hashes(DAXFUZZ_BUILD_DIR "/random_traces.txt");
+  uint64_t hash = 0;
   for (size_t i = 0; i < runs; ++i) {
     const prog::Program program = random_program(random);
     executor.run(program, {}, &first);  // measures where the tasks' part begins, which policies want to know
@@ -87,7 +91,10 @@ TEST(Determinism, SameRunTwiceGivesTheSameTrace) {
     ASSERT_EQ(first.trace_hash, second.trace_hash) << "program " << i << "\n" << describe(program, first);
     ASSERT_EQ(first.events, second.events);
     ASSERT_EQ(first.finding.has_value(), second.finding.has_value());
+    hash = (hash ^ first.trace_hash) * 0x100000001b3;
+    if ((i + 1) % 100 == 0) { hashes << i + 1 << " " << std::hex << hash << std::dec << "\n"; }
   }
+  EXPECT_TRUE(hashes.good());
 }
 
 TEST(Determinism, RecordedScheduleReplaysTheRun) {
