@@ -298,6 +298,13 @@ void Executor::Run::finish() {
 // livelock, wherever its loop was when the budget ended: it is all calls that never came to their end.
 std::string Executor::Run::during(const Finding& finding) const {
   if (finding.verdict == Verdict::kDeadlock) { return {}; }
+  if (finding.verdict == Verdict::kWrongResult) {  // judged when all is done: of one call, or of a file at rest
+    for (const oracle::OpRecord& record : outcome.history.records) {
+      const bool judged = finding.about.refs[0] == daxfs::op_ref(record.task, record.index);
+      if (record.op != nullptr && judged) { return call_kind(*record.op); }
+    }
+    return {};
+  }
   if (finding.verdict == Verdict::kLivelock) {
     std::set<std::string> kinds;
     for (const oracle::OpRecord& record : outcome.history.records) {
@@ -437,66 +444,6 @@ bool adopt_schedule(std::span<const rt::TakenSwitch> taken, prog::Program* progr
     preemption.next = static_cast<prog::TaskId>(s.to);
   }
   return true;
-}
-
-std::string short_function(std::string_view pretty) {
-  std::string name(pretty);
-  for (const std::string_view noise : {"(anonymous namespace)::", "{anonymous}::", "(anonymous class)::", "daxfs::"}) {
-    for (size_t at; (at = name.find(noise)) != std::string::npos;) { name.erase(at, noise.size()); }
-  }
-  // Arguments of templates: spelled by one compiler, a parameter's name with the other. From inside out.
-  for (size_t close = 0; (close = name.find('>', close)) != std::string::npos;) {
-    const size_t open = name.rfind('<', close);
-    if (open == std::string::npos) {
-      ++close;  // operator-> and its like
-      continue;
-    }
-    name.erase(open, close + 1 - open);
-    close = open;
-  }
-  name.resize(std::min(name.find('('), name.size()));
-  while (!name.empty() && (name.back() == ' ' || name.back() == ':')) { name.pop_back(); }
-  const size_t space = name.rfind(' ');
-  if (space != std::string::npos && name.find("operator ") == std::string::npos) { name.erase(0, space + 1); }
-  while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.erase(0, 1); }
-  return name;
-}
-
-std::string call_kind(const prog::Op& op) {
-  using prog::OpCode;
-  switch (op.code) {
-    case OpCode::kRead: case OpCode::kPread: return "read";
-    case OpCode::kWrite: case OpCode::kPwrite: return "write";
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return "access";
-    case OpCode::kTruncate: case OpCode::kFtruncate: return "truncate";
-    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: case OpCode::kSync: return "sync";
-    // Whichever lets go of an inode last removes it.
-    case OpCode::kClose: case OpCode::kUnlink: case OpCode::kMunmap: case OpCode::kDropCaches: return "release";
-    case OpCode::kFallocate: {
-      if ((op.flags & prog::kFallocPunch) != 0) { return "punch"; }
-      if ((op.flags & prog::kFallocCollapse) != 0) { return "collapse"; }
-      if ((op.flags & prog::kFallocZero) != 0) { return "zero"; }
-      if ((op.flags & prog::kFallocInsert) != 0) { return "insert"; }
-      return "allocate";
-    }
-    default: return std::string(op.info().name);
-  }
-}
-
-std::string finding_title(const Finding& finding) {
-  return std::string(daxfs::verdict_name(finding.verdict)) + " in " +
-         short_function(finding.function) + ": " + finding.title;
-}
-
-std::string finding_key(const Finding& finding) {
-  const bool loops = finding.verdict == Verdict::kLivelock;  // where the budget ends is anywhere in the loop
-  const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag + '|' +
-                           (loops ? "" : short_function(finding.function)) + '|' + finding.message + '|' +
-                           finding.during;
-  char key[17];
-  std::snprintf(key, sizeof(key), "%016llx",
-                static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));
-  return key;
 }
 
 }  // namespace daxfuzz::exec

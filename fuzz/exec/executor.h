@@ -21,6 +21,7 @@
 
 #include "fs/base/report.h"
 #include "fs/rt/engine.h"
+#include "fuzz/exec/finding_key.h"
 #include "fuzz/exec/machine.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/prog/program.h"
@@ -91,17 +92,5 @@ void to_anchors(const prog::Program& program, std::vector<sched::Anchor>* anchor
 // A recorded run as a schedule: replaces program->schedule by what the run took (the first kPreemptionsMax).
 // False if there were more.
 bool adopt_schedule(std::span<const daxfs::rt::TakenSwitch> taken, prog::Program* program);
-
-// Names a finding for people and scripts.
-std::string finding_title(const daxfs::Finding& finding);
-// Verdict, invariant tag, the function that noticed, which assertion of it (by its message without the numbers) and
-// the kind of system call it was in (none at rest, in interrupts and in deadlocks; of a livelock all calls in it, and
-// no function): stable across compilers, flavours and unrelated edits. 16 hex digits.
-std::string finding_key(const daxfs::Finding& finding);
-// "dax::disassociate_entry" from a compiler's pretty name: no return type, parameters, template arguments, anonymous
-// namespaces or lambdas.
-std::string short_function(std::string_view pretty);
-// What finding_key takes the system call for: calls that end in the same code are one kind. "" for none.
-std::string call_kind(const prog::Op& op);
 
 }  // namespace daxfuzz::exec

@@ -205,41 +205,6 @@ TEST(Executor, KeysNameTheCallThatNoticedByItsKind) {
   EXPECT_NE(finding_key(other), finding_key(*outcome.finding));
 }
 
-TEST(Executor, ALivelockIsKeyedByItsCallsAndNotByWhereTheBudgetEnded) {
-  daxfs::Finding finding;
-  finding.verdict = daxfs::Verdict::kLivelock;
-  finding.tag = "RT2";
-  finding.function = "void daxfs::dax::acquire()";
-  finding.during = "access+write";
-  daxfs::Finding later = finding;
-  later.function = "void daxfs::rt::unlock()";
-  EXPECT_EQ(finding_key(later), finding_key(finding));
-  later.during = "write";
-  EXPECT_NE(finding_key(later), finding_key(finding));
-}
-
-TEST(Executor, FunctionsHaveOneNameWithEveryCompiler) {
-  // One function as clang and as gcc spell it, each: plain, in an anonymous namespace, in a lambda, in a lambda
-  // inside a lambda, in a template.
-  const char* const spellings[][3] = {
-      {"void daxfs::dax::f(mm::AddressSpace &, Entry)", "void daxfs::dax::f(daxfs::mm::AddressSpace&, Entry)",
-       "dax::f"},
-      {"Status daxfs::ext4::(anonymous namespace)::f(Inode &)",
-       "daxfs::Status daxfs::ext4::{anonymous}::f(daxfs::ext4::Inode&)", "ext4::f"},
-      {"auto daxfs::dax::f(int)::(anonymous class)::operator()() const", "daxfs::dax::f(int)::<lambda()>", "dax::f"},
-      {"auto daxfs::dax::f(int)::(anonymous class)::operator()(mm::Page &, uint64_t) const::(anonymous class)"
-       "::operator()() const",
-       "daxfs::dax::f(int)::<lambda(daxfs::mm::Page&, uint64_t)>::<lambda()>", "dax::f"},
-      {"Result<std::pair<int, long>> daxfs::lib::XArray<64>::g(long) [Fan = 64]",
-       "daxfs::Result<std::pair<int, long int> > daxfs::lib::XArray<Fan>::g(long int) [with int Fan = 64]",
-       "lib::XArray::g"},
-  };
-  for (const auto& [clang, gcc, plain] : spellings) {
-    EXPECT_EQ(short_function(clang), plain);
-    EXPECT_EQ(short_function(gcc), plain);
-  }
-}
-
 TEST(Executor, StepBudgetEndsARunThatDoesNotEnd) {
   const prog::Program program = parse("task T0\n  f = open \"f0\" rdwr|creat\n  write f 0x41 64K\n");
   Executor executor;
