@@ -69,7 +69,10 @@ std::string title_shape(std::string_view title) {
       at = end == std::string_view::npos ? title.size() : end + 1;
       shape += "\"\"";
     } else if (c >= '0' && c <= '9') {
-      while (at < title.size() && std::isxdigit(static_cast<unsigned char>(title[at])) + (title[at] == 'x') != 0) { ++at; }
+      while (at < title.size() &&
+             std::isxdigit(static_cast<unsigned char>(title[at])) + (title[at] == 'x') != 0) {
+        ++at;
+      }
       shape += '#';
       if (shape.ends_with("#, #")) { shape.resize(shape.size() - 3); }  // a list is one thing, however long
     } else {
