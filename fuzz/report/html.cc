@@ -102,7 +102,10 @@ std::string head(const Report& report) {
   out += fact("dedup key", code(report.key));
   out += fact("trace hash", code(report.trace) + " in " + std::to_string(report.replays) + " of " +
                                 std::to_string(report.replays) + " replays");
-  return out + "</table>\n<p class=\"note\">" + e(about_model(report)) + "</p>\n";
+  const std::string switched =
+      report.bugs.empty() ? ""
+                          : " A historical bug was switched on: this is no defect of today's code.";
+  return out + "</table>\n<p class=\"note\">" + e(about_model(report) + switched) + "</p>\n";
 }
 
 std::string facts_list(const Report& report) {
