@@ -40,12 +40,44 @@ std::vector<Step> Explorer::path_to(uint32_t node) const {
   return path;
 }
 
+// Runs of a level go in one order: by the first decision in which they differ, "go on" before "switch". The last of
+// now_ is next. Of two ways to one state the earlier is explored, and the way that preempts later is the earlier one:
+// that is what allows Walker::too_early() together with the set of states (docs/decisions/0018).
+void Explorer::sort_next_level() {
+  // Nodes as a tree, depth first: a run, then what deviates from it, the latest deviation first. The deviations of a
+  // run stand one behind the other in nodes_, in the order of its events.
+  std::vector<uint32_t> first_child(nodes_.size() + 1, kNoParent);
+  std::vector<uint32_t> last_child(nodes_.size() + 1, kNoParent);
+  for (uint32_t i = 0; i < nodes_.size(); ++i) {
+    const size_t parent = nodes_[i].parent == kNoParent ? nodes_.size() : nodes_[i].parent;
+    if (first_child[parent] == kNoParent) { first_child[parent] = i; }
+    last_child[parent] = i;
+  }
+  std::vector<bool> wanted(nodes_.size());
+  for (const uint32_t node : next_) { wanted[node] = true; }
+  now_.clear();
+  std::vector<uint32_t> stack;
+  const auto push_children = [&](size_t parent) {
+    if (first_child[parent] == kNoParent) { return; }
+    for (uint32_t i = first_child[parent]; i <= last_child[parent]; ++i) { stack.push_back(i); }
+  };
+  for (push_children(nodes_.size()); !stack.empty();) {
+    const uint32_t node = stack.back();
+    stack.pop_back();
+    if (wanted[node]) { now_.push_back(node); }
+    push_children(node);
+  }
+  std::reverse(now_.begin(), now_.end());
+  next_.clear();
+}
+
 // RETURNS: false when the exploration is at its end because of what the run showed.
 bool Explorer::run_node(uint32_t node, Result* result) {
   const std::vector<Step> path = path_to(node);
   walker_.follow(path, progress_.level < options_.preemptions, tasks_begin_);
   RunReport report;
   subject_.run(walker_, &report);
+  walker_.end_run();
   ++progress_.runs;
   ++progress_.done;
   ++pass_runs_;
@@ -87,9 +119,7 @@ Result Explorer::run(Watcher* watcher) {
       if (watcher != nullptr && !watcher->go_on(progress_)) { return result; }
     }
     if (progress_.level < options_.preemptions && !next_.empty()) {
-      // Later preemptions of a run first: what follows from earlier ones then meets their states and ends soon.
-      now_.swap(next_);
-      next_.clear();
+      sort_next_level();
       ++progress_.level;
       progress_.done = 0;
       progress_.known = now_.size();

@@ -94,6 +94,7 @@ class Explorer {
 
   void warm_up();
   void start_pass();
+  void sort_next_level();
   bool run_node(uint32_t node, Result* result);
   std::vector<Step> path_to(uint32_t node) const;
 

@@ -8,7 +8,7 @@
 namespace daxfuzz::explore {
 namespace {
 
-constexpr char kMagic[] = "daxfuzz exploration 1";
+constexpr char kMagic[] = "daxfuzz exploration 2";
 
 struct Closer {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -55,6 +55,7 @@ bool Explorer::save(const std::string& path, const std::string& what, std::strin
     const bool ok = std::fprintf(file.get(), "%s %s\n", kMagic, what.c_str()) > 0 && put(file.get(), numbers) &&
                     put(file.get(), nodes_) && put(file.get(), now_) && put(file.get(), next_) &&
                     put(file.get(), walker_.shared().slots()) && put(file.get(), walker_.states().slots()) &&
+                    put(file.get(), walker_.blocks().all_touches()) && put(file.get(), walker_.blocks().begins()) &&
                     std::fflush(file.get()) == 0;
     if (!ok) {
       *error = part + ": cannot be written";
@@ -88,15 +89,21 @@ bool Explorer::load(const std::string& path, const std::string& what, std::strin
   std::vector<uint64_t> numbers;
   std::vector<uint64_t> states;
   std::vector<SharedObjects::Slot> shared;
-  if (!get(file.get(), 8, &numbers) || numbers.size() != 8 || !get(file.get(), kCountMax, &nodes_) ||
-      !get(file.get(), kCountMax, &now_) || !get(file.get(), kCountMax, &next_) ||
-      !get(file.get(), kCountMax, &shared) || !get(file.get(), kCountMax, &states) ||
-      !walker_.shared().restore(std::move(shared)) || !walker_.states().restore(std::move(states))) {
+  std::vector<Touch> touches;
+  std::vector<uint32_t> begins;
+  if (!get(file.get(), 8, &numbers) || numbers.size() != 8 ||
+      !get(file.get(), kCountMax, &nodes_) || !get(file.get(), kCountMax, &now_) ||
+      !get(file.get(), kCountMax, &next_) || !get(file.get(), kCountMax, &shared) ||
+      !get(file.get(), kCountMax, &states) || !get(file.get(), kCountMax, &touches) ||
+      !get(file.get(), kCountMax, &begins) ||
+      !walker_.blocks().restore(std::move(touches), std::move(begins)) ||
+      !walker_.shared().restore(std::move(shared)) ||
+      !walker_.states().restore(std::move(states))) {
     return false;
   }
   for (size_t i = 0; i < nodes_.size(); ++i) {
     const bool first = nodes_[i].parent == kNoParent;
-    if (!first && nodes_[i].parent >= i) { return false; }
+    if ((!first && nodes_[i].parent >= i) || nodes_[i].step.block >= walker_.blocks().count()) { return false; }
   }
   for (const auto* list : {&now_, &next_}) {
     for (const uint32_t node : *list) {

@@ -11,6 +11,7 @@
 #include "fs/rt/mutex.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
+#include "fs/rt/wait_queue.h"
 #include "fuzz/sched/policies.h"
 
 namespace daxfuzz::explore {
@@ -18,11 +19,12 @@ namespace {
 
 using daxfs::rt::Atomic;
 using daxfs::rt::Mutex;
+using daxfs::rt::WaitQueue;
 
 constexpr size_t kCells = 3;
 constexpr size_t kOwn = 2;  // cells of each task alone
 
-enum class What : uint8_t { kLoad, kStore, kAdd, kOwnStore, kLock, kUnlock };
+enum class What : uint8_t { kLoad, kStore, kAdd, kOwnStore, kLock, kTryLock, kWake, kSleep, kUnlock };
 
 struct Action {
   What what;
@@ -52,11 +54,12 @@ class Toy final : public Subject {
   void play(uint64_t* seen) {
     auto cells = std::make_unique<Atomic<int>[]>(kCells);
     auto lock = std::make_unique<Mutex>();
+    auto queue = std::make_unique<WaitQueue>("queue");
     for (size_t t = 0; t < tasks.size(); ++t) {
       daxfs::rt::spawn("task", [&, t] {
         daxfs::rt::begin_op(static_cast<uint32_t>(0));
         Atomic<int> own[kOwn];
-        for (const Action& action : tasks[t]) { act(action, t, cells.get(), own, *lock, seen); }
+        for (const Action& action : tasks[t]) { act(action, t, cells.get(), own, *lock, *queue, seen); }
         daxfs::rt::end_op();
       });
     }
@@ -64,8 +67,16 @@ class Toy final : public Subject {
     for (size_t i = 0; i < kCells; ++i) { seen[7] = seen[7] * 31 + static_cast<uint64_t>(cells[i].load()); }
   }
 
-  static void act(const Action& action, size_t t, Atomic<int>* cells, Atomic<int>* own, Mutex& lock, uint64_t* seen)
-      FS_NO_THREAD_SAFETY_ANALYSIS {
+  // Somebody may forget to wake it: then the run is a deadlock, which is an outcome, too.
+  static void sleep_until_set(Atomic<int>& cell, WaitQueue& queue) {
+    daxfs::rt::Waiter waiter;
+    queue.prepare_to_wait(waiter);
+    if (cell.load() == 0) { daxfs::rt::schedule(); }
+    queue.finish_wait(waiter);
+  }
+
+  static void act(const Action& action, size_t t, Atomic<int>* cells, Atomic<int>* own, Mutex& lock, WaitQueue& queue,
+                  uint64_t* seen) FS_NO_THREAD_SAFETY_ANALYSIS {
     Atomic<int>& cell = cells[action.cell];
     switch (action.what) {
       case What::kLoad: seen[t] = seen[t] * 31 + static_cast<uint64_t>(cell.load()) + 1; return;
@@ -74,6 +85,14 @@ class Toy final : public Subject {
       case What::kOwnStore: own[action.cell % kOwn].store(1); return;
       case What::kLock: lock.lock(); return;
       case What::kUnlock: lock.unlock(); return;
+      case What::kTryLock:
+        if (lock.try_lock()) {
+          seen[t] = seen[t] * 31 + 7;
+          lock.unlock();
+        }
+        return;
+      case What::kWake: queue.wake_all(); return;
+      case What::kSleep: sleep_until_set(cell, queue); return;
     }
   }
 };
@@ -88,7 +107,8 @@ std::vector<Action> random_task(sched::SmallRandom& random, uint32_t length) {
   std::vector<Action> actions;
   bool locked = false;
   for (uint32_t i = 0; i < length; ++i) {
-    auto what = static_cast<What>(random.below(5));
+    auto what = static_cast<What>(random.below(8));
+    if (what == What::kTryLock && locked) { what = What::kUnlock; }
     if (what == What::kLock && locked) { what = What::kUnlock; }
     if (what == What::kLock || what == What::kUnlock) { locked = !locked; }
     actions.push_back({what, static_cast<uint8_t>(random.below(kCells))});
@@ -130,6 +150,23 @@ TEST(Explorer, SeesWhatPlainEnumerationSees) {
   EXPECT_LT(runs * 2, runs_plain);  // toys share nearly all they touch; see OwnStateOfTasksCostsNoRuns
 }
 
+// The lock is free before the point of its release: whoever shall find it taken must come before the last thing that
+// its holder does, even when that is nobody else's business.
+TEST(Explorer, ATryLockFindsALockTakenAroundWhatNobodyShares) {
+  Toy toy;
+  toy.tasks = {{{What::kLock, 0}, {What::kOwnStore, 0}, {What::kUnlock, 0}}, {{What::kTryLock, 0}}};
+  EXPECT_EQ(explore(toy, 1, false).outcomes.size(), 2u);
+  EXPECT_EQ(explore(toy, 1, true).outcomes.size(), 2u);
+}
+
+// Deeds before their points, one behind the other: between them is a place to preempt.
+TEST(Explorer, ASleeperCanFallAsleepAgainBetweenTwoWakes) {
+  Toy toy;
+  toy.tasks = {{{What::kSleep, 0}, {What::kSleep, 0}}, {{What::kWake, 0}, {What::kWake, 0}}};
+  EXPECT_EQ(explore(toy, 1, false).outcomes.size(), 2u);  // a deadlock, or not
+  EXPECT_EQ(explore(toy, 1, true).outcomes.size(), 2u);
+}
+
 TEST(Explorer, ADeadlockIsFoundWithTheFewestPreemptions) {
   Toy toy;
   toy.tasks = {{{What::kLock, 0}, {What::kAdd, 0}, {What::kLock, 0}}};  // locks what it holds
@@ -162,7 +199,7 @@ TEST(Explorer, GoesOnInAnotherProcessWhereItStopped) {
   sched::SmallRandom random(3);
   Toy toy;
   for (int t = 0; t < 3; ++t) { toy.tasks.push_back(random_task(random, 5)); }
-  const Options options{.preemptions = 2};
+  const Options options{.preemptions = 2, .stop_at_finding = false};
   Explorer whole(toy, options);
   const Result expected = whole.run();
   ASSERT_TRUE(expected.complete);

@@ -6,6 +6,8 @@ namespace daxfuzz::explore {
 
 using daxfs::rt::default_choice;
 using daxfs::rt::kRootTask;
+using daxfs::rt::ObjectId;
+using daxfs::rt::PointKind;
 using daxfs::rt::SchedView;
 using daxfs::rt::TaskId;
 
@@ -44,6 +46,8 @@ void Walker::begin_run() {
   fingerprint_.reset();
   alternatives_.clear();
   pending_.fill({});
+  waiting_ = 0;
+  block_.open = false;
   at_ = 0;
   noting_ = path_.empty() && !wandering_;
   diverged_ = false;
@@ -66,12 +70,39 @@ bool Walker::on_path(const SchedView& view, TaskId* next) {
   return true;
 }
 
+// An access took place.
+void Walker::happened(TaskId task, PointKind kind, ObjectId object) {
+  fingerprint_.add(task, kind, object);
+  const Access access = access_of(kind);
+  if (waiting_ == 0 || access == Access::kNone) { return; }
+  const ObjectId about = object_of(kind, object);
+  uint32_t left = waiting_;
+  for (size_t i = 0; left > 0; ++i) {
+    Pending& other = pending_[i];
+    if (!other.set) { continue; }
+    --left;
+    for (const Touch& touch : blocks_.touches(other.block)) {
+      other.met |= touch.object == about && (access == Access::kWrite || touch.write != 0);
+    }
+  }
+}
+
 // The access before which a task was preempted takes place as soon as the task runs again.
 TaskId Walker::switch_to(TaskId task) {
   Pending& pending = pending_[static_cast<size_t>(task)];
-  if (pending.set) { fingerprint_.add(task, pending.kind, pending.object); }
-  pending.set = false;
+  if (pending.set) {
+    pending.set = false;
+    --waiting_;
+    if (!pending.done) { happened(task, pending.kind, pending.object); }
+  }
   return task;
+}
+
+// The task was preempted, and what the others did since commutes with the block that it was about to begin. Let it do
+// that block first and preempt it at the next: the same run, as far as anybody can tell, for no more preemptions.
+bool Walker::too_early(TaskId task) const {
+  const Pending& pending = pending_[static_cast<size_t>(task)];
+  return reduce_ && pending.set && !pending.met;
 }
 
 // Whoever was here before explores what follows from here.
@@ -82,57 +113,110 @@ bool Walker::fresh_state(uint64_t key) {
   return false;
 }
 
-void Walker::note_preemptions(const SchedView& view) {
+void Walker::open_block(const SchedView& view) {
+  if (!noting_ || !may_preempt_ || view.runnable.size() < 2) { return; }
+  block_.open = true;
+  block_.fingerprint = fingerprint_.value();
+  block_.step = {view.event_in_op, view.op, static_cast<int16_t>(view.current), 0, Blocks::kUnknown, true};
+  block_.others.clear();
+  for (const TaskId other : view.runnable) {
+    if (other != view.current && other != kRootTask && !too_early(other)) { block_.others.push_back(other); }
+  }
+  block_.touches.clear();
+}
+
+void Walker::add_to_block(PointKind kind, ObjectId object) {
+  const Access access = access_of(kind);
+  if (!block_.open || access == Access::kNone) { return; }
+  block_.touches.push_back({object_of(kind, object), access == Access::kWrite ? uint64_t{1} : 0});
+}
+
+// The running task is about to begin another block, or stops running. Not `whole`: a finding ended the run within it.
+void Walker::close_block(bool whole) {
+  if (!block_.open) { return; }
+  block_.open = false;
+  bool matters = !whole;
+  for (const Touch& touch : block_.touches) { matters |= shared_.has(touch.object); }
+  Step& step = block_.step;
+  if (!matters || !fresh_state(state_key(block_.fingerprint, kSaltRuns, step.task))) { return; }
+  step.block = whole ? blocks_.number_of(block_.touches) : Blocks::kUnknown;
+  for (const TaskId other : block_.others) {
+    if (!states_.insert(state_key(block_.fingerprint, kSaltSwitch, other))) { continue; }
+    step.next = static_cast<int16_t>(other);
+    alternatives_.push_back(step);
+  }
+}
+
+void Walker::end_run() { close_block(false); }
+
+TaskId Walker::wander_on(const SchedView& view, uint32_t one_in) {
+  if (random_.below(one_in) != 0) { return view.current; }
+  return view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
+}
+
+// Without reduction: every point, every other task.
+TaskId Walker::preempt_plainly(const SchedView& view) {
+  TaskId next = view.current;
+  if (on_path(view, &next) || !noting_ || !may_preempt_) { return next; }
   for (const TaskId other : view.runnable) {
     if (other == view.current || other == kRootTask) { continue; }
-    if (reduce_ && !states_.insert(state_key(fingerprint_.value(), kSaltSwitch, other))) { continue; }
     alternatives_.push_back({view.event_in_op, view.op, static_cast<int16_t>(view.current), static_cast<int16_t>(other),
-                             true});
+                             Blocks::kUnknown, true});
   }
+  return next;
 }
 
 TaskId Walker::preempt(const SchedView& view) {
   const TaskId current = view.current;
   if (view.events < first_event_ || current == kRootTask) {
-    fingerprint_.add(current, view.kind, view.object);
+    happened(current, view.kind, view.object);
     return current;
   }
-  const auto object = object_of(view.kind, view.object);
-  const Access access = access_of(view.kind);
-  grew_ |= shared_.note(current, access, object);
+  grew_ |= shared_.note(current, access_of(view.kind), object_of(view.kind, view.object));
+  if (wandering_) { return wander_on(view, 16); }
+  if (!reduce_) { return preempt_plainly(view); }
+  const bool done = follows_its_deed(view.kind);
+  if (done) { happened(current, view.kind, view.object); }
+  if (done || view.kind == PointKind::kRcu) { add_to_block(view.kind, view.object); }
+  close_block(true);
   TaskId next = current;
-  if (wandering_) {
-    if (random_.below(16) == 0) { next = view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))]; }
-  } else if (!on_path(view, &next) && noting_ && may_preempt_ && view.runnable.size() > 1) {
-    const bool matters = !reduce_ || (access != Access::kNone && shared_.has(object));
-    if (matters && fresh_state(state_key(fingerprint_.value(), kSaltRuns, current))) { note_preemptions(view); }
+  if (!on_path(view, &next)) {
+    open_block(view);
+    if (!done) { add_to_block(view.kind, view.object); }
   }
   if (next == current) {
-    fingerprint_.add(current, view.kind, view.object);
+    if (!done) { happened(current, view.kind, view.object); }
     return current;
   }
-  pending_[static_cast<size_t>(current)] = {view.object, view.kind, true};
+  const uint32_t block = path_[at_ - 1].block;
+  pending_[static_cast<size_t>(current)] = {view.object, view.kind, true, done, block == Blocks::kUnknown, block};
+  ++waiting_;
   return switch_to(next);
 }
 
+// Nobody runs, so who is next is free.
+void Walker::note_choices(const SchedView& view, TaskId next) {
+  if (!noting_ || view.runnable.size() < 2 || !fresh_state(state_key(fingerprint_.value(), kSaltFree, 0))) { return; }
+  for (const TaskId other : view.runnable) {
+    if (other == next || other == view.current || other == kRootTask || too_early(other)) { continue; }
+    alternatives_.push_back({view.event_in_op, view.op, static_cast<int16_t>(view.current), static_cast<int16_t>(other),
+                             Blocks::kUnknown, false});
+  }
+}
+
 TaskId Walker::choose(const SchedView& view) {
-  fingerprint_.add(view.current, view.kind, view.object);
+  add_to_block(view.kind, view.object);
+  close_block(true);
+  happened(view.current, view.kind, view.object);
   if (view.events < first_event_) { return switch_to(default_choice(view)); }
   grew_ |= shared_.note(view.current, access_of(view.kind), object_of(view.kind, view.object));
+  if (wandering_) { return switch_to(wander_on(view, 1)); }
   TaskId next = default_choice(view);
-  if (wandering_) {
-    return switch_to(view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))]);
-  }
   if (on_path(view, &next)) { return switch_to(next); }
   // The root only waits for the tasks until they have ended: its steps commute with theirs.
   if (contains(view.runnable, kRootTask) && view.current != kRootTask) { return switch_to(kRootTask); }
-  if (noting_ && view.runnable.size() > 1 && fresh_state(state_key(fingerprint_.value(), kSaltFree, 0))) {
-    for (const TaskId other : view.runnable) {
-      if (other == next || other == view.current || other == kRootTask) { continue; }
-      alternatives_.push_back({view.event_in_op, view.op, static_cast<int16_t>(view.current),
-                               static_cast<int16_t>(other), false});
-    }
-  }
+  note_choices(view, next);
+  noting_ &= !too_early(next);  // somebody has to run, but nothing new can follow
   return switch_to(next);
 }
 

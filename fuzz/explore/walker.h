@@ -1,13 +1,13 @@
-// fuzz/explore/walker.h - the policy of one run of an exploration: follows a path, then notes what
-// else could be done.
+// fuzz/explore/walker.h - the policy of one run of an exploration: follows a path, then notes what else could be done.
 //
-// A path is the list of decisions that differ from "go on until blocked, then the default choice".
-// Behind its end the run goes on by default, and every place where another decision makes sense is
-// an alternative to explore:
-// - a preemption before an access to a shared object, to any other task that can run (costs one of
-// the bound);
+// A path is the list of decisions that differ from "go on until blocked, then the default choice". Behind its end the
+// run goes on by default, and every place where another decision makes sense is an alternative to explore:
+// - a preemption before a block (blocks.h) that touches a shared object, to any other task that can run (costs one of
+//   the bound);
 // - another task when the current one blocks, ends or spins (free).
-// What was reached before in an equal state, by no more preemptions, is not noted again.
+// What was reached before in an equal state, by no more preemptions, is not noted again. Nor is a return to a task
+// whose block has met nothing that conflicts with it since the task was preempted: preempted one block later, it gives
+// the same.
 //
 // Not covered: preemptions of the set-up and of the tear-down (task root).
 // Locking: none; engine side (fs/rt/engine.h). Memory is taken now and then.
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "fs/rt/engine.h"
+#include "fuzz/explore/blocks.h"
 #include "fuzz/explore/fingerprint.h"
 #include "fuzz/explore/key_set.h"
 #include "fuzz/explore/shared_objects.h"
@@ -32,6 +33,7 @@ struct Step {
   uint32_t op = 0;
   int16_t task = 0;
   int16_t next = 0;
+  uint32_t block = Blocks::kUnknown;  // what the preemption keeps from happening
   bool preemption = false;
 };
 
@@ -46,6 +48,7 @@ class Walker final : public daxfs::rt::Policy {
   void wander(uint64_t seed, uint64_t first_event);
 
   // --- after the run
+  void end_run();
   std::span<const Step> alternatives() const { return alternatives_; }
   bool followed() const { return at_ == path_.size() && !diverged_; }
   bool met_new_shared_object() const { return grew_; }
@@ -54,6 +57,8 @@ class Walker final : public daxfs::rt::Policy {
   const SharedObjects& shared() const { return shared_; }
   KeySet& states() { return states_; }
   const KeySet& states() const { return states_; }
+  Blocks& blocks() { return blocks_; }
+  const Blocks& blocks() const { return blocks_; }
 
   // --- rt::Policy
   void begin_run() override;
@@ -62,26 +67,48 @@ class Walker final : public daxfs::rt::Policy {
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
 
  private:
+  // A preempted task: the point that it is at, and whether somebody met the block behind it.
   struct Pending {
     daxfs::rt::ObjectId object = 0;
     daxfs::rt::PointKind kind = daxfs::rt::PointKind::kYield;
     bool set = false;
+    bool done = false;  // the point's own deed came before it
+    bool met = false;
+    uint32_t block = Blocks::kUnknown;
   };
+  // The block that the running task is in; whether preempting it was worth while is known at its end.
+  struct Open {
+    bool open = false;
+    uint64_t fingerprint = 0;  // before it
+    Step step;                 // all but where to
+    std::vector<daxfs::rt::TaskId> others;
+    std::vector<Touch> touches;
+  };
+  void happened(daxfs::rt::TaskId task, daxfs::rt::PointKind kind, daxfs::rt::ObjectId object);
+  void open_block(const daxfs::rt::SchedView& view);
+  void add_to_block(daxfs::rt::PointKind kind, daxfs::rt::ObjectId object);
+  void close_block(bool whole);
+  bool too_early(daxfs::rt::TaskId task) const;
   bool on_path(const daxfs::rt::SchedView& view, daxfs::rt::TaskId* next);
   bool fresh_state(uint64_t key);
-  void note_preemptions(const daxfs::rt::SchedView& view);
+  daxfs::rt::TaskId preempt_plainly(const daxfs::rt::SchedView& view);
+  daxfs::rt::TaskId wander_on(const daxfs::rt::SchedView& view, uint32_t one_in);
+  void note_choices(const daxfs::rt::SchedView& view, daxfs::rt::TaskId next);
   daxfs::rt::TaskId switch_to(daxfs::rt::TaskId task);
 
   const bool reduce_;
   SharedObjects shared_;
   KeySet states_;
   Fingerprint fingerprint_;
+  Blocks blocks_;
+  Open block_;
   std::vector<Step> path_;
   std::vector<Step> alternatives_;
   std::array<Pending, daxfs::rt::kMaxTasks> pending_{};
   sched::SmallRandom random_{1};
   uint64_t first_event_ = 0;
   size_t at_ = 0;
+  uint32_t waiting_ = 0;  // of pending_, those that are set
   bool may_preempt_ = false;
   bool noting_ = false;
   bool wandering_ = false;

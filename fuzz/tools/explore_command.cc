@@ -1,6 +1,7 @@
 // fuzz/tools/explore_command.cc - `daxfuzz explore`: every interleaving of a program up to N preemptions.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -59,7 +60,10 @@ class ExecutorRuns final : public explore::Subject {
   void run(daxfs::rt::Policy& policy, explore::RunReport* report) override {
     exec::RunConfig config;
     config.policy = &policy;
+    if (longest_ != 0) { config.events_max = std::min(config.events_max, std::max(kTimes * longest_, kEventsMin)); }
     executor_.run(program_, config, &outcome_);
+    const bool spins = outcome_.finding && outcome_.finding->verdict == daxfs::Verdict::kLivelock;
+    if (!spins) { longest_ = std::max(longest_, outcome_.events); }
     report->tasks_begin = outcome_.tasks_begin;
     report->outcome = outcome_of(outcome_);
     report->finding = outcome_.finding;
@@ -70,9 +74,15 @@ class ExecutorRuns final : public explore::Subject {
   const exec::Outcome& outcome() const { return outcome_; }
 
  private:
+  // A run that spins is given up when it is so many times as long as any that came to its end: the budget of a lone run
+  // lasts for seconds, and a bug that livelocks does it in run after run.
+  static constexpr uint64_t kTimes = 20;
+  static constexpr uint64_t kEventsMin = 100'000;
+
   const prog::Program& program_;
   exec::Executor executor_;
   exec::Outcome outcome_;
+  uint64_t longest_ = 0;  // events of the longest run
 };
 
 class ExploreJob final : public explore::Watcher {
