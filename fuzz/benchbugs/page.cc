@@ -222,6 +222,9 @@ std::string control(const Results& results) {
   const std::string size = format("%u trials, %s of processor time, %s runs", control.trials,
                                   seconds_text(control.cpu_seconds).c_str(),
                                   count_text(static_cast<double>(control.runs)).c_str());
+  if (control.trials == 0) {
+    return "<p class=\"verdict\">No negative control yet: the clean build was not fuzzed.</p>\n";
+  }
   if (control.findings.empty()) {
     return "<p class=\"verdict good\">Negative control: the clean build was silent (" + size + ").</p>\n";
   }

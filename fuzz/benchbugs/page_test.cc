@@ -59,6 +59,10 @@ TEST(Page, IsThereBeforeTheFirstTrialHasEnded) {
   const std::string html = page(results);
   EXPECT_NE(html.find("0 of 12 trials"), std::string::npos);
   EXPECT_EQ(html.find("nan"), std::string::npos);
+  // Silence of what was not asked proves nothing.
+  EXPECT_EQ(html.find("was silent"), std::string::npos);
+  EXPECT_NE(html.find("No negative control yet"), std::string::npos);
+  EXPECT_NE(table(results).find("not fuzzed yet"), std::string::npos);
 }
 
 }  // namespace

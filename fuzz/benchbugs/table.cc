@@ -46,6 +46,7 @@ std::string table(const Results& results) {
   if (settings.bugs.size() > 1) { row("all of them", nullptr); }
   const Control control = control_of(results);
   out += pad("clean build", width + 6) + "  ";
+  if (control.trials == 0) { return out + "not fuzzed yet: no negative control\n"; }
   out += control.findings.empty() ? "no finding" : std::to_string(control.findings.size()) + " FINDINGS";
   char rest[96];
   std::snprintf(rest, sizeof(rest), " in %u trials, %s cpu time, %s runs\n", control.trials,
