@@ -37,13 +37,16 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
     return FaultResult::kDone;
   }
   memory.free_table(deposit);
+  if (old.is_table()) {
+    return FaultResult::kRetry;  // between the two halves of a MAP_SYNC fault a fault of a single page was faster
+  }
   if (!write) {
     return FaultResult::kDone;
   }
-  if (!old.huge() || old.pte().pfn() != pfn) {
-    FS_WARN_ON(!old.huge() || !old.pte().special(), "MM9", about(pte_ref(mm.id(), address), frame_ref(pfn)),
-               "frames from %" PRIu64 " are to be made writable where %s mapped", pfn.value(),
-               old.huge() ? "others are" : "single pages are");
+  if (old.pte().pfn() != pfn) {
+    FS_WARN_ON(!old.pte().special(), "MM9", about(pte_ref(mm.id(), address), frame_ref(pfn)),
+               "frames from %" PRIu64 " are to be made writable where frames from %" PRIu64 " are mapped", pfn.value(),
+               old.pte().pfn().value());
     return FaultResult::kDone;
   }
   mm.page_table.change_huge(address, old.pte().mk_young().mk_dirty().mk_write(), site);

@@ -22,7 +22,7 @@ bool huge_range_fits(const VmFault& vmf);
 
 // Maps the range whose first frame is `pfn` around vmf.address: read-only, or with `write` writable
 // and dirty. If the same frames are mapped there already, `write` makes them writable; anything else there is left
-// alone, and is MM9 if `write` meets another frame. Kernel: insert_pfn_pmd.
+// alone, and is MM9 if `write` meets other frames; kRetry where single pages can be mapped. Kernel: insert_pfn_pmd.
 FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site = Site::current());
 
 // Maps the zero page for the whole range. kFallback if anything is mapped there. Kernel: dax_pmd_load_hole.

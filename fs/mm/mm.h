@@ -9,7 +9,8 @@
 // Invariants:
 //   MM6  VMAs are page aligned, not empty, sorted, and do not overlap.
 //   MM7  every present PTE lies in a VMA; it is writable only if the VMA is; a private VMA maps no
-//   pmem frame writable. MM8  the counters of mapped frames equal a recount of the page table.
+//   pmem frame writable; a huge mapping lies in one VMA and maps aligned frames.
+//   MM8  the counters of mapped frames equal a recount of the page table.
 // Not covered: fork, stack growth, mlock, userfaultfd, merging rules of anon_vma.
 // Tested by: fs/mm/mmap_test.cc, access_test.cc, fault_test.cc.
 #pragma once

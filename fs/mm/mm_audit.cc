@@ -32,6 +32,10 @@ void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
                                                     address.value() / kPageSize % memory.huge_pages())) {
     add_line(report, "MM7", address, "huge mapping of frames that are not aligned");
   }
+  const VirtAddr range(round_down(address.value(), memory.huge_size()));
+  if (pte.huge() && (range < vma.begin || range + memory.huge_size() > vma.end)) {
+    add_line(report, "MM7", address, "huge mapping that reaches out of its VMA");
+  }
   if (!pmem && !pte.special() && page_ref_count(memory.page(pte.pfn())) < 1) {
     add_line(report, "MM7", address, "PTE of a free DRAM frame");
   }

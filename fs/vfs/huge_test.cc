@@ -253,6 +253,17 @@ TEST(Huge, DirectIoThroughAHugeMappingReachesTheRightFrames) {
   });
 }
 
+TEST(Huge, ASynchronousStoreIsMappedHugeAfterItsSync) {
+  at_both_orders([](World& w, uint64_t size) {
+    const int fd = sparse(w, "f", size);
+    const VirtAddr m = w.map(fd, size, 0, kMmapSharedValidate | kMmapSync);
+    EXPECT_EQ(w.poke(m + size - 1, 5), mm::Signal::kNone);
+    EXPECT_TRUE(huge(w, m) && pte(w, m).write());
+    EXPECT_EQ(w.at(fd, static_cast<int64_t>(size) - 1), 5);
+    audit(w);
+  });
+}
+
 TEST(Huge, WithoutTheOptionNothingIsMappedHuge) {
   testing::in_world({.blocks = 4096, .mount = "dax=always"}, [](World& w) {
     const int fd = sparse(w, "f", kPmdSize);
