@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/prog/world.h"
 
@@ -100,6 +101,42 @@ Program parsed(std::string_view text) {
 }
 
 // An overlapping copy has no defined result: the kernel's own bytes depend on its memcpy.
+TEST(Generate, WithHugePagesProgramsAimAtTheirBorders) {
+  constexpr std::string_view kHuge[] = {"dax=always,huge=4"};
+  constexpr std::string_view kPlain[] = {"dax=always"};
+  constexpr int64_t k64K = 64 << 10;
+  const auto near_border = [](int64_t at) {
+    return at != 0 && (at % k64K == 0 || (at + 4096) % k64K == 0 || (at - 4096) % k64K == 0);
+  };
+  const auto share = [&](std::span<const std::string_view> mounts) {
+    Random random(5);
+    Options options;
+    options.mounts = mounts;
+    int near = 0;
+    int fits = 0;
+    for (int i = 0; i < 400; i++) {
+      const Program program = generate(random, options);
+      for (const Op& op : program.processes[0].init) {
+        fits += op.code == OpCode::kMmap && op.offset == 0 && op.length >= k64K && op.length <= 3 * k64K ? 1 : 0;
+      }
+      for (const Task& task : program.tasks) {
+        for (const Op& op : task.ops) { near += near_border(op.offset) || near_border(op.addr.offset) ? 1 : 0; }
+      }
+    }
+    EXPECT_GT(fits, 0);
+    return near;
+  };
+  EXPECT_GT(2 * share(kHuge), 3 * share(kPlain));
+}
+
+TEST(Names, HugePagesAreReadFromTheMountOptions) {
+  EXPECT_EQ(huge_bytes("dax=always,huge=2"), 16384);
+  EXPECT_EQ(huge_bytes("huge=9,ro"), 2 << 20);
+  EXPECT_EQ(huge_bytes("dax=always"), 0);
+  EXPECT_EQ(huge_bytes("huge=never"), 0);
+  EXPECT_EQ(huge_bytes("huge="), 0);
+}
+
 TEST(World, CopiesOntoThemselvesAreRecognised) {
   const Program program = parsed(R"(daxfuzz program 1
 process P0

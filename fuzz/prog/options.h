@@ -34,8 +34,9 @@ struct Options {
 
   static constexpr std::string_view kDefaultImages[] = {"small"};
   // dax=inode has files with and without DAX side by side: direct I/O on the latter pins pages of
-  // the former.
-  static constexpr std::string_view kDefaultMounts[] = {"dax=always", "dax=inode", "dax=inode"};
+  // the former. One in eight has huge pages, small enough for small files.
+  static constexpr std::string_view kDefaultMounts[] = {"dax=always", "dax=inode", "dax=inode", "dax=always",
+                                                        "dax=inode",  "dax=inode", "dax=inode", "dax=always,huge=2"};
 
   // RCU, two interrupts, two workers.
   static constexpr TaskId kDefaultSystemTasks[] = {kSystemTask0, kSystemTask0 + 1, kSystemTask0 + 2,
