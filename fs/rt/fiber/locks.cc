@@ -17,47 +17,35 @@ FS_NO_TSAN internal::Task* task_of(const LockWaiter* waiter) { return static_cas
 
 }  // namespace
 
-Mutex::Mutex(Rank rank, const char* name) : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {
-  FS_TRACE_NAME(lock_ref(object_), name);
-}
-
-FS_NO_TSAN void Mutex::lock_slow(unsigned subclass, Site site) {
-  if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
-  LockWaiter waiter;
-  waiter.task = g_current;
-  queue_.push(&waiter);
-  internal::block_on_lock(this, object_, name_, site);
-  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kExclusive);
-  internal::announce_acquire(this);
-}
-
-FS_NO_TSAN void Mutex::unlock_slow(Site /*site*/) {
-  LockWaiter* waiter = queue_.pop();
-  owner_ = waiter->task;
-  internal::make_runnable(task_of(waiter));
-}
-
-SpinLock::SpinLock(Rank rank, const char* name)
+template <Holder kHolder>
+ExclusiveLock<kHolder>::ExclusiveLock(Rank rank, const char* name)
     : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {
-  FS_TRACE_NAME(ObjectRef{Noun::kSpinLock, object_}, name);
+  if constexpr (kHolder == Holder::kMaySleep) {
+    FS_TRACE_NAME(lock_ref(object_), name);
+  } else {
+    FS_TRACE_NAME(ObjectRef{Noun::kSpinLock, object_}, name);
+  }
 }
 
-FS_NO_TSAN void SpinLock::lock_slow(unsigned subclass, Site site) {
+template <Holder kHolder>
+FS_NO_TSAN void ExclusiveLock<kHolder>::lock_slow(unsigned subclass, Site site) {
   if (owner_ == g_current) { internal::report_recursion(this, name_, site); }
   LockWaiter waiter;
   waiter.task = g_current;
   queue_.push(&waiter);
   internal::block_on_lock(this, object_, name_, site);
-  ++g_current->no_sleep;
-  internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kSpin);
-  internal::announce_acquire(this);
+  note_held(subclass, site);  // the unlocking task made us the owner
 }
 
-FS_NO_TSAN void SpinLock::unlock_slow(Site /*site*/) {
+template <Holder kHolder>
+FS_NO_TSAN void ExclusiveLock<kHolder>::unlock_slow() {
   LockWaiter* waiter = queue_.pop();
   owner_ = waiter->task;
   internal::make_runnable(task_of(waiter));
 }
+
+template class ExclusiveLock<Holder::kMaySleep>;
+template class ExclusiveLock<Holder::kMayNotSleep>;
 
 RwSem::RwSem(Rank rank, const char* name)
     : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {
