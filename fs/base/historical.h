@@ -46,7 +46,17 @@
   X(kGupIgnoresWrite, "gup-fast-ignores-write-permission", "B27", "ef947b2",                                           \
     "fast GUP of a device PTE does not test the write permission", "O9")                                               \
   X(kFaultVsPunch, "fault-vs-punch-unsynchronised", "C01", "ea3d7209ca01",                                             \
-    "punch does not exclude page faults while it removes blocks", "O6 O15 O16")
+    "punch does not exclude page faults while it removes blocks", "O6 O15 O16")                                        \
+  X(kUnmapOnlyIfNew, "unmap-gated-on-buffer-new", "A07", "de14b9cb5e02",                                               \
+    "a huge fault that replaces the zero page leaves it mapped elsewhere", "O6 O9")                                    \
+  X(kPmdLookupMissesPte, "pmd-lookup-misses-pte-entry", "A23", "0e40de0338d0",                                         \
+    "a huge fault looks for entries at the first page of its range only", "O3 O4 O5 O6")                               \
+  X(kFsyncLeavesPmdWritable, "fsync-leaves-pmd-writable", "B20", "f729c8c9b24f",                                       \
+    "writeback write-protects single pages and leaves huge mappings writable", "O7 O8")                                \
+  X(kReadOnlyPmdStays, "readonly-pmd-never-upgraded", "B22", "01871e59af5c",                                           \
+    "the insert of a huge mapping does nothing where a read-only one is", "O22")                                       \
+  X(kGupHugeNoRevalidate, "gup-huge-no-revalidation", "B26", "a9b6de77b1a3",                                           \
+    "fast GUP takes a reference through a huge mapping and does not re-read it", "O1 O15")
 
 namespace daxfs {
 

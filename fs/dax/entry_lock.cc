@@ -21,6 +21,16 @@ Entry entry_from_tree(lib::XEntry stored) {
   return Entry::from_tree(stored);
 }
 
+// Bug kPmdLookupMissesPte (0e40de0338d0): a load stops at the range's first slot. It may meet a subtree there, which is
+// no entry either.
+Entry first_in_range(lib::XaCursor& xas, unsigned order) {
+  if (historical(Bug::kPmdLookupMissesPte) && order != 0) {
+    const lib::XEntry stored = xas.load();
+    return stored.is_value() ? Entry::from_tree(stored) : Entry();
+  }
+  return entry_from_tree(xas.find_conflict());
+}
+
 }  // namespace
 
 rt::ObjectId entry_rank_object(mm::AddressSpace& mapping, PgOff index) {
@@ -38,7 +48,7 @@ void wake_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mo
 FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, unsigned order) {
   const PgOff index(xas.index());
   for (;;) {
-    const Entry entry = entry_from_tree(xas.find_conflict());
+    const Entry entry = first_in_range(xas, order);
     trace_entry_read(mapping, entry.base(index), entry);
     if (entry.none()) {
       return {};

@@ -56,7 +56,9 @@ void insert_entry(const FaultContext& c, Entry entry) {
   FS_TRACE_SCOPE("dax_insert_entry", entry_ref(mapping.host().ino(), index));
   const Entry old = c.guard.entry();
   const bool dirty = c.write && !is_synchronous(c);
-  if (old.is_zero() && !entry.is_zero()) {
+  // Bug kUnmapOnlyIfNew (de14b9cb5e02): asked for a flag that blocks zeroed beforehand do not carry.
+  const bool unmap = !(historical(Bug::kUnmapOnlyIfNew) && c.pmd);
+  if (old.is_zero() && !entry.is_zero() && unmap) {
     // Other processes still have the zero page mapped and would go on reading zeros.
     mm::unmap_mapping_range(mapping, old.base(index), old.pages(), /*even_cows=*/false);
   }

@@ -34,7 +34,7 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
   Page& page = memory.page(pte.pfn());
   rt::point(rt::PointKind::kRef, rt::object_id(rt::ObjectClass::kFrame, pte.pfn().value()), site);
   // The PTE may be gone by now, and the frame with it.
-  if (historical(Bug::kDioPinNoRevalidate)) {
+  if (historical(Bug::kDioPinNoRevalidate) || (historical(Bug::kGupHugeNoRevalidate) && pte.huge())) {
     return try_get_page_unscheduled(page) ? PagePin::adopt(page, site) : PagePin();
   }
   {

@@ -3,6 +3,7 @@
 
 #include <cinttypes>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
@@ -40,7 +41,7 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
   if (old.is_table()) {
     return FaultResult::kRetry;  // between the two halves of a MAP_SYNC fault a fault of a single page was faster
   }
-  if (!write) {
+  if (!write || historical(Bug::kReadOnlyPmdStays)) {
     return FaultResult::kDone;
   }
   if (old.pte().pfn() != pfn) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fs/base/historical.h"
 #include "fs/mm/address_space.h"
 #include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
@@ -75,7 +76,8 @@ uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
     rt::SpinGuard guard(mm.page_table.ptl, site);
     const Pmd pmd = mm.page_table.load_pmd_unscheduled(at);
     if (pmd.huge()) {
-      if (!pmd.pte().special() && (pmd.pte().write() || pmd.pte().dirty())) {
+      if (!historical(Bug::kFsyncLeavesPmdWritable) && !pmd.pte().special() &&
+          (pmd.pte().write() || pmd.pte().dirty())) {
         mm.page_table.write_protect(at, true, site);
         ++changed;
       }

@@ -36,7 +36,7 @@ struct Options {
   // dax=inode has files with and without DAX side by side: direct I/O on the latter pins pages of
   // the former. One in eight has huge pages, small enough for small files.
   static constexpr std::string_view kDefaultMounts[] = {"dax=always", "dax=inode", "dax=inode", "dax=always",
-                                                        "dax=inode",  "dax=inode", "dax=inode", "dax=always,huge=2"};
+                                                        "dax=inode",  "dax=inode", "dax=inode", "dax=inode,huge=2"};
 
   // RCU, two interrupts, two workers.
   static constexpr TaskId kDefaultSystemTasks[] = {kSystemTask0, kSystemTask0 + 1, kSystemTask0 + 2,
