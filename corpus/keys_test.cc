@@ -30,8 +30,12 @@ const std::vector<std::set<std::string>> kSameSymptom = {
     // disassociate_entry, O1, in a punch: a page of the range is pinned.
     {"dio-pin-after-break-layouts/no-unmap", "dio-pin-after-break-layouts/no-revalidate",
      "dio-pin-after-break-layouts/scan-unlocked", "break-layouts-lost-retry", "no-break-layouts-at-all/punch"},
+    // The same in a truncate.
+    {"gup-huge-no-revalidation", "no-break-layouts-at-all/truncate"},
     // check_entry_block, O6, at rest: a zero page over a block.
     {"read-fault-vs-write-syscall-pte", "invalidate-before-allocate"},
+    // check_tree, O3, at rest: entries were counted that the tree does not hold.
+    {"fault-without-entry-lock", "pmd-lookup-misses-pte-entry"},
 };
 
 bool may_share(const std::string& a, const std::string& b) {

@@ -117,7 +117,7 @@ void check_tree(ext4::Inode& inode) {
     check_entry_block(inode, blocks, item.index, item.entry);
     check_entry_frames(mapping.memory(), inode, item.index, item.entry);
   }
-  FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(inode_ref(inode.ino())),
+  FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(entry_ref(inode.ino(), PgOff(0), 0)),
              "inode %u: nrexceptional %llu, the tree holds %llu",
              inode.ino().value(), (ull)mapping.nrexceptional, (ull)pages);
   FS_WARN_ON(mapping.nrpages != 0, "O3", about(inode_ref(inode.ino())),

@@ -101,7 +101,6 @@ class Explainer {
     out_ = {};
     if (!fix_schedule(error)) { return false; }
     if (!record(error)) { return false; }
-    describe_run();
     draw();
     if (options_.counterfactuals && outcome_.finding) { leave_out(); }
     return true;
@@ -131,9 +130,10 @@ class Explainer {
   }
 
   bool record(std::string* error) {
-    // A loop without end shows after a few rounds; all of them would only fill memory.
     executor_.run(program_, config_, &outcome_);
     if (!ran(error)) { return false; }
+    describe_run();
+    // A loop without end shows after a few rounds; all of them would only fill memory.
     if (outcome_.finding && outcome_.finding->verdict == daxfs::Verdict::kLivelock) {
       config_.events_max = std::min(config_.events_max, outcome_.tasks_begin + kLivelockEvents);
     }

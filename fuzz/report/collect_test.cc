@@ -74,10 +74,10 @@ TEST_F(Collect, OtherBugsWithTheSameKeyAreNamedAndItsOwnIsNot) {
 }
 
 TEST_F(Collect, AFindingWithoutSwitchesIsRecognisedByItsKey) {
-  const std::string key = report_of("fault-without-entry-lock").key;
+  const std::string key = report_of("fault-vs-punch-unsynchronised").key;
   const auto known = bugs_with_key(test_executor(), key);
   ASSERT_EQ(known.size(), 1u);
-  EXPECT_EQ(known[0].id, "fault-without-entry-lock");
+  EXPECT_EQ(known[0].id, "fault-vs-punch-unsynchronised");
   EXPECT_TRUE(bugs_with_key(test_executor(), "0000000000000000").empty());
 }
 

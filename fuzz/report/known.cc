@@ -30,9 +30,18 @@ BugNote note_of(const daxfs::BugInfo& info) {
           std::string(info.title)};
 }
 
-std::vector<BugNote> bugs_with_key(exec::Executor& executor, std::string_view key) {
+namespace {
+
+struct KnownKey {
+  daxfs::BugSet bugs;
+  std::string key;
+};
+
+// What each known program shows in this build. Run once a process: the answer cannot change.
+const std::vector<KnownKey>& known_keys(exec::Executor& executor) {
+  static std::vector<KnownKey>& keys = *new std::vector<KnownKey>;
+  if (!keys.empty()) { return keys; }
   const daxfs::BugSet on = daxfs::get_historical();
-  std::vector<BugNote> same;
   for (const KnownProgram& known : known_programs()) {
     daxfs::BugSet bugs;
     std::string_view ids = known.bugs;
@@ -43,23 +52,27 @@ std::vector<BugNote> bugs_with_key(exec::Executor& executor, std::string_view ke
     }
     prog::Program program;
     std::string error;
-    if (bugs.none() || (bugs & on) == bugs ||
-        !prog::parse(known.text, known.bugs, &program, &error)) {
-      continue;
-    }
+    if (bugs.none() || !prog::parse(known.text, known.bugs, &program, &error)) { continue; }
     daxfs::set_historical(bugs);
     exec::Outcome outcome;
     executor.run(program, {}, &outcome);
-    if (!outcome.finding || exec::finding_key(*outcome.finding) != key) {
-      continue;
-    }
-    for (const auto& info : daxfs::historical_bugs()) {
-      if (bugs[static_cast<size_t>(info.bug)]) {
-        same.push_back(note_of(info));
-      }
-    }
+    if (outcome.finding) { keys.push_back({bugs, exec::finding_key(*outcome.finding)}); }
   }
   daxfs::set_historical(on);
+  return keys;
+}
+
+}  // namespace
+
+std::vector<BugNote> bugs_with_key(exec::Executor& executor, std::string_view key) {
+  const daxfs::BugSet on = daxfs::get_historical();
+  std::vector<BugNote> same;
+  for (const KnownKey& known : known_keys(executor)) {
+    if ((known.bugs & on) == known.bugs || known.key != key) { continue; }
+    for (const auto& info : daxfs::historical_bugs()) {
+      if (known.bugs[static_cast<size_t>(info.bug)]) { same.push_back(note_of(info)); }
+    }
+  }
   return same;
 }
 
