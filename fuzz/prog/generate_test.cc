@@ -131,7 +131,6 @@ TEST(Generate, WithHugePagesProgramsAimAtTheirBorders) {
   EXPECT_GT(2 * share(kHuge), 3 * share(kPlain));
 }
 
-// An overlapping copy has no defined result: the kernel's own bytes depend on its memcpy.
 TEST(Names, HugePagesAreReadFromTheMountOptions) {
   EXPECT_EQ(huge_bytes("dax=always,huge=2"), 16384);
   EXPECT_EQ(huge_bytes("huge=9,ro"), 2 << 20);
@@ -140,6 +139,7 @@ TEST(Names, HugePagesAreReadFromTheMountOptions) {
   EXPECT_EQ(huge_bytes("huge="), 0);
 }
 
+// An overlapping copy has no defined result: the kernel's own bytes depend on its memcpy.
 TEST(World, CopiesOntoThemselvesAreRecognised) {
   const Program program = parsed(R"(daxfuzz program 1
 process P0
