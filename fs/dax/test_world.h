@@ -74,6 +74,10 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     const rt::WriteLock lock(data_sem_);
     blocks[index].written = true;
   }
+  bool has_block(uint64_t index) {
+    const rt::ReadLock lock(data_sem_);
+    return blocks.contains(index);
+  }
   // With huge mappings a request of a whole range is answered with the run of equal pages at its start, and a hole of
   // its size gets aligned blocks.
   Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
@@ -83,12 +87,13 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     }
     if ((flags & io::kIomapWrite) != 0) {
       const uint64_t unit = memory_.huge_pages();
+      const rt::WriteLock lock(data_sem_);
       if (pos / kPageSize % unit == 0) { next_block_ = round_up(next_block_, unit); }
     }
     FS_RETURN_IF_ERROR(begin_page(host, pos, flags, iomap));
     for (uint64_t at = iomap->end(); at < pos + length; at = iomap->end()) {
       io::Iomap next;
-      if (blocks.contains(at / kPageSize) != (iomap->type != io::Iomap::Type::kHole) && !iomap->is_new()) { break; }
+      if (has_block(at / kPageSize) != (iomap->type != io::Iomap::Type::kHole) && !iomap->is_new()) { break; }
       FS_RETURN_IF_ERROR(begin_page(host, at, flags, &next));
       const bool adjacent = iomap->type == io::Iomap::Type::kHole ||
                             next.block == iomap->block + iomap->length / kPageSize;
