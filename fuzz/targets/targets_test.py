@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 BUILD, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
 BUG = "no-break-layouts-at-all/punch"
@@ -120,6 +121,50 @@ class Targets(unittest.TestCase):
                 file.write(content)
             code, output = run("syscalls_fuzzer", path, cwd=self.cwd)
             self.assertEqual(0, code, output[-2000:])
+
+    def test_seeds_are_packed_as_daxfuzz_packs_them(self):
+        seed = os.path.join(SOURCE, "corpus/seeds/fallocate_modes.txt")
+        code, output = run("corpus_files", "pack", self.cwd, seed, cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        [name] = os.listdir(self.cwd)
+        with open(os.path.join(self.cwd, name), "rb") as file:
+            packed = file.read()
+        code, output = run("daxfuzz", "pack", seed, "-o", os.path.join(self.cwd, "other"), cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        with open(os.path.join(self.cwd, "other"), "rb") as file:
+            self.assertEqual(packed, file.read())
+
+    def test_dictionary_has_every_operation_once_and_they_decode(self):
+        code, output = run("corpus_files", "dict", cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        tokens = dict(re.findall(r'^(\w+)="((?:\\x[0-9a-f]{2})+)"$', output, re.M))
+        for name in ("open", "fallocate", "mmap", "store", "setxflags"):
+            path = os.path.join(self.cwd, name)
+            with open(path, "wb") as file:  # version, image, mount: then the record
+                file.write(self.packed_head() + bytes.fromhex(tokens[name].replace("\\x", "")))
+            code, shown = run("daxfuzz", "show", path, cwd=self.cwd)
+            self.assertEqual(0, code, shown)
+            self.assertRegex(shown, rf"(?m)^  (\w+ = )?{name}\b")
+        self.assertEqual(len(tokens), len(set(tokens.values())))
+
+    def packed_head(self):
+        """A program without operations, as bytes."""
+        text, packed = os.path.join(self.cwd, "empty.txt"), os.path.join(self.cwd, "empty.bin")
+        with open(text, "w", encoding="utf-8") as file:
+            file.write("daxfuzz program 1\nimage small\nmount dax=always\nprocess P0\ntask T0 in P0\n")
+        code, output = run("daxfuzz", "pack", text, "-o", packed, cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        with open(packed, "rb") as file:
+            return file.read()
+
+    def test_runs_of_one_input_have_one_trace(self):
+        packed = self.bug_program()
+        with unittest.mock.patch.dict(os.environ, {"DAXFUZZ_TRACES": "1"}):
+            code, output = run("syscalls_fuzzer", "-runs=20", packed, cwd=self.cwd)
+        self.assertEqual(0, code, output[-2000:])
+        traces = re.findall(r"^trace=\w+$", output, re.M)
+        self.assertGreaterEqual(len(traces), 20)
+        self.assertEqual(1, len(set(traces)))
 
     def test_unknown_bug_is_a_usage_error(self):
         code, output = run("syscalls_fuzzer", "-runs=1", cwd=self.cwd, bugs="no-such-bug")

@@ -1,0 +1,42 @@
+#!/bin/bash -eu
+# Copyright 2026 Google LLC
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+#
+################################################################################
+# Builds the fuzz target for OSS-Fuzz and ClusterFuzzLite into $OUT.  `ci/oss-fuzz-check` runs it without containers.
+#
+# Reads $SRC, $WORK, $OUT, $CC, $CXX, $CFLAGS, $CXXFLAGS and $LIB_FUZZING_ENGINE; every flag comes from there: build type
+# None adds none, and DAXFS_FUZZ_SERVICE keeps our own instrumentation out.
+
+source=$SRC/daxfuzz
+build=$WORK/build
+target=syscalls_fuzzer
+
+cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DDAXFS_FUZZ_SERVICE=ON \
+  -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_C_FLAGS="$CFLAGS" -DCMAKE_CXX_FLAGS="$CXXFLAGS" \
+  -DLIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE"
+cmake --build "$build" --target $target corpus_files
+
+# The target, and what lies beside it. No tool goes to $OUT: whatever is executable there counts as a target.
+cp "$build/$target" "$OUT/"
+cp "$source/ci/oss-fuzz/$target.options" "$OUT/"
+"$build/corpus_files" dict > "$OUT/$target.dict"
+
+seeds=$WORK/seeds
+rm -rf "$seeds"
+mkdir -p "$seeds"
+find "$source/corpus/seeds" "$source/corpus/regress" "$source/corpus/bugs" -name '*.txt' -print0 | sort -z |
+  xargs -0 "$build/corpus_files" pack "$seeds"
+rm -f "$OUT/${target}_seed_corpus.zip"
+(cd "$seeds" && find . -type f | sort | zip -X -q -@ "$OUT/${target}_seed_corpus.zip")
