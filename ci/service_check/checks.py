@@ -33,6 +33,34 @@ def need(condition, reason):
         raise Failed(reason)
 
 
+PROJECT_KEYS = set("""architectures auto_ccs blackbox builds_per_day coverage_extra_args disabled fuzzing_engines help_url homepage
+    labels language main_repo primary_contact run_tests sanitizers selective_unpack vendor_ccs view_restrictions
+    file_github_issue indexer base_os_version""".split())
+
+
+def check_integration(build):
+    """project.yaml, Dockerfile and build.sh of both services: keys, licence, the same packages and base."""
+    def read(path):
+        with open(os.path.join(build.tree, path), encoding="utf-8") as file:
+            return file.read()
+
+    def keys(path):
+        return dict(re.findall(r"^(\w+):[ ]*(.*)$", read(path), re.M))
+
+    ours, lite = keys("ci/oss-fuzz/project.yaml"), keys(".clusterfuzzlite/project.yaml")
+    unknown = set(ours) - PROJECT_KEYS
+    need(not unknown, f"ci/oss-fuzz/project.yaml: services do not know {', '.join(sorted(unknown))}")
+    need({"language", "main_repo"} <= set(ours), "ci/oss-fuzz/project.yaml lacks language or main_repo")
+    for key, value in lite.items():
+        need(ours.get(key) == value, f".clusterfuzzlite/project.yaml has another {key} than ci/oss-fuzz/project.yaml")
+    for name in ("Dockerfile", "build.sh"):
+        need("Licensed under the Apache License, Version 2.0" in read(f"ci/oss-fuzz/{name}"), f"ci/oss-fuzz/{name} has no licence")
+    recipes = [re.sub(r"^(#|COPY|WORKDIR|RUN git).*\n|\n", "", read(path), flags=re.M)
+               for path in ("ci/oss-fuzz/Dockerfile", ".clusterfuzzlite/Dockerfile")]
+    need(recipes[0] == recipes[1], "the Dockerfiles of ci/oss-fuzz and .clusterfuzzlite differ in base or packages")
+    need(f"base-builder:{ours.get('base_os_version')}" in recipes[0], "the Dockerfiles' base is not base_os_version's")
+
+
 def check_flags(build):
     """No instrumentation and no processor but the caller's; every file of the target has the caller's flags."""
     with open(os.path.join(build.work, "build/compile_commands.json"), encoding="utf-8") as file:
@@ -234,6 +262,7 @@ def check_afl(build):
 
 # In the order in which they run; the name is what --only takes.
 CHECKS = {
+    "integration": check_integration,
     "contents": check_contents,
     "architecture": check_architecture,
     "instrumentation": check_instrumentation,

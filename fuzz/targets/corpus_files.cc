@@ -1,5 +1,5 @@
-// fuzz/targets/corpus_files.cc - what a fuzzing service wants beside a target: seeds in binary form, and a dictionary for
-// engines that mutate bytes. ci/oss-fuzz/build.sh runs it.
+// fuzz/targets/corpus_files.cc - what a fuzzing service wants beside a target: seeds in binary form, and a dictionary
+// for engines that mutate bytes. ci/oss-fuzz/build.sh runs it.
 //
 //   corpus_files pack OUT_DIR FILE...   each program as OUT_DIR/<hash of its bytes>
 //   corpus_files dict                   one token an operation of the table, as its encoder writes it
