@@ -206,7 +206,7 @@ def check_files(build):
                                     line)
                 for path in re.findall(r'"([^"]*)"', line):
                     need(not path.startswith("/dev/"), f"{target} opens {path}: services have no /dev")
-                    inside = path.startswith("/tmp/") or path.startswith(build.jail.shown)
+                    inside = path.startswith(build.jail.shown + "/") and not path.startswith(build.jail.shown_out)
                     need(not changes or inside, f"{target} writes {path}: only /tmp is writable in services")
 
 

@@ -18,6 +18,7 @@ while read -r _ point type _; do
   case "$point" in /tmp|/proc*|/sys*|/dev*) continue ;; esac
   mount -o remount,bind,ro "$point" 2>/dev/null
 done < /proc/self/mounts
+mount --bind "$JAIL_OUT" "$JAIL_OUT" && mount -o remount,bind,ro "$JAIL_OUT"
 mount --bind /tmp/no-dev /dev
 cd /
 exec env -i "$@"
@@ -55,7 +56,7 @@ class Jail:
             command = ["unshare", "-m", "--propagation", "private", "bash", "-c", ENTER, "jail", *command]
         else:
             command = ["env", "-i", *command]
-        outside = dict(os.environ, JAIL_TMP=self.tmp)
+        outside = dict(os.environ, JAIL_TMP=self.tmp, JAIL_OUT=self.shown_out)
         try:
             done = subprocess.run(command, env=outside, cwd=self.tmp, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, timeout=seconds, check=False)
