@@ -39,6 +39,8 @@ PLANTS = {
 
 def sync(root, copy, plant):
     """Makes `copy` the tree at `root` with the plant; only what differs is written, so that builds stay incremental."""
+    if os.path.islink(copy) or os.path.exists(os.path.join(copy, ".git")):
+        raise SystemExit(f"oss-fuzz-check: {copy} is no copy of ours; remove it or choose another --folder")
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, check=True, text=True,
                             stdout=subprocess.PIPE).stdout.split("\n")
     wanted = {name for name in listed if name and os.path.isfile(os.path.join(root, name))}
