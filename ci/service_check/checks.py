@@ -12,7 +12,7 @@ from . import service
 
 EXPECTED = {"", "_seed_corpus.zip", ".dict", ".options"}
 SHARED = re.compile(r"^(linux-vdso|ld-linux|libc\.|libm\.|libdl\.|libpthread\.|librt\.|libresolv\.|libgcc_s\.|"
-                    r"libc\+\+|libunwind)")  # libc++ is static in the services' image, shared in Debian's packages
+                    r"libc\+\+|libunwind|libstdc\+\+)")  # shared in Debian's packages, static in the services' image
 PLANTED_BUG = "no-break-layouts-at-all/punch"
 
 

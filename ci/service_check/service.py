@@ -43,4 +43,5 @@ def build_environment(sanitizer, src, work, out, engine="libfuzzer"):
                 CC="clang-19" if engine == "libfuzzer" else "afl-clang-fast",
                 CXX="clang++-19" if engine == "libfuzzer" else "afl-clang-fast++",
                 CFLAGS=flags, CXXFLAGS=f"{flags} -stdlib=libc++",
-                LIB_FUZZING_ENGINE="-fsanitize=fuzzer" if engine == "libfuzzer" else "/usr/lib/afl/libAFLDriver.a")
+                # Debian's libFuzzer is made for libstdc++, that of the services' image for libc++.
+                LIB_FUZZING_ENGINE="-fsanitize=fuzzer -lstdc++" if engine == "libfuzzer" else "/usr/lib/afl/libAFLDriver.a")
