@@ -18,6 +18,9 @@ CALLS = {
     "undefined": {"__asan": (0, 0), "__ubsan": (168, None), "__msan": (0, 3), "__dfsan": (0, 0)},
 }
 EDGES = 100
+# Debian's libFuzzer is made for libstdc++, that of the services' image for libc++. By its file name: clang reads -lstdc++ as
+# "the C++ library".
+ENGINES = {"libfuzzer": "-fsanitize=fuzzer -l:libstdc++.so.6", "afl": "/usr/lib/afl/libAFLDriver.a"}
 FUZZER_ARGS = ["-rss_limit_mb=2560", "-timeout=25"]
 RUN = {
     "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:allocator_may_return_null=1:allocator_release_to_os_interval_ms=500:"
@@ -43,5 +46,4 @@ def build_environment(sanitizer, src, work, out, engine="libfuzzer"):
                 CC="clang-19" if engine == "libfuzzer" else "afl-clang-fast",
                 CXX="clang++-19" if engine == "libfuzzer" else "afl-clang-fast++",
                 CFLAGS=flags, CXXFLAGS=f"{flags} -stdlib=libc++",
-                # Debian's libFuzzer is made for libstdc++, that of the services' image for libc++.
-                LIB_FUZZING_ENGINE="-fsanitize=fuzzer -lstdc++" if engine == "libfuzzer" else "/usr/lib/afl/libAFLDriver.a")
+                LIB_FUZZING_ENGINE=ENGINES[engine])
