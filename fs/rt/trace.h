@@ -35,9 +35,6 @@ class Tracer {
   virtual void on_name(const ObjectRef& object, const char* name, const ObjectRef& owner) = 0;
 };
 
-
-
-
 #if defined(DAXFS_RT_FIBER)
 
 namespace internal {

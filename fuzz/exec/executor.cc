@@ -101,15 +101,6 @@ void report(Verdict verdict, const char* tag, std::string title, std::string det
   stop_by_tag(tag);
 }
 
-// A change of a file's blocks ended half way. What it was to zero has lost its entries, and with them the notes of what
-// is not flushed, while the old blocks may be there still (docs/known-gaps.md).
-bool gave_up(const oracle::History& history) {
-  return std::any_of(history.records.begin(), history.records.end(), [](const oracle::OpRecord& record) {
-    const bool changes = record.op->code == prog::OpCode::kFallocate || record.op->code == prog::OpCode::kMadvise;
-    return changes && record.error == daxfs::Errc::kNoSpc;
-  });
-}
-
 // A file that was made is also looked at by its inode; other changes of names only here.
 bool moved_names(const oracle::History& history) {
   return std::any_of(history.records.begin(), history.records.end(), [](const oracle::OpRecord& record) {
@@ -234,6 +225,7 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
   if (!reader.extents(record.ino, extents)) { return; }  // the image check's
   const auto image = machine.device().bytes();
   const size_t first = history.final_pieces.size();
+  const bool marks_lost = std::any_of(history.records.begin(), history.records.end(), oracle::lost_dirty_marks);
   uint64_t at = 0;
   const auto hole_until = [&](uint64_t offset) {
     if (at < offset) { history.final_pieces.push_back({at, offset - at, {}}); }
@@ -244,7 +236,7 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
     const uint64_t end = std::min(begin + extent.length * kPage, inode.size);
     if (extent.unwritten || begin >= end) { continue; }
     hole_until(begin);
-    if (!gave_up(history)) { DurabilityCheck::check_unmounted(machine, record.ino, extent.physical, extent.length); }
+    if (!marks_lost) { DurabilityCheck::check_unmounted(machine, record.ino, extent.physical, extent.length); }
     const auto piece = [&](uint64_t from, uint64_t to) {
       const uint64_t on_medium = extent.physical * kPage + (from - begin);
       history.final_pieces.push_back({from, to - from, image.subspan(on_medium, to - from)});

@@ -467,20 +467,17 @@ bool some_inode_may_leave(const Model& model, const OpRecord& sync) {
   });
 }
 
-// A change of blocks for which there was no space: ZERO_RANGE has dropped the DIRTY marks by then, while the old blocks
-// stay. So it is in 6.1 (docs/known-gaps.md); what a sync misses afterwards is not judged.
-bool block_change_gave_up(const Model& model, const OpRecord& sync) {
+bool marks_were_lost(const Model& model, const OpRecord& sync) {
   const auto order = model.order();
   return std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
-    const bool changes = other->op->code == OpCode::kFallocate || other->op->code == OpCode::kMadvise;
-    return other->begin_seq <= sync.end_seq && changes && (!other->finished || other->error == Errc::kNoSpc);
+    return other->begin_seq <= sync.end_seq && lost_dirty_marks(*other);
   });
 }
 
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
 std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
   const LostStore& lost = record.lost;
-  if (lost.ino == 0 || record.error != Errc::kOk || block_change_gave_up(model, record)) { return std::nullopt; }
+  if (lost.ino == 0 || record.error != Errc::kOk || marks_were_lost(model, record)) { return std::nullopt; }
   if (record.op->code == OpCode::kMsync) {
     Mappings& own = model.mappings(record);
     if (!own.surely_mapped(lost.address, lost.address + 1, period_of(record))) { return std::nullopt; }

@@ -14,4 +14,12 @@ const char* signal_name(Signal signal) {
   return "?";
 }
 
+bool lost_dirty_marks(const OpRecord& record) {
+  if (record.op == nullptr || record.error != daxfs::Errc::kNoSpc) { return false; }
+  if (record.op->code == prog::OpCode::kMadvise) { return record.op->flags == prog::kAdvRemove; }
+  constexpr uint32_t kDropsPages =
+      prog::kFallocPunch | prog::kFallocZero | prog::kFallocCollapse | prog::kFallocInsert;
+  return record.op->code == prog::OpCode::kFallocate && (record.op->flags & kDropsPages) != 0;
+}
+
 }  // namespace daxfuzz::oracle
