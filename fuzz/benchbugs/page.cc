@@ -5,9 +5,12 @@
 #include <cstdio>
 
 #include "fuzz/benchbugs/results.h"
+#include "fuzz/markup/markup.h"
 
 namespace daxfuzz::benchbugs {
 namespace {
+
+using markup::escape;
 
 // Colours that people with any colour vision tell apart (Okabe, Ito), lighter on dark; curves differ in their dashes,
 // too.
@@ -51,20 +54,6 @@ td small { color: var(--dim); } tr.all td { border-top: 2px solid var(--line); }
 )";
 
 constexpr size_t kStyles = 6;  // as many policies as there are
-
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c; break;
-    }
-  }
-  return out;
-}
 
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
   char text[512];

@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "fuzz/explain/explain.h"
+#include "fuzz/markup/markup.h"
 
 namespace daxfuzz::explain {
 namespace {
+
+using markup::escape;
 
 constexpr double kLine = 18;      // pixels from row to row
 constexpr double kChar = 7.3;     // width of one at 12 px
@@ -19,20 +22,6 @@ constexpr double kIndent = 14;
 constexpr double kPad = 10;
 constexpr double kHead = 30;
 constexpr size_t kTextMax = 160;  // of the finding's line
-
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c; break;
-    }
-  }
-  return out;
-}
 
 std::string number(double value) {
   char text[32];

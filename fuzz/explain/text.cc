@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fuzz/explain/explain.h"
+#include "fuzz/markup/markup.h"
 
 namespace daxfuzz::explain {
 namespace {
@@ -12,31 +13,10 @@ constexpr size_t kIndent = 2;
 constexpr size_t kGap = 3;     // " | "
 constexpr size_t kLeast = 16;  // of a column that gives way
 
-// Words of `text` in lines of at most `width`: the first indented by `indent`, the others by `hang`.
+// The first line indented by `indent`, the others by `hang`, in narrow columns less.
 std::vector<std::string> wrap(const std::string& text, size_t width, size_t indent, size_t hang) {
-  std::vector<std::string> lines;
-  indent = std::min(indent, width / 2);
-  hang = std::min(hang, width / 2);
-  std::string line(indent, ' ');
-  bool empty = true;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(' ', at), text.size());
-    std::string word = text.substr(at, end - at);
-    at = end + 1;
-    if (!empty && line.size() + 1 + word.size() > width) {
-      lines.push_back(line);
-      line.assign(hang, ' ');
-      empty = true;
-    }
-    line += (empty ? "" : " ") + word;
-    empty = false;
-    while (line.size() > width) {  // one long word
-      lines.push_back(line.substr(0, width));
-      line = std::string(hang, ' ') + line.substr(width);
-    }
-  }
-  lines.push_back(line);
-  return lines;
+  const auto blanks = [&](size_t count) { return std::string(std::min(count, width / 2), ' '); };
+  return markup::wrap(text, width, blanks(indent), blanks(hang));
 }
 
 std::string row_text(const Row& row) {

@@ -306,10 +306,8 @@ TEST_F(OddNames, ThatAreLongerThanALineOfAMailGoAsBinary) {
   }
 }
 
-TEST(Prose, WrapsAtWordsAndCutsWhatIsNone) {
+TEST(Prose, WrappedLinesAllEnd) {
   EXPECT_EQ(wrap("aa bb cc", 5), "aa bb\ncc\n");
-  EXPECT_EQ(wrap("aa bb", 80, "> ", "  "), "> aa bb\n");
-  EXPECT_EQ(wrap("aaaaaaaaaa", 4), "aaaa\naaaa\naa\n");
   EXPECT_EQ(wrap("", 10), "\n");
 }
 

@@ -1,6 +1,7 @@
 // fuzz/report/html.cc - one page that reads well on a screen, on paper and in the dark, and fetches
 // nothing.
 #include "fuzz/explain/explain.h"
+#include "fuzz/markup/markup.h"
 #include "fuzz/report/formats.h"
 #include "fuzz/report/prose.h"
 
@@ -65,7 +66,7 @@ svg .lock { fill: var(--violet); } svg .finding { fill: var(--red); } svg .name 
 @media print { body { background: none; } main { padding: 0; } .diagram, .program { border: 0; } }
 )css";
 
-std::string e(std::string_view text) { return escape_html(text); }
+std::string e(std::string_view text) { return markup::escape(text); }
 std::string code(std::string_view text) { return "<code>" + e(text) + "</code>"; }
 
 std::string fact(const std::string& name, const std::string& value) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "fuzz/explain/explain.h"
+#include "fuzz/markup/markup.h"
 #include "fuzz/prog/text.h"
 
 namespace daxfuzz::report {
@@ -180,50 +181,10 @@ std::vector<std::pair<std::string, std::string>> environment_lines(const Report&
           {"historical bugs", bugs + " (" + std::to_string(e.bugs_compiled_in) + " compiled in)"}};
 }
 
-std::string wrap(std::string_view text, size_t width, std::string_view first,
-                 std::string_view hang) {
+std::string wrap(std::string_view text, size_t width, std::string_view first, std::string_view hang) {
   std::string out;
-  std::string line(first);
-  bool empty = true;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(' '), text.size());
-    std::string word(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (!empty && line.size() + 1 + word.size() > width) {
-      out += line + "\n";
-      line = hang;
-      empty = true;
-    }
-    line += (empty ? "" : " ") + word;
-    empty = false;
-    while (line.size() > width) {  // one long word
-      out += line.substr(0, width) + "\n";
-      line = std::string(hang) + line.substr(width);
-    }
-  }
-  return out + line + "\n";
-}
-
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-        break;
-    }
+  for (const std::string& line : markup::wrap(text, width, first, hang)) {
+    out += line + "\n";
   }
   return out;
 }

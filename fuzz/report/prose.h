@@ -40,9 +40,7 @@ std::vector<Command> commands(const Report& report, const std::string& file);
 // Name and value, one a line of a table.
 std::vector<std::pair<std::string, std::string>> environment_lines(const Report& report);
 
-// Words in lines of at most `width`, the first after `first`, the others after `hang`.
-std::string wrap(std::string_view text, size_t width, std::string_view first = "",
-                 std::string_view hang = "");
-std::string escape_html(std::string_view text);
+// markup::wrap as one text; each line ends in "\n".
+std::string wrap(std::string_view text, size_t width, std::string_view first = "", std::string_view hang = "");
 
 }  // namespace daxfuzz::report
