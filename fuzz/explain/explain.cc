@@ -133,17 +133,7 @@ class Explainer {
     executor_.run(program_, config_, &outcome_);
     if (!ran(error)) { return false; }
     describe_run();
-    // A loop without end shows after a few rounds; all of them would only fill memory.
-    if (outcome_.finding && outcome_.finding->verdict == daxfs::Verdict::kLivelock) {
-      config_.events_max = std::min(config_.events_max, outcome_.tasks_begin + kLivelockEvents);
-    }
-    recorder_.begin_run();
-    config_.observer = &recorder_;
-    {
-      const Recorder::Attached attached(recorder_);
-      executor_.run(program_, config_, &outcome_);
-    }
-    config_.observer = nullptr;
+    record_run(executor_, program_, config_, &outcome_, &recorder_);
     return ran(error);
   }
 
@@ -266,6 +256,17 @@ class Explainer {
 };
 
 }  // namespace
+
+void record_run(exec::Executor& executor, const prog::Program& program, exec::RunConfig config, exec::Outcome* outcome,
+                Recorder* recorder) {
+  if (outcome->finding && outcome->finding->verdict == daxfs::Verdict::kLivelock) {
+    config.events_max = std::min(config.events_max, outcome->tasks_begin + kLivelockEvents);
+  }
+  recorder->begin_run();
+  config.observer = recorder;
+  const Recorder::Attached attached(*recorder);
+  executor.run(program, config, outcome);
+}
 
 std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome) {
   std::map<uint64_t, std::string> names;

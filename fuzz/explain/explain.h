@@ -10,6 +10,7 @@
 
 #include "fuzz/exec/executor.h"
 #include "fuzz/explain/explanation.h"
+#include "fuzz/explain/recorder.h"
 #include "fuzz/prog/program.h"
 
 namespace daxfuzz::explain {
@@ -24,6 +25,11 @@ struct Options {
 // finding: everything that its tasks share. Bug switches are those of the process (set_historical).
 bool explain(exec::Executor& executor, const prog::Program& program, const Options& options, Explanation* out,
              std::string* error);
+
+// Runs it once more with recording on. Of a loop without end only a few rounds: all of them would only fill memory.
+// REQUIRES: *outcome is of a run with the same config; it becomes that of the recorded run.
+void record_run(exec::Executor& executor, const prog::Program& program, exec::RunConfig config, exec::Outcome* outcome,
+                Recorder* recorder);
 
 // What the program calls the files that it opened, by inode.
 std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome);

@@ -17,9 +17,6 @@
 namespace daxfuzz::report {
 namespace {
 
-constexpr uint64_t kLivelockEvents =
-    3000;  // after the tasks began: a loop without end shows after a few rounds
-
 std::string hex(uint64_t value) {
   char digits[17];
   std::snprintf(digits, sizeof(digits), "%016" PRIx64, value);
@@ -62,16 +59,8 @@ void record(exec::Executor& executor, const CollectOptions& options, Report* out
   config.events_max = options.events_max;
   exec::Outcome outcome;
   executor.run(out->program, config, &outcome);
-  if (outcome.finding && outcome.finding->verdict == daxfs::Verdict::kLivelock) {
-    config.events_max = std::min(config.events_max, outcome.tasks_begin + kLivelockEvents);
-  }
   auto recording = std::make_shared<Recording>();
-  recording->recorder.begin_run();
-  config.observer = &recording->recorder;
-  {
-    const explain::Recorder::Attached attached(recording->recorder);
-    executor.run(out->program, config, &outcome);
-  }
+  explain::record_run(executor, out->program, config, &outcome, &recording->recorder);
   recording->taken = outcome.taken;
   recording->events = outcome.events;
   const auto files = explain::file_names(out->program, outcome);
