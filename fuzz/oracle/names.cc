@@ -227,30 +227,30 @@ NameTree::Result NameTree::link(const OpRecord& record, std::string_view from, s
   return {};
 }
 
-NameTree::Result NameTree::symlink(const OpRecord& record, std::string_view target, std::string_view path) {
+// A path of one more name, or of one less, where it is known.
+NameTree::Place NameTree::walk_to_change(const OpRecord& record, std::string_view path) {
   const Place place = walk(path, false);
-  if (!place.known) {
-    if (done(record)) { certain_ = false; }
-    return {};
-  }
-  if (record.error == Errc::kNoEnt && place.reached && !target.empty()) {
-    return {true, "said ENOENT; the path was there"};
-  }
+  if (!place.known && done(record)) { certain_ = false; }
+  return place;
+}
+
+NameTree::Result NameTree::make(const OpRecord& record, std::string_view path, Node node) {
+  const Place place = walk_to_change(record, path);
+  if (!place.known) { return {}; }
+  const bool nowhere = node.kind == NameKind::kSymlink && node.target.empty();  // ENOENT, too
+  if (record.error == Errc::kNoEnt && place.reached && !nowhere) { return {true, "said ENOENT; the path was there"}; }
   if (record.error == Errc::kExist && place.reached && place.node < 0) {
     return {true, "said EEXIST, but nothing was there"};
   }
   if (!done(record)) { return {}; }
-  if (!place.reached || place.node >= 0) { return {true, "made a link where a name was"}; }
-  add(place.dir, place.name, {NameKind::kSymlink, 0, 0, 1, std::string(target)});
+  if (!place.reached || place.node >= 0) { return {true, "made a name where one was"}; }
+  add(place.dir, place.name, std::move(node));
   return {};
 }
 
 NameTree::Result NameTree::unlink(const OpRecord& record, std::string_view path) {
-  const Place place = walk(path, false);
-  if (!place.known) {
-    if (done(record)) { certain_ = false; }
-    return {};
-  }
+  const Place place = walk_to_change(record, path);
+  if (!place.known) { return {}; }
   const bool there = place.reached && place.node >= 0;
   if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there"}; }
   if (!done(record)) { return {}; }
@@ -261,28 +261,9 @@ NameTree::Result NameTree::unlink(const OpRecord& record, std::string_view path)
   return {};
 }
 
-NameTree::Result NameTree::mkdir(const OpRecord& record, std::string_view path) {
-  const Place place = walk(path, false);
-  if (!place.known) {
-    if (done(record)) { certain_ = false; }
-    return {};
-  }
-  if (record.error == Errc::kNoEnt && place.reached) { return {true, "said ENOENT; the path was there"}; }
-  if (record.error == Errc::kExist && place.reached && place.node < 0) {
-    return {true, "said EEXIST, but nothing was there"};
-  }
-  if (!done(record)) { return {}; }
-  if (!place.reached || place.node >= 0) { return {true, "made a directory where a name was"}; }
-  add(place.dir, place.name, {NameKind::kDirectory, 0, 0, 2, {}});
-  return {};
-}
-
 NameTree::Result NameTree::rmdir(const OpRecord& record, std::string_view path) {
-  const Place place = walk(path, false);
-  if (!place.known) {
-    if (done(record)) { certain_ = false; }
-    return {};
-  }
+  const Place place = walk_to_change(record, path);
+  if (!place.known) { return {}; }
   const bool there = place.reached && place.node >= 0;
   if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there"}; }
   if (record.error == Errc::kNotEmpty && there && !place.name.empty() && is_dir(place.node) && empty(place.node)) {
@@ -410,9 +391,9 @@ NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& re
       return attributes(record, path());
     case OpCode::kFstat: return descriptors.certain(record) ? attributes(record, {}) : Result{};
     case OpCode::kLink: return link(record, path(), path2());
-    case OpCode::kSymlink: return symlink(record, path(), path2());
+    case OpCode::kSymlink: return make(record, path2(), {NameKind::kSymlink, 0, 0, 1, std::string(path())});
     case OpCode::kUnlink: return unlink(record, path());
-    case OpCode::kMkdir: return mkdir(record, path());
+    case OpCode::kMkdir: return make(record, path(), {NameKind::kDirectory, 0, 0, 2, {}});
     case OpCode::kRmdir: return rmdir(record, path());
     case OpCode::kRename: return rename(record, path(), path2());
     case OpCode::kGetdents: return getdents(record, descriptors);

@@ -63,6 +63,7 @@ class NameTree {
   int child(int dir, std::string_view name) const;
   int parent(int dir) const;
   Place walk(std::string_view path, bool follow_last) const;
+  Place walk_to_change(const OpRecord& record, std::string_view path);
   Place walk_from(int at, std::string_view path, bool follow_last, int depth) const;
   bool is_dir(int node) const { return node >= 0 && nodes_[static_cast<size_t>(node)].kind == NameKind::kDirectory; }
   bool empty(int dir) const;
@@ -76,9 +77,8 @@ class NameTree {
   Result open(const OpRecord& record, std::string_view path, bool trusted);
   Result attributes(const OpRecord& record, std::string_view path) const;
   Result link(const OpRecord& record, std::string_view from, std::string_view to);
-  Result symlink(const OpRecord& record, std::string_view target, std::string_view path);
   Result unlink(const OpRecord& record, std::string_view path);
-  Result mkdir(const OpRecord& record, std::string_view path);
+  Result make(const OpRecord& record, std::string_view path, Node node);  // mkdir, symlink
   Result rmdir(const OpRecord& record, std::string_view path);
   Result rename(const OpRecord& record, std::string_view from, std::string_view to);
   Result getdents(const OpRecord& record, const Descriptors& descriptors) const;

@@ -84,8 +84,7 @@ class Mutator {
     auto bits = static_cast<uint64_t>(number);
     const auto huge = static_cast<uint64_t>(huge_bytes(program_.mount));
     if (huge != 0 && random_.chance(1, 3)) {
-      constexpr uint64_t kMinusOne = ~uint64_t{0};
-      const uint64_t down = bits & (huge * kMinusOne);
+      const uint64_t down = bits - bits % huge;
       const uint64_t moved[] = {bits + huge, bits - huge, down, down + huge - 4096, down + huge, down + huge + 4096};
       number = static_cast<int64_t>(moved[random_.below(6)]);
       normalise_op(op, program_.strings.size());
