@@ -6,14 +6,15 @@
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tools"))
+from command_case import CommandCase  # pylint: disable=wrong-import-position
 
 try:
     import jsonschema
@@ -22,6 +23,7 @@ except ImportError:  # Debian: python3-jsonschema
 
 DAXFUZZ, SOURCE, BUILD = (os.path.abspath(path) for path in sys.argv[1:4])
 CXX = sys.argv[4]
+CommandCase.daxfuzz_path = DAXFUZZ
 BUG = "break-layouts-lost-retry"
 FORMATS = ("md", "html", "mail", "sarif", "perfetto", "test")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,27 +38,9 @@ def bugs():
         yield json.loads(expect.read_text(encoding="utf-8"))["bugs"][0]
 
 
-class Report(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.cwd = folder.name
-
-    def path(self, name, text=None):
-        path = os.path.join(self.cwd, name)
-        if text is not None:
-            pathlib.Path(path).write_text(text, encoding="utf-8")
-        return path
-
+class Report(CommandCase):
     def read(self, *names):
         return pathlib.Path(self.cwd, *names).read_text(encoding="ascii")
-
-    def daxfuzz(self, *arguments, expect=0):
-        done = subprocess.run([DAXFUZZ, *arguments], cwd=self.cwd, timeout=300, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False)
-        self.assertIn(done.returncode, expect if isinstance(expect, tuple) else (expect,), (done.stdout[-2000:], done.stderr[-2000:]))
-        self.errors = done.stderr.decode(errors="replace")
-        return done.stdout.decode(errors="replace")
 
     def report(self, *arguments, file=program_of(BUG), bug=BUG, expect=0):
         return self.daxfuzz("report", file, *(("--bug", bug) if bug else ()), *arguments, expect=expect)
@@ -68,7 +52,8 @@ class Report(unittest.TestCase):
         for number, bug in enumerate(bugs()):
             with self.subTest(bug=bug):
                 out = f"b{number}"
-                summary = json.loads(self.report("--format", "bundle", "-o", out, "--json", file=program_of(bug), bug=bug))
+                summary = json.loads(self.report("--format", "bundle", "-o", out, "--json", file=program_of(bug),
+                                                 bug=bug))
                 self.assertEqual([bug], summary["bug"])
                 self.assertEqual(20, summary["replays"])
                 self.assertEqual({os.path.basename(file) for file in summary["files"]}, set(os.listdir(self.path(out))))
@@ -82,7 +67,8 @@ class Report(unittest.TestCase):
                 json.loads(self.read(out, "trace.json"))
                 self.assertIn(summary["key"], self.read(out, "issue.md"))
                 for program in ("program.txt", "program.bin"):
-                    replay = self.daxfuzz("run", self.path(f"{out}/{program}"), "--bug", bug, expect=(70, 77))  # 70: a livelock
+                    # 70: a livelock
+                    replay = self.daxfuzz("run", self.path(f"{out}/{program}"), "--bug", bug, expect=(70, 77))
                     self.assertIn(f"key={summary['key']} trace={summary['trace']}", replay)
 
     def check_page(self, text):
@@ -130,7 +116,8 @@ class Report(unittest.TestCase):
     def test_a_program_that_does_not_fire_is_refused_with_what_to_try(self):
         self.refused("it ran clean", "--bug " + BUG, bug=None)
         clean = self.path("clean", "daxfuzz program 1\ntask T0\n  stat \"f0\"\n")
-        self.refused("it ran clean (trace ", "0 of 0", "daxfuzz minimize", "regress check", "daxfuzz bugs", file=clean, bug=None)
+        self.refused("it ran clean (trace ", "0 of 0", "daxfuzz minimize", "regress check", "daxfuzz bugs", file=clean,
+                     bug=None)
 
     def test_a_finding_of_other_switches_is_refused(self):
         self.daxfuzz("minimize", program_of(BUG), "-o", "small.txt", "--bug", BUG)
@@ -139,7 +126,8 @@ class Report(unittest.TestCase):
     def test_unusable_input_is_refused(self):
         self.refused("No such file", file=self.path("nosuch"))
         self.refused("empty", file=self.path("nothing", ""))
-        newer = self.path("newer", pathlib.Path(program_of(BUG)).read_text(encoding="utf-8").replace("program 1", "program 2", 1))
+        program = pathlib.Path(program_of(BUG)).read_text(encoding="utf-8")
+        newer = self.path("newer", program.replace("program 1", "program 2", 1))
         self.refused("newer", "format version 1", file=newer)
         self.refused("no such historical bug", "daxfuzz bugs", bug="nosuch")
         self.refused("--format", "bundle", arguments=("--format", "pdf", "-o", "out"))
@@ -189,7 +177,8 @@ class Report(unittest.TestCase):
         self.report("--format", "test", "-o", source, "--force", file=program_of(bug), bug=bug)
         self.assertIn("@build/release/test_source.rsp", self.read("finding_test.cc"))
         built = subprocess.run([CXX, source, f"@{BUILD}/test_source.rsp", "-Wall", "-Wextra", "-Werror", "-o",
-                                self.path("finding_test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+                                self.path("finding_test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               check=False)
         self.assertEqual(0, built.returncode, built.stdout.decode()[-3000:])
 
     def run_test(self, *arguments):
@@ -206,9 +195,9 @@ class Report(unittest.TestCase):
         self.assertIn("passed", output)
 
     def test_generated_test_of_a_program_without_schedule(self):
-        self.assertIsNone(re.search(r"^schedule", pathlib.Path(program_of("gup-fast-ignores-write-permission")).read_text(
-            encoding="utf-8"), re.M))
-        self.build_test("gup-fast-ignores-write-permission")
+        bug = "gup-fast-ignores-write-permission"
+        self.assertNotRegex(pathlib.Path(program_of(bug)).read_text(encoding="utf-8"), r"(?m)^schedule")
+        self.build_test(bug)
         self.assertEqual(1, self.run_test()[0])
         self.assertEqual(0, self.run_test("--no-bugs")[0])
 

@@ -6,37 +6,26 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import xml.etree.ElementTree
 
+from command_case import CommandCase
+
 DAXFUZZ, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
+CommandCase.daxfuzz_path = DAXFUZZ
 BUG = "no-break-layouts-at-all/punch"
 PROGRAM = os.path.join(SOURCE, "corpus/bugs", BUG, "program.txt")
-CLEAN = "daxfuzz program 1\ntask T0\n  f = open \"f0\" rdwr|creat\n  write f 0x41 5000\n  pread f buf 10 0\n  stat \"nosuch\"\n"
+CLEAN = """daxfuzz program 1
+task T0
+  f = open "f0" rdwr|creat
+  write f 0x41 5000
+  pread f buf 10 0
+  stat "nosuch"
+"""
 
 
-class Command(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.cwd = folder.name
-
-    def path(self, name, text=None):
-        path = os.path.join(self.cwd, name)
-        if text is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-        return path
-
-    def daxfuzz(self, *arguments, expect=0, stdin=b""):
-        done = subprocess.run([DAXFUZZ, *arguments], cwd=self.cwd, input=stdin, timeout=300, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False)
-        self.assertEqual(expect, done.returncode, (done.stdout[-2000:], done.stderr[-2000:]))
-        self.errors = done.stderr.decode(errors="replace")
-        return done.stdout.decode(errors="replace")
-
+class Command(CommandCase):
     def test_clean_run_prints_ok_with_its_trace(self):
         first = self.daxfuzz("run", self.path("p", CLEAN))
         self.assertRegex(first, r"^OK trace=[0-9a-f]{16} events=\d+ switches=\d+")
@@ -46,6 +35,11 @@ class Command(unittest.TestCase):
         output = self.daxfuzz("run", PROGRAM, "--bug", BUG, expect=77)
         self.assertRegex(output, r"(?m)^FINDING WARNING .*: reference count of .* key=[0-9a-f]{16} trace=[0-9a-f]{16}$")
         self.assertRegex(self.daxfuzz("run", PROGRAM), "^OK ")
+
+    def test_run_refuses_what_is_no_policy_of_a_single_run(self):
+        for policy in ("coverage", "directed", "nosuch"):
+            self.daxfuzz("run", self.path("p", CLEAN), "--policy", policy, expect=1)
+            self.assertIn("expected random", self.errors)
 
     def test_name_without_variant_switches_all_on(self):
         self.daxfuzz("run", PROGRAM, "--bug", BUG.split("/")[0], expect=77)
@@ -135,7 +129,8 @@ class Command(unittest.TestCase):
         refused(PROGRAM, "no-such-bug", "daxfuzz bugs", bugs=("--bug", "no-such-bug"))
         refused(PROGRAM, "cannot be written", to=self.path("no/such/folder/out.txt"))
         refused(self.path("image", CLEAN.replace("\n", "\nimage nosuch\n", 1)), "nosuch", "small")
-        note = "# FINDING WARNING WARNING in x: y key=0123456789abcdef trace=0\n# replay: daxfuzz run p --bug " + BUG + "\n"
+        note = ("# FINDING WARNING WARNING in x: y key=0123456789abcdef trace=0\n"
+                "# replay: daxfuzz run p --bug " + BUG + "\n")
         refused(self.padded("other-build.txt", note), "another build", "0123456789abcdef")
         refused(self.padded("no-switch.txt", note), "it was found with --bug " + BUG + ": add that", bugs=())
 
@@ -257,7 +252,8 @@ class Command(unittest.TestCase):
             self.assertGreaterEqual(len(file.readlines()), events // 2)
 
     def test_fuzz_finds_an_easy_bug_from_nothing_and_files_it(self):
-        output = self.daxfuzz("fuzz", "--bug", "fault-without-entry-lock", "--stop-on-finding", "--seconds", "60", "--seed",
+        output = self.daxfuzz("fuzz", "--bug", "fault-without-entry-lock", "--stop-on-finding", "--seconds", "60",
+                              "--seed",
                               "1", "--findings", self.path("found"), "--json", expect=77)
         summary = json.loads(output[output.index("{"):])
         self.assertTrue({"runs", "seconds", "runs_per_second", "edges", "interleavings", "findings"} <= set(summary))
@@ -273,7 +269,8 @@ class Command(unittest.TestCase):
 
     def test_bench_bugs_measures_bugs_and_the_clean_build(self):
         data, page = self.path("r.json"), self.path("r.html")
-        arguments = ("bench-bugs", "--bugs", "no-break-layouts-at-all/punch,fault-without-entry-lock", "--policies", "pos,random",
+        arguments = ("bench-bugs", "--bugs", "no-break-layouts-at-all/punch,fault-without-entry-lock",
+                     "--policies", "pos,random",
                      "--repeats", "2", "--seconds", "0.5", "--jobs", "2", "--json", data, "--html", page)
         table = self.daxfuzz(*arguments)
         self.assertRegex(table, r"B01 +fault-without-entry-lock +\d/2")
@@ -297,9 +294,9 @@ class Command(unittest.TestCase):
 
     def test_bench_bugs_interrupted_leaves_the_results_so_far(self):
         data = self.path("r.json")
-        job = subprocess.Popen([DAXFUZZ, "bench-bugs", "--bugs", "fault-without-entry-lock", "--policies", "pos", "--repeats",
-                                "50", "--seconds", "20", "--json", data], cwd=self.cwd, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+        job = subprocess.Popen([DAXFUZZ, "bench-bugs", "--bugs", "fault-without-entry-lock", "--policies", "pos",
+                                "--repeats", "50", "--seconds", "20", "--json", data], cwd=self.cwd,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.time() + 60
         while time.time() < deadline:
             with open(data, encoding="utf-8") if os.path.exists(data) else open(os.devnull, encoding="utf-8") as file:
