@@ -24,19 +24,8 @@ namespace {
 constexpr unsigned kSeeds = 20;
 constexpr unsigned kTriesOfSeed = 2000;
 
-// Bugs that one assertion in one call sees, in the same words. The mechanisms differ in how the page came to be pinned, or the
-// block to be there; whoever objects cannot know.
-const std::vector<std::set<std::string>> kSameSymptom = {
-    // disassociate_entry, O1, in a punch: a page of the range is pinned.
-    {"dio-pin-after-break-layouts/no-unmap", "dio-pin-after-break-layouts/no-revalidate",
-     "dio-pin-after-break-layouts/scan-unlocked", "break-layouts-lost-retry", "no-break-layouts-at-all/punch"},
-    // The same in a truncate.
-    {"gup-huge-no-revalidation", "no-break-layouts-at-all/truncate"},
-    // check_entry_block, O6, at rest: a zero page over a block.
-    {"read-fault-vs-write-syscall-pte", "invalidate-before-allocate"},
-    // check_tree, O3, at rest: entries were counted that the tree does not hold.
-    {"fault-without-entry-lock", "pmd-lookup-misses-pte-entry"},
-};
+// Groups of bugs that one assertion sees in one kind of call, with the same story of its objects (About::how). None now.
+const std::vector<std::set<std::string>> kSameSymptom = {};
 
 bool may_share(const std::string& a, const std::string& b) {
   return std::any_of(kSameSymptom.begin(), kSameSymptom.end(),

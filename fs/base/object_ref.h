@@ -63,6 +63,13 @@ inline constexpr uint64_t kUnknownValue = ~uint64_t{0};
 struct About {
   static constexpr unsigned kMax = 3;
   ObjectRef refs[kMax];
+  const char* how = "";  // how they came to be so, one of a few fixed phrases; part of the dedup key
+
+  constexpr About came(const char* by) const {
+    About about = *this;
+    about.how = by;
+    return about;
+  }
 };
 constexpr About about(ObjectRef first, ObjectRef second = {}, ObjectRef third = {}) {
   return {{first, second, third}};

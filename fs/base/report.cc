@@ -82,6 +82,7 @@ namespace {
 
 Finding make_finding(Verdict verdict, const char* tag, Site site, const About& about, const char* format,
                      std::string title) {
+  if (*about.how != '\0') { title.append("; ").append(about.how); }
   return {.verdict = verdict, .tag = tag, .title = std::move(title), .detail = {}, .function = site.function_name(),
           .file = site.file_name(), .line = site.line(), .message = format, .about = about};
 }

@@ -14,7 +14,8 @@
 // a handler the finding is printed and the process aborts with exit code 77's signal semantics (SIGABRT).
 //
 // Before the format, any of them takes about(...): the objects that the assertion looked at (object_ref.h), so that an
-// explanation starts from them and not from the words of the message.
+// explanation starts from them and not from the words of the message. about(...).came(how) says in a fixed phrase how
+// they came to be so, if that is known (mm/frame_history.h): bugs that break one invariant at one place differ there.
 //
 // Locking: none; may be called in any context.  Tested by: fs/base/base_test.cc.
 #pragma once
@@ -62,7 +63,8 @@ struct Finding {
   int task = -1;         // who noticed, as the engine counts (rt::TaskId); -1 outside a run
   std::string during =
       {};  // kind of system call that it was in; part of the dedup key. Set by who knows of system calls
-  About about{};  // the objects that broke the invariant; Noun::kNone where there are none
+  About about{};  // the objects that broke the invariant; Noun::kNone where there are none. Their `how`
+                  // ends the title
 };
 
 // Called on every finding, before anything else happens. May not return (the engine abandons the run); if it

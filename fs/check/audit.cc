@@ -6,6 +6,7 @@
 #include "fs/dax/entry.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/inode_cache.h"
+#include "fs/mm/memory.h"
 #include "fs/mm/page.h"
 #include "fs/mm/vma.h"
 #include "fs/vfs/file.h"
@@ -54,6 +55,12 @@ void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned or
              inode.ino().value(), (ull)index.value(), order);
 }
 
+// Against the block where it is. Of the latest zero page of the file; with several it may be another one.
+const char* age_of_zero_page(ext4::Inode& inode, FsBlock block) {
+  mm::AddressSpace& mapping = inode.mapping();
+  return mapping.memory().history().of_hole(mapping.zero_page_made, Pfn(block.value()));
+}
+
 void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry entry) {
   if (entry.is_empty()) {
     return;
@@ -65,8 +72,10 @@ void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry 
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const auto block = blocks.written_block(index + i);
     if (entry.is_zero()) {
-      FS_WARN_ON(block.has_value(), "O6", about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
-             "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
+      FS_WARN_ON(block.has_value(), "O6",
+                 about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value()))
+                     .came(age_of_zero_page(inode, *block)),
+                 "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
                  (ull)(index.value() + i), (ull)block->value());
     } else {
       const uint64_t pfn = entry.pfn().value() + i;
@@ -117,7 +126,8 @@ void check_tree(ext4::Inode& inode) {
     check_entry_block(inode, blocks, item.index, item.entry);
     check_entry_frames(mapping.memory(), inode, item.index, item.entry);
   }
-  FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(entry_ref(inode.ino(), PgOff(0), 0)),
+  const char* const how = mapping.i_pages.overlaid() != 0 ? "a huge entry was laid over others" : "";
+  FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(entry_ref(inode.ino(), PgOff(0), 0)).came(how),
              "inode %u: nrexceptional %llu, the tree holds %llu",
              inode.ino().value(), (ull)mapping.nrexceptional, (ull)pages);
   FS_WARN_ON(mapping.nrpages != 0, "O3", about(inode_ref(inode.ino())),
@@ -156,7 +166,7 @@ void check_file_pte(const MappedPage& page) {
                (ull)index.value(), pte.special() ? " of the zero page" : "");
   }
   if (pte.special()) {
-    FS_WARN_ON(block.has_value(), "O6", page.about(),
+    FS_WARN_ON(block.has_value(), "O6", page.about().came(age_of_zero_page(*page.inode, *block)),
              "inode %u page %llu: the zero page is mapped over block %llu", ino,
                (ull)index.value(), (ull)block->value());
     return;

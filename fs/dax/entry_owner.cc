@@ -44,7 +44,8 @@ void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating)
     FS_TRACE_SCOPE("dax_disassociate_entry", entry_ref(mapping.host().ino(), page.index));
     const int references = truncating ? mm::read_page_ref(page) : 1;
     FS_WARN_ON(references > 1, "O1",
-               about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), page.index)),
+               about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), page.index))
+                   .came(mapping.memory().history().of_pin(entry.pfn() + i)),
                "reference count of frame %llu, page %llu of inode %u, is %d; expected 1: its block "
                "is freed under a pin",
                static_cast<unsigned long long>(entry.pfn().value() + i),

@@ -68,6 +68,7 @@ void insert_entry(const FaultContext& c, Entry entry) {
     disassociate_entry(mapping, old, /*truncating=*/false);
     associate_entry(mapping, entry, index);
     const Entry replaced = c.guard.store(xas, entry);
+    if (entry.is_zero()) { mapping.zero_page_made = mapping.memory().history().tick(); }
     if (!c.guard.locked()) {
       if (old.none()) {
         mapping.nrexceptional += entry.pages();

@@ -23,6 +23,7 @@ mm::Page* busy_page(mm::Memory& memory, Entry entry) {
   }
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     mm::Page& page = memory.page(entry.pfn() + i);
+    memory.history().note_searched(entry.pfn() + i);
     if (mm::read_page_ref(page) > 1) {
       return &page;
     }
@@ -49,6 +50,7 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
     mm::unmap_mapping_range(mapping, PgOff(first), end == kToEnd ? 0 : last - first + 1,
                             /*even_cows=*/false);
   }
+  mapping.memory().history().note_search();
   const EntryRank rank(mapping, PgOff(first));
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);

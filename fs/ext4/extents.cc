@@ -8,6 +8,7 @@
 #include "fs/base/report.h"
 #include "fs/ext4/balloc.h"
 #include "fs/ext4/super.h"
+#include "fs/mm/memory.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
@@ -186,6 +187,16 @@ void trace_extent(const Inode& inode, const Result<MapResult>& map, bool changed
   }
 }
 
+void note_written(Inode& inode, const Result<MapResult>& map) {
+  if (!map.ok() || map->state != BlockState::kWritten) {
+    return;
+  }
+  mm::FrameHistory& history = inode.mapping().memory().history();
+  for (uint32_t i = 0; i < map->len; ++i) {
+    history.note(Pfn(map->pblk.value() + i), mm::FrameEvent::kWritten);
+  }
+}
+
 }  // namespace
 
 Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
@@ -213,6 +224,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   InodeExtentHost host(inode, handle);
   Result<MapResult> mapped = BlockMapper(host).map(clipped);
   trace_extent(inode, mapped, /*changed=*/true);
+  note_written(inode, mapped);
   FS_RETURN_IF_ERROR(host.finish(mapped.status()));
   return mapped;
 }

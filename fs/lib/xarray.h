@@ -113,6 +113,9 @@ class BasicXArray {
   void for_each(uint64_t begin, uint64_t last, Visit visit, Site site = Site::current())
       FS_EXCLUDES(lock_);
 
+  // Smaller entries, or subtrees of them, that stores of a range took away unasked. For findings.
+  uint64_t overlaid() const { return overlaid_; }
+
   // Removes everything.
   void destroy(Site site = Site::current()) FS_EXCLUDES(lock_);
 
@@ -140,6 +143,7 @@ class BasicXArray {
   rt::SpinLock lock_{rt::Rank::kXArray, "xa_lock"};
   const uint64_t id_;
   uint64_t head_ = 0;
+  uint64_t overlaid_ = 0;
   uint8_t marks_ = 0;
   const XaReaders readers_;
 };

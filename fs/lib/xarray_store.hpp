@@ -190,6 +190,7 @@ void XaState<kShift>::store_slots(XEntry entry, XEntry first, int* count, int* v
   XEntry next = first;
   for (unsigned at = offset_;;) {
     node->set_slot(at, entry);
+    if (next.is_node() || (at != offset_ && !next.is_null() && !next.is_sibling())) { ++xa_.overlaid_; }
     if (next.is_node()) { xa_.free_subtree(Node::of(next)); }
     *count += (next.is_null() ? 1 : 0) - (erase ? 1 : 0);
     *values += (value ? 1 : 0) - (replaced.is_value() ? 1 : 0);

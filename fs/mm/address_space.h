@@ -60,6 +60,7 @@ class AddressSpace {
   lib::XArray i_pages;
   uint64_t nrpages = 0;        // guarded by i_pages' lock
   uint64_t nrexceptional = 0;  // guarded by i_pages' lock; in pages: a PMD entry counts 512
+  uint64_t zero_page_made = 0;  // the latest zero page entry, in FrameHistory's time; guarded by i_pages' lock
   rt::RwSem invalidate_lock;
   rt::RwSem i_mmap_rwsem;
   ErrSeq wb_error;

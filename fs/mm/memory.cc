@@ -67,6 +67,7 @@ Memory::Memory(pmem::Device& device, uint32_t dram_frames_max)
       pmem_frames_(device.block_count()),
       dram_frames_(dram_frames_max + 1),
       pages_(std::make_unique<Page[]>(pmem_frames_ + dram_frames_)),
+      history_(pmem_frames_),
       dram_(map_dram(dram_frames_ * kPageSize), Unmapper{dram_frames_ * kPageSize}) {
   fill_pages(pages_.get(), pmem_frames_ + dram_frames_, {.memory = this});
   reset();
@@ -77,6 +78,7 @@ Memory::~Memory() = default;
 void Memory::reset() {
   RawGuard guard(pool_lock_);
   ++generation_;
+  history_.begin_run();
   fill_pages(pages_.get(), pmem_frames_, {.memory = this, .refcount = 1, .flags = Page::kPmem});
   fill_pages(pages_.get() + pmem_frames_, dram_fresh_, {.memory = this});
   Page& zero = page(zero_pfn());

@@ -24,6 +24,7 @@
 #include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/mm/frame_history.h"
 #include "fs/mm/function_ref.h"
 #include "fs/mm/page.h"
 #include "fs/pmem/device.h"
@@ -58,6 +59,9 @@ class Memory {
   Page& page(Pfn pfn) { return pages_[pfn.value()]; }
   const Page& page(Pfn pfn) const { return pages_[pfn.value()]; }
   Pfn pfn(const Page& page) const { return Pfn(static_cast<uint64_t>(&page - pages_.get())); }
+
+  // Of pmem frames.
+  FrameHistory& history() { return history_; }
 
   // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or anything if the
   // caller overwrites them all. Errors: kNoMem.
@@ -120,6 +124,7 @@ class Memory {
   const uint64_t pmem_frames_;
   const uint32_t dram_frames_;  // including the zero page
   std::unique_ptr<Page[]> pages_;
+  FrameHistory history_;
   std::unique_ptr<std::byte, Unmapper> dram_;
 
   mutable RawLock pool_lock_;

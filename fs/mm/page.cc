@@ -74,6 +74,10 @@ void PagePin::require_owned(const Page& page, const char* what, Site site) {
   }
 }
 
+void PagePin::note_pinned(const Page& page) {
+  if (page.is_pmem()) { page.memory->history().note(page_pfn(page), FrameEvent::kPinned); }
+}
+
 PagePin& PagePin::operator=(PagePin&& other) noexcept {
   if (this == &other) {
     return *this;

@@ -106,8 +106,10 @@ class [[nodiscard]] PagePin {
   FS_NO_TSAN PagePin(Page& page, Site site)
       : page_(&page), mapping_(page.mapping), index_(page.index) {
     require_owned(page, "pin", site);
+    note_pinned(page);
   }
   // O15: the frame's block is not free. Not a scheduling point.
+  static void note_pinned(const Page& page);
   static void require_owned(const Page& page, const char* what, Site site);
   void report_unreleased() const;
 

@@ -28,6 +28,19 @@ TablePage* as_table(Pmd pmd) {
   return pmd.is_table() ? reinterpret_cast<TablePage*>(pmd.table_address()) : nullptr;
 }
 
+// `word` of `count` pages takes the place of `old`.
+void note_change(Memory& memory, uint64_t old, uint64_t word, uint64_t count = 1) {
+  const Pte before = Pte::from_word(old);
+  const Pte now = Pte::from_word(word);
+  if (before.present() && now.present() && before.pfn() == now.pfn()) { return; }
+  const auto note = [&](Pte pte, FrameEvent event) {
+    if (!pte.present() || !memory.is_pmem(pte.pfn())) { return; }
+    for (uint64_t i = 0; i < count; ++i) { memory.history().note(pte.pfn() + i, event); }
+  };
+  note(before, FrameEvent::kUnmapped);
+  note(now, FrameEvent::kMapped);
+}
+
 }  // namespace
 
 PageTable::PageTable(Memory& memory, uint64_t mm_id)
@@ -196,6 +209,7 @@ void PageTable::set_huge(VirtAddr address, Pte first, TablePage* deposit, Site s
   const Pmd huge = Pmd::mapping(first.mk_huge());
   __atomic_store_n(&pmds->entries[pmd_index(address)], huge.word(), __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), 0, huge.word());
+  note_change(memory_, 0, first.word(), memory_.huge_pages());
 }
 
 void PageTable::change_huge(VirtAddr address, Pte first, Site site) {
@@ -211,6 +225,7 @@ Pte PageTable::clear_huge(VirtAddr address, Site site) {
   const uint64_t old =
       __atomic_exchange_n(&pmds->entries[pmd_index(address)], 0, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), old, 0);
+  note_change(memory_, old, 0, memory_.huge_pages());
   --pmds->used;
   TablePage* const deposit = pmds->deposited;
   FS_BUG_ON(deposit == nullptr, "MM10", "a huge mapping goes without its deposited table");
@@ -272,6 +287,7 @@ void PageTable::exchange(VirtAddr address, uint64_t word) {
   const uint64_t old =
       __atomic_exchange_n(&ptes->entries[pte_index(address)], word, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, address), old, word);
+  note_change(memory_, old, word);
   if (old == 0 && word != 0) {
     ++ptes->used;
   }
@@ -293,6 +309,7 @@ Pte PageTable::get_and_clear(VirtAddr address, Site site) {
   }
   const uint64_t old = __atomic_exchange_n(&ptes->entries[pte_index(address)], 0, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, address), old, 0);
+  note_change(memory_, old, 0);
   if (old != 0) {
     --ptes->used;
   }

@@ -94,7 +94,8 @@ std::string finding_key(const Finding& finding) {
                       finding.verdict == Verdict::kLeak;
   const std::string message = judged && *finding.message == '\0' ? title_shape(finding.title) : finding.message;
   const std::string text = std::string(daxfs::verdict_name(finding.verdict)) + '|' + finding.tag + '|' +
-                           (loops ? "" : short_function(finding.function)) + '|' + message + '|' + finding.during;
+                           (loops ? "" : short_function(finding.function)) + '|' + message + '|' + finding.during +
+                           (*finding.about.how != '\0' ? "|" : "") + finding.about.how;
   char key[17];
   std::snprintf(key, sizeof(key), "%016llx",
                 static_cast<unsigned long long>(fnv1a64(std::as_bytes(std::span(text.data(), text.size())))));

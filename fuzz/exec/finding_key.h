@@ -14,7 +14,8 @@ namespace daxfuzz::exec {
 // Names a finding for people and scripts.
 std::string finding_title(const daxfs::Finding& finding);
 // Verdict, invariant tag, the function that noticed, which assertion of it (by its message without
-// the numbers; what the image checker and the judge of results say, by its shape) and the kind of
+// the numbers; what the image checker and the judge of results say, by its shape), how the objects
+// came to be so where the assertion knows (About::how) and the kind of
 // system call it was in (none at rest, in interrupts and in deadlocks; of a livelock all calls in
 // it, and no function): stable across compilers, flavours and unrelated edits. 16 hex digits.
 std::string finding_key(const daxfs::Finding& finding);

@@ -21,6 +21,14 @@ TEST(FindingKey, ALivelockIsKeyedByItsCallsAndNotByWhereTheBudgetEnded) {
   EXPECT_NE(finding_key(later), finding_key(finding));
 }
 
+TEST(FindingKey, HowTheObjectsCameToBeSoIsPartOfIt) {
+  daxfs::Finding finding;
+  finding.tag = "O1";
+  const std::string plain = finding_key(finding);
+  finding.about.how = "nobody had looked for pins";
+  EXPECT_NE(finding_key(finding), plain);
+}
+
 TEST(FindingKey, FunctionsHaveOneNameWithEveryCompiler) {
   // One function as clang and as gcc spell it, each: plain, in an anonymous namespace, in a lambda, in a lambda
   // inside a lambda, in a template.
