@@ -30,8 +30,8 @@ cmake --build "$build" --target $target corpus_files
 
 # The target, and what lies beside it. No tool goes to $OUT: whatever is executable there counts as a target.
 cp "$build/$target" "$OUT/"
-cp "$source/ci/oss-fuzz/$target.options" "$OUT/"
 "$build/corpus_files" dict > "$OUT/$target.dict"
+"$build/corpus_files" options "$target.dict" > "$OUT/$target.options"
 
 seeds=$WORK/seeds
 rm -rf "$seeds"

@@ -1,5 +1,6 @@
 """The checks: each takes a Build and returns nothing, or raises Failed with the reason, or Skipped."""
 import configparser
+import glob
 import json
 import os
 import re
@@ -8,29 +9,13 @@ import shutil
 import subprocess
 import zipfile
 
-from . import service
+from . import engines, service
+from .report import Failed, Skipped, need, tail
 
 EXPECTED = {"", "_seed_corpus.zip", ".dict", ".options"}
 SHARED = re.compile(r"^(linux-vdso|ld-linux|libc\.|libm\.|libdl\.|libpthread\.|librt\.|libresolv\.|libgcc_s\.|"
                     r"libc\+\+|libunwind|libstdc\+\+)")  # shared in Debian's packages, static in the services' image
 PLANTED_BUG = "no-break-layouts-at-all/punch"
-
-
-class Failed(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def tail(output, lines=4):
-    return " | ".join(line.strip() for line in output.strip().splitlines()[-lines:])
-
-
-def need(condition, reason):
-    if not condition:
-        raise Failed(reason)
 
 
 PROJECT_KEYS = set("""architectures auto_ccs blackbox builds_per_day coverage_extra_args disabled fuzzing_engines help_url homepage
@@ -156,10 +141,12 @@ def check_empty(build):
 
 
 def check_seeds(build):
-    """Every seed once, in 25 s and 2,560 MB each."""
+    """Every seed once, in 25 s and 2,560 MB each; with the target's options, and with the services' alone."""
     for target in build.targets:
-        code, output = build.jail.run(target, *service.FUZZER_ARGS, "-runs=0", build.seeds(target), options=build.options)
-        need(code == 0, f"{target} fails on its seed corpus (exit code {code}): {tail(output)}")
+        for options in (build.options, ""):
+            code, output = build.jail.run(target, *service.FUZZER_ARGS, "-runs=0", build.seeds(target), options=options)
+            need(code == 0, f"{target} fails on its seed corpus with {options or 'the options of services alone'} "
+                            f"(exit code {code}): {tail(output)}")
 
 
 def traces_of(output):
@@ -253,11 +240,39 @@ def check_cleanse(build):
     need(code != 0 and "FINDING" in output, f"{target}: what -cleanse_crash left is no finding (exit code {code})")
 
 
+def check_profile(build):
+    """What the services' coverage job does: -merge=1 writes a profile, from which llvm-cov makes the report."""
+    for target in build.targets:
+        here, shown = build.jail.path("dumps")
+        os.makedirs(here, exist_ok=True)
+        merged = build.jail.path("merged_for_profile")
+        os.makedirs(merged[0], exist_ok=True)
+        code, output = build.jail.run(target, "-merge=1", "-timeout=100", merged[1], build.seeds(target),
+                                      more={"LLVM_PROFILE_FILE": os.path.join(shown, target + ".%1m.profraw")})
+        raw = glob.glob(os.path.join(here, "*.profraw"))
+        need(code == 0 and raw, f"{target} -merge=1 wrote no profile (exit code {code}): {tail(output)}")
+        profile = os.path.join(here, "merged.profdata")
+        subprocess.run(["llvm-profdata-19", "merge", "-sparse", *raw, "-o", profile], check=True)
+        shown_as = subprocess.run(["llvm-cov-19", "export", "-summary-only", "-instr-profile", profile, os.path.join(build.out, target)],
+                                  stdout=subprocess.PIPE, check=True)
+        files = json.loads(shown_as.stdout)["data"][0]["files"]
+        lines = [file["summary"]["lines"] for file in files if file["filename"].startswith(os.path.join(build.tree, "fs/"))]
+        need(lines, f"{target}: the report has no file of fs/ under its path in the tree")
+        covered, count = sum(line["covered"] for line in lines), sum(line["count"] for line in lines)
+        need(covered * 2 > count, f"{target}: the seeds cover {covered} of {count} lines of fs/")
+        build.say(f"{covered} of {count} lines of fs/ by the seeds")
+
+
 def check_afl(build):
-    """AFL++ for a minute."""
-    if shutil.which("afl-fuzz") is None or shutil.which("afl-clang-fast++") is None:
-        raise Skipped("no AFL++ here: apt-get install afl++")
-    raise Skipped("AFL++ is here, but this script does not build for it yet (docs/known-gaps.md)")
+    """AFL++ from the seeds, for a minute."""
+    for target in build.targets:
+        engines.run_afl(build, target, build.engine_seconds)
+
+
+def check_loop(build):
+    """A driver like honggfuzz's."""
+    for target in build.targets:
+        engines.run_loop(build, target, build.engine_seconds)
 
 
 # In the order in which they run; the name is what --only takes.
@@ -275,5 +290,22 @@ CHECKS = {
     "merge": check_merge,
     "minimize": check_minimize,
     "cleanse": check_cleanse,
+    "profile": check_profile,
     "afl": check_afl,
+    "loop": check_loop,
 }
+OF_BUILD = ["integration", "contents", "architecture", "instrumentation", "flags"]
+OF_BEHAVIOUR = ["startup", "empty", "replays", "files", "seeds", "merge", "minimize"]
+
+
+def applicable(sanitizer, engine):
+    """Names of the checks for a build."""
+    if engine == "afl":
+        return OF_BUILD + ["afl"]
+    if engine == "honggfuzz":
+        return OF_BUILD + ["loop"]
+    if sanitizer == "memory":  # its C++ library must be built with MSan, too, before it can run
+        return OF_BUILD
+    if sanitizer == "coverage":
+        return [name for name in OF_BUILD if name != "instrumentation"] + ["empty", "profile"]
+    return OF_BUILD + OF_BEHAVIOUR + ["cleanse"]

@@ -19,7 +19,7 @@ while read -r _ point type _; do
   mount -o remount,bind,ro "$point" 2>/dev/null
 done < /proc/self/mounts
 mount --bind "$JAIL_OUT" "$JAIL_OUT" && mount -o remount,bind,ro "$JAIL_OUT"
-mount --bind /tmp/no-dev /dev
+[ -n "$JAIL_DEV" ] || mount --bind /tmp/no-dev /dev
 cd /
 exec env -i "$@"
 """
@@ -45,8 +45,8 @@ class Jail:
         """(here, as the target sees it)"""
         return os.path.join(self.tmp, name), os.path.join(self.shown, name)
 
-    def run(self, program, *arguments, more=None, options="", wrap=(), seconds=300):
-        """Exit code and output. `options` is appended to both *SAN_OPTIONS, as .options files are."""
+    def run(self, program, *arguments, more=None, options="", wrap=(), seconds=300, dev=False):
+        """Exit code and output. `options` is appended to the *SAN_OPTIONS, as .options files are; `dev` leaves /dev."""
         environment = dict(service.RUN, **(more or {}))
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             environment[name] += ":" + options if options else ""
@@ -56,7 +56,7 @@ class Jail:
             command = ["unshare", "-m", "--propagation", "private", "bash", "-c", ENTER, "jail", *command]
         else:
             command = ["env", "-i", *command]
-        outside = dict(os.environ, JAIL_TMP=self.tmp, JAIL_OUT=self.shown_out)
+        outside = dict(os.environ, JAIL_TMP=self.tmp, JAIL_OUT=self.shown_out, JAIL_DEV="1" if dev else "")
         try:
             done = subprocess.run(command, env=outside, cwd=self.tmp, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, timeout=seconds, check=False)

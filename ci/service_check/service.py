@@ -10,17 +10,18 @@ UNDEFINED = ("array-bounds,bool,builtin,enum,function,integer-divide-by-zero,nul
 SANITIZERS = {
     "address": "-fsanitize=address -fsanitize-address-use-after-scope",
     "undefined": f"-fsanitize={UNDEFINED},unsigned-integer-overflow -fno-sanitize-recover={UNDEFINED}",
+    "memory": "-fsanitize=memory -fsanitize-memory-track-origins",
+    "coverage": "",
 }
-COVERAGE = "-fsanitize=fuzzer-no-link"
+COVERAGE_BUILD = ("-fprofile-instr-generate -fcoverage-mapping -pthread -Wl,--no-as-needed -Wl,-ldl -Wl,-lm "
+                  "-Wno-unused-command-line-argument")
 # Calls that objdump must find: (least, most), None for no bound.
 CALLS = {
     "address": {"__asan": (1000, None), "__ubsan": (0, 200), "__msan": (0, 3), "__dfsan": (0, 0)},
     "undefined": {"__asan": (0, 0), "__ubsan": (168, None), "__msan": (0, 3), "__dfsan": (0, 0)},
+    "memory": {"__asan": (0, 0), "__ubsan": (0, 200), "__msan": (1000, None), "__dfsan": (0, 0)},
 }
 EDGES = 100
-# Debian's libFuzzer is made for libstdc++, that of the services' image for libc++. By its file name: clang reads -lstdc++ as
-# "the C++ library".
-ENGINES = {"libfuzzer": "-fsanitize=fuzzer -l:libstdc++.so.6", "afl": "/usr/lib/afl/libAFLDriver.a"}
 FUZZER_ARGS = ["-rss_limit_mb=2560", "-timeout=25"]
 RUN = {
     "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:allocator_may_return_null=1:allocator_release_to_os_interval_ms=500:"
@@ -35,15 +36,13 @@ RUN = {
 }
 
 
-def build_environment(sanitizer, src, work, out, engine="libfuzzer"):
+def build_environment(sanitizer, src, work, out, engine, engine_name, library):
     """The variables of `compile`; compiler and engine are this machine's."""
-    flags = f"{BASE} {SANITIZERS[sanitizer]}" + (f" {COVERAGE}" if engine == "libfuzzer" else "")
+    added = COVERAGE_BUILD if sanitizer == "coverage" else engine.flags
+    flags = " ".join(part for part in (BASE, SANITIZERS[sanitizer], added) if part)
     kept = {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
     kept["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     kept["HOME"] = os.environ.get("HOME", "/")
-    return dict(kept, SRC=src, WORK=work, OUT=out, SANITIZER=sanitizer, FUZZING_ENGINE=engine, ARCHITECTURE="x86_64",
-                FUZZING_LANGUAGE="c++", PROJECT_NAME="daxfuzz",
-                CC="clang-19" if engine == "libfuzzer" else "afl-clang-fast",
-                CXX="clang++-19" if engine == "libfuzzer" else "afl-clang-fast++",
-                CFLAGS=flags, CXXFLAGS=f"{flags} -stdlib=libc++",
-                LIB_FUZZING_ENGINE=ENGINES[engine])
+    return dict(kept, SRC=src, WORK=work, OUT=out, SANITIZER=sanitizer, FUZZING_ENGINE=engine_name, ARCHITECTURE="x86_64",
+                FUZZING_LANGUAGE="c++", PROJECT_NAME="daxfuzz", CC=engine.compilers[0], CXX=engine.compilers[1],
+                CFLAGS=flags, CXXFLAGS=f"{flags} -stdlib=libc++", LIB_FUZZING_ENGINE=library, **engine.variables)

@@ -1,8 +1,9 @@
-// fuzz/targets/corpus_files.cc - what a fuzzing service wants beside a target: seeds in binary form, and a dictionary
-// for engines that mutate bytes. ci/oss-fuzz/build.sh runs it.
+// fuzz/targets/corpus_files.cc - what a fuzzing service wants beside a target: seeds in binary form, a dictionary for
+// engines that mutate bytes, and the target's options. ci/oss-fuzz/build.sh runs it.
 //
 //   corpus_files pack OUT_DIR FILE...   each program as OUT_DIR/<hash of its bytes>
 //   corpus_files dict                   one token an operation of the table, as its encoder writes it
+//   corpus_files options DICT_NAME      max_len from the table: what the longest program takes
 //
 // `daxfuzz pack` does the first for one file, but wants libraries that a service's build does without.
 // Tested by: fuzz/targets/targets_test.py
@@ -69,8 +70,62 @@ void print_token(const prog::OpInfo& info) {
   const std::vector<uint8_t> with = prog::encode(program);
   const auto differ = std::mismatch(without.begin(), without.end(), with.begin(), with.end());
   std::printf("%s=\"", std::string(info.name).c_str());
-  for (auto byte = differ.second; byte != with.end(); ++byte) { std::printf("\\x%02x", *byte); }
+  for (auto byte = differ.second; byte != with.end(); ++byte) {
+    std::printf("\\x%02x", *byte);
+  }
   std::printf("\"\n");
+}
+
+// The longest encoding of an operation whose path is one of the pool.
+size_t longest_op() {
+  prog::Program program = prog::Program::minimal();
+  const size_t without = prog::encoded_size(program);
+  size_t longest = 0;
+  const prog::Memory far = {
+      .kind = prog::MemoryKind::kMapping, .slot = prog::kMappingSlots - 1, .offset = INT64_MIN};
+  for (const prog::OpInfo& info : prog::op_table()) {
+    program.tasks[0].ops = {{.code = info.code,
+                             .fd = prog::kFdSlots - 1,
+                             .prot = 7,
+                             .mode = UINT16_MAX,
+                             .flags = UINT32_MAX,
+                             .offset = INT64_MIN,
+                             .length = INT64_MIN,
+                             .length2 = INT64_MIN,
+                             .addr = far,
+                             .buffer = far,
+                             .at = far}};
+    longest = std::max(longest, prog::encoded_size(program) - without);
+  }
+  return longest;
+}
+
+// Of one without paths of its own (prog::kStringBytesMax): those are there for ENAMETOOLONG, and
+// rare. A power of two.
+size_t longest_program() {
+  prog::Program program = prog::Program::minimal();
+  program.tasks.resize(prog::kTasksMax);
+  program.processes.resize(prog::kProcessesMax);
+  program.schedule.assign(prog::kPreemptionsInvented,
+                          {.task = prog::kSystemTask0 + prog::kSystemTasksMax - 1,
+                           .next = prog::kRootTask,
+                           .op = prog::kAnchorOpMax,
+                           .event = prog::kEventMax});
+  const size_t bound =
+      prog::encoded_size(program) + (prog::kOpsMax + prog::kInitOpsMax) * longest_op();
+  size_t power = 1;
+  while (power < bound) {
+    power *= 2;
+  }
+  return power;
+}
+
+void print_options(const char* dictionary) {
+  std::printf(
+      "# Made by corpus_files: the longest program of the table, and what fibers want of ASan.\n");
+  std::printf("[libfuzzer]\nmax_len = %zu\nlen_control = 0\ntimeout = 25\ndict = %s\n\n",
+              longest_program(), dictionary);
+  std::printf("[asan]\ndetect_stack_use_after_return = 0\n");
 }
 
 }  // namespace
@@ -78,15 +133,25 @@ void print_token(const prog::OpInfo& info) {
 int main(int argc, char** argv) {
   if (argc >= 3 && std::strcmp(argv[1], "pack") == 0) {
     for (int i = 3; i < argc; ++i) {
-      if (const int code = pack(argv[2], argv[i]); code != 0) { return code; }
+      if (const int code = pack(argv[2], argv[i]); code != 0) {
+        return code;
+      }
     }
     return 0;
   }
   if (argc == 2 && std::strcmp(argv[1], "dict") == 0) {
     std::printf("# Made by corpus_files from fuzz/prog/op_table.h.\n");
-    for (const prog::OpInfo& info : prog::op_table()) { print_token(info); }
+    for (const prog::OpInfo& info : prog::op_table()) {
+      print_token(info);
+    }
     return 0;
   }
-  std::fprintf(stderr, "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files dict\n");
+  if (argc == 3 && std::strcmp(argv[1], "options") == 0) {
+    print_options(argv[2]);
+    return 0;
+  }
+  std::fprintf(stderr,
+               "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files dict\n       "
+               "corpus_files options DICT_NAME\n");
   return 1;
 }
