@@ -267,6 +267,24 @@ class Command(CommandCase):
         output = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--findings", self.path("found"), "--json")
         self.assertEqual([], json.loads(output[output.index("{"):])["findings"])
 
+    def test_fuzz_says_what_was_not_explored(self):
+        page, data = self.path("left.html"), self.path("left.json")
+        for out in (page, data):
+            text = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--sample", "8", "--findings", self.path("found"),
+                                "--residual", out)
+            self.assertRegex(text, r"orders of conflicting accesses: \d+ seen in \d+ sampled runs, at least \d+ more")
+        with open(data, encoding="utf-8") as file:
+            residual = json.load(file)
+        self.assertGreater(residual["orders"]["orders"], 100)
+        self.assertGreater(residual["orders"]["unseen_at_least"], 0)
+        pairs = {(pair["first"], pair["then"]): pair for pair in residual["pairs"]}
+        self.assertEqual(residual["orders"]["orders"], sum(pair["orders"] for pair in pairs.values()))
+        self.assertGreater(pairs[("pwrite", "pwrite")]["orders"], 0)
+        with open(page, encoding="utf-8") as file:
+            self.assertIn("never ran together", file.read())
+        text = self.daxfuzz("fuzz", "--seconds", "1", "--sample", "0", "--findings", self.path("found"))
+        self.assertNotIn("orders of conflicting", text)
+
     def test_bench_bugs_measures_bugs_and_the_clean_build(self):
         data, page = self.path("r.json"), self.path("r.html")
         arguments = ("bench-bugs", "--bugs", "no-break-layouts-at-all/punch,fault-without-entry-lock",

@@ -1,9 +1,4 @@
 // fuzz/tools/fuzz_command.cc - `daxfuzz fuzz`: starts workers, watches them, tells people.
-#include <poll.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <csignal>
@@ -13,10 +8,15 @@
 #include <set>
 
 #include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/residual/summary.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
@@ -35,6 +35,8 @@ struct FuzzOptions {
   std::vector<std::string> mounts;
   std::string policy = "coverage";
   uint64_t seed = 1;
+  uint64_t orders_every = LoopOptions{}.orders_every;
+  std::string residual;
   bool stop_on_finding = false;
   bool json = false;
 };
@@ -117,6 +119,7 @@ class FuzzJob {
     worker.loop.seed = options_.seed + index + uint64_t{slot.generation} * 1000003;
     worker.loop.policy = policy_;
     worker.loop.mounts = options_.mounts;
+    worker.loop.orders_every = options_.orders_every;
     worker.bugs = bugs_;
     worker.corpus_dir = options_.corpus;
     worker.findings_dir = options_.findings;
@@ -271,16 +274,23 @@ class FuzzJob {
   int summarise() {
     const uint64_t now = monotonic_ms();
     const LoopStats total = totals();
+    const auto residual = residual_of_all();
     uint32_t defects = 0;
     for (const Slot& slot : slots_) { defects += slot.shared->harness_defects; }
     if (options_.json) {
-      print_json(total, now, defects);
+      print_json(total, now, defects, residual);
     } else {
       std::printf("%" PRIu64 " runs in %.1f s (%.0f runs/s), %" PRIu64 " edges, %" PRIu64
                   " interleaving pairs, corpus %" PRIu64 ", %zu findings%s\n",
                   total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now),
                   total.edges, total.interleavings, total.corpus, findings_.size(),
                   g_interrupted != 0 ? " (interrupted)" : "");
+      if (options_.orders_every != 0) {
+        std::printf("%s", residual::summary(residual).c_str());
+      }
+    }
+    if (!write_residual(residual)) {
+      return kExitUsage;
     }
     if (defects != 0) {
       std::fprintf(stderr, "daxfuzz: harness defect: %u findings did not replay and were not filed\n", defects);
@@ -290,7 +300,32 @@ class FuzzJob {
     return g_interrupted != 0 ? kExitInterrupted : kExitOk;
   }
 
-  void print_json(const LoopStats& total, uint64_t now, uint32_t defects) {
+  residual::Residual residual_of_all() const {
+    auto table = std::make_unique<residual::OrderTable>();
+    for (const Slot& slot : slots_) {
+      table->merge(slot.shared->orders);
+    }
+    return residual::residual(*table);
+  }
+
+  // As its name ends: JSON, or the page.
+  bool write_residual(const residual::Residual& residual) {
+    if (options_.residual.empty()) {
+      return true;
+    }
+    const bool json = options_.residual.ends_with(".json");
+    std::string error;
+    if (write_file(options_.residual,
+                   json ? residual::to_json(residual).dump(2) + "\n" : residual::page(residual),
+                   &error)) {
+      return true;
+    }
+    std::fprintf(stderr, "daxfuzz: %s\n", error.c_str());
+    return false;
+  }
+
+  void print_json(const LoopStats& total, uint64_t now, uint32_t defects,
+                  const residual::Residual& residual) {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& finding : findings_) {
       list.push_back({{"verdict", finding.verdict},
@@ -309,6 +344,7 @@ class FuzzJob {
                                {"corpus", total.corpus},
                                {"findings", list},
                                {"harness_defects", defects},
+                               {"residual", residual::to_json(residual)},
                                {"seed", options_.seed},
                                {"policy", options_.policy}}
                     .dump(2)
@@ -345,6 +381,13 @@ void add_fuzz(CLI::App& app, Action* action) {
   command->add_option("--mount", options->mounts,
                       "mount options of new programs instead of the usual mixture (repeatable)");
   command->add_option("--seed", options->seed, "of the first worker; others count up")->capture_default_str();
+  command->add_option("--residual", options->residual,
+                      "write what was not explored: FILE.html is a heat map by pair of operations, "
+                      "FILE.json its numbers");
+  command
+      ->add_option("--sample", options->orders_every,
+                   "one run in so many is watched for that; 0: none, and no such summary")
+      ->capture_default_str();
   command->add_flag("--stop-on-finding", options->stop_on_finding, "end with the first finding");
   command->add_flag("--json", options->json, "summary as JSON on stdout");
   command->footer("Example: daxfuzz fuzz --bug break-layouts-lost-retry --stop-on-finding --seconds 60");

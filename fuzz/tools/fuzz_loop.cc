@@ -47,6 +47,7 @@ FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(opti
   edge_classes_.resize(EdgeCounters::get().total());
   mounts_.assign(options_.mounts.begin(), options_.mounts.end());
   if (!mounts_.empty()) { any_files_.mounts = mounts_; }
+  if (options_.orders != nullptr) { orders_ = std::make_unique<residual::OrderRecorder>(); }
   small_files_ = any_files_;
   small_files_.file_bytes_max = kSmallFile;
 }
@@ -164,7 +165,13 @@ bool FuzzLoop::run_once(daxfs::rt::Policy* policy, sched::Touches* touches) {
     EdgeCounters::get().reset();
     config.observer = &coverage_;
   }
+  const bool sampled = orders_ != nullptr && stats_.runs % options_.orders_every == 0;
+  if (sampled) {
+    orders_->begin_run(candidate_, config.observer);
+    config.observer = orders_.get();
+  }
   executor_.run(candidate_, config, &outcome_);
+  if (sampled) { orders_->end_run(options_.orders); }
   ++stats_.runs;
   stats_.events += outcome_.events;
   return watches() && merge_features();

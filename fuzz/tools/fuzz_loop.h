@@ -19,6 +19,7 @@
 #include "fuzz/exec/interleaving.h"
 #include "fuzz/prog/generate.h"
 #include "fuzz/prog/mutate.h"
+#include "fuzz/residual/orders.h"
 #include "fuzz/sched/policies.h"
 #include "fuzz/sched/pos.h"
 
@@ -41,6 +42,9 @@ struct LoopOptions {
   PolicyKind policy = PolicyKind::kCoverage;
   bool feedback = true;  // false: no corpus, every program is new
   std::vector<std::string> mounts = {};  // mount options of new programs; empty: what generation has by itself
+  residual::OrderTable* orders =
+      nullptr;                  // filled from one run in `orders_every`; null: no run is sampled
+  uint64_t orders_every = 128;  // not 0 where `orders` is given
   std::function<void(unsigned)> before_replay = nullptr;  // for tests of the honesty gate (fuzz/exec/honesty.h)
 };
 
@@ -104,6 +108,7 @@ class FuzzLoop {
   sched::SharedObjects focus_;
   sched::Pct pct_{1, 1, 1};
   sched::Pos pos_{1};
+  std::unique_ptr<residual::OrderRecorder> orders_;  // null: nothing is sampled
   sched::Touches touches_;                       // of the candidate under its own schedule
   std::vector<prog::Preemption> own_schedule_;   // the candidate's, while directed preemptions are tried
   prog::Program candidate_;

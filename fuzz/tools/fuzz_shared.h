@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuzz/residual/order_table.h"
 #include "fuzz/tools/fuzz_loop.h"
 
 namespace daxfuzz::tools {
@@ -31,6 +32,7 @@ struct WorkerShared {
   SharedFinding findings[kFindingsMax];
   uint32_t program_size;
   uint8_t program[kProgramMax];  // binary form of the program being run
+  residual::OrderTable orders;   // of all generations of this worker
 };
 
 }  // namespace daxfuzz::tools

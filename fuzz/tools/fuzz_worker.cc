@@ -36,7 +36,7 @@ uint64_t resident_kib() {
 class Worker {
  public:
   Worker(const WorkerOptions& options, WorkerShared* shared)
-      : options_(options), shared_(shared), loop_(options.loop) {}
+      : options_(options), shared_(shared), loop_(with_orders(options.loop, shared)) {}
 
   int run() {
     if (!load_corpus()) { return kWorkerDone; }
@@ -52,6 +52,11 @@ class Worker {
   }
 
  private:
+  static LoopOptions with_orders(LoopOptions options, WorkerShared* shared) {
+    if (options.orders_every != 0) { options.orders = &shared->orders; }
+    return options;
+  }
+
   void publish() {
     shared_->stats = loop_.stats();
     const size_t corpus = loop_.corpus().size();

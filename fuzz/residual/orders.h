@@ -1,0 +1,64 @@
+// fuzz/residual/orders.h - watches a run for orders of conflicting accesses and puts them into a
+// table.
+//
+// Only runs that are sampled have it as observer, so fuzzing without it costs nothing, and with it
+// one run in many costs more.
+//
+// Not covered: the root task (set-up and tear-down interleave with nobody); an object's accesses
+// before the latest of another object that falls into the same slot. Locking: none; engine side
+// only (fs/rt/engine.h, Observer).  Tested by: fuzz/residual/orders_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "fs/rt/engine.h"
+#include "fuzz/prog/program.h"
+#include "fuzz/residual/order_table.h"
+
+namespace daxfuzz::residual {
+
+class OrderRecorder final : public daxfs::rt::Observer {
+ public:
+  OrderRecorder();
+
+  // `program` must live until end_run(). Events go to `beside`, too, if it is not null.
+  void begin_run(const prog::Program& program, daxfs::rt::Observer* beside = nullptr);
+  void on_event(const daxfs::rt::Event& event) override;
+  void end_run(OrderTable* table);
+
+ private:
+  static constexpr size_t kObjects = 4096;  // direct mapped
+  static constexpr size_t kSeen = 16384;    // orders of the run, open addressing
+  static constexpr size_t kOrdersMax = kSeen / 2;
+
+  struct Last {
+    uint64_t object = 0;
+    uint32_t run = 0;
+    uint32_t site = 0;
+    int32_t task = 0;
+    uint8_t row = 0;
+    bool write = false;
+  };
+  struct Seen {
+    uint32_t run = 0;
+    Order order = {};
+  };
+
+  // The row of the operation that the event belongs to; kRows: of none.
+  size_t row_of(const daxfs::rt::Event& event) const;
+  void note(const Order& order);
+  void count_pairs(OrderTable* table) const;
+
+  const prog::Program* program_ = nullptr;
+  daxfs::rt::Observer* beside_ = nullptr;
+  uint32_t run_ = 0;
+  std::vector<Last> last_;
+  std::vector<Seen> seen_;
+  std::vector<Order> orders_;                                 // of the run
+  std::array<uint64_t, prog::kTasksMax + 1> rows_of_task_{};  // bits; the last: all system tasks
+  uint64_t system_tasks_ = 0;                                 // bits: which of them ran
+};
+
+}  // namespace daxfuzz::residual
