@@ -4,7 +4,10 @@
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/dax/entry_owner.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/page.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/rcu.h"
 #include "fs/rt/wait_queue.h"
 
 namespace daxfs::dax {
@@ -39,10 +42,13 @@ rt::ObjectId entry_rank_object(mm::AddressSpace& mapping, PgOff index) {
 
 void wake_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode) {
   rt::WaitQueue& queue = mapping.entry_waiters;
-  if (!queue.has_waiters()) {
-    return;
+  rt::WaitQueue& unowned = mapping.memory().frame_waiters();
+  if (queue.has_waiters()) {
+    queue.wake(mode == WakeMode::kAll ? 0 : 1, wait_key(index, entry), &mapping);
   }
-  queue.wake(mode == WakeMode::kAll ? 0 : 1, wait_key(index, entry), &mapping);
+  if (unowned.has_waiters()) {
+    unowned.wake_all(wait_key(index, entry), &mapping);
+  }
 }
 
 FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, unsigned order) {
@@ -174,6 +180,76 @@ void EntryGuard::unlock(Site site) {
     wake_entry(mapping_, index_, entry_, WakeMode::kNext);
   }
   rt::rank_release(rt::Rank::kDaxEntry, entry_rank_object(mapping_, index_), site);
+}
+
+FrameLock::FrameLock(mm::Page& page, Site site) {
+  FS_TRACE_SCOPE("dax_lock_page", frame_ref(mm::page_pfn(page)));
+  Attempt result = Attempt::kSlept;
+  while (result == Attempt::kMoved || result == Attempt::kSlept) {
+    rt::rcu_read_lock(site);
+    result = attempt(page);
+    if (result != Attempt::kSlept) {
+      rt::rcu_read_unlock(site);
+    }
+  }
+  if (locked()) { rt::rank_acquire(rt::Rank::kDaxEntry, entry_rank_object(*mapping_, index_), site); }
+}
+
+// One look at the frame, in an RCU read section, which it ends before it sleeps.
+FrameLock::Attempt FrameLock::attempt(mm::Page& page) FS_NO_THREAD_SAFETY_ANALYSIS {  // of a tree that it looks up
+  mm::AddressSpace* const mapping = mm::read_page_mapping(page);
+  if (mapping == nullptr || !mapping->dax()) {
+    return Attempt::kNobodys;
+  }
+  mapping->i_pages.lock().lock();
+  if (mm::page_mapping(page) != mapping) {
+    mapping->i_pages.lock().unlock();
+    return Attempt::kMoved;
+  }
+  const PgOff index = page.index;
+  lib::XaCursor xas(mapping->i_pages, index.value());
+  const Entry entry = entry_from_tree(xas.load());
+  trace_entry_read(*mapping, entry.base(index), entry);
+  if (entry.is_locked()) {
+    // Not exclusive: this task may never take the lock, and would keep the wake-up from those that do.
+    rt::WaitQueue& queue = page.memory->frame_waiters();
+    rt::Waiter waiter(wait_key(index, entry), mapping);
+    queue.prepare_to_wait(waiter, /*exclusive=*/false);
+    mapping->i_pages.lock().unlock();
+    rt::rcu_read_unlock();
+    rt::schedule();
+    queue.finish_wait(waiter);
+    return Attempt::kSlept;
+  }
+  lock_entry(*mapping, xas, entry);
+  mapping->i_pages.lock().unlock();
+  mapping_ = mapping;
+  index_ = index;
+  entry_ = entry;
+  return Attempt::kLocked;
+}
+
+void FrameLock::unlock(Site site) FS_NO_THREAD_SAFETY_ANALYSIS {
+  FS_TRACE_SCOPE("dax_unlock_page", entry_ref(mapping_->host().ino(), index_));
+  mm::AddressSpace& mapping = *std::exchange(mapping_, nullptr);
+  const rt::ObjectId rank = entry_rank_object(mapping, index_);
+  {
+    // The cursor has no order: a store takes the place of the whole entry, whatever its size.
+    rt::SpinGuard tree(mapping.i_pages.lock(), site);
+    lib::XaCursor xas(mapping.i_pages, index_.value());
+    const Entry old = entry_from_tree(xas.store(entry_.to_tree()));
+    trace_entry_write(mapping, entry_.base(index_), old, entry_);
+    FS_BUG_ON(!old.is_locked(), "O4", about(entry_ref(mapping.host().ino(), index_)),
+              "dax_unlock_page of page %llu of inode %u finds the entry unlocked",
+              static_cast<unsigned long long>(index_.value()), mapping.host().ino().value());
+    wake_entry(mapping, index_, entry_, WakeMode::kNext);
+  }
+  rt::rank_release(rt::Rank::kDaxEntry, rank, site);
+}
+
+FrameLock::~FrameLock() {
+  FS_BUG_ON(locked(), "DE3", "the lock on the entry of page %llu, taken by its frame, was never given back",
+            static_cast<unsigned long long>(index_.value()));
 }
 
 }  // namespace daxfs::dax

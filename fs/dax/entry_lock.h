@@ -27,6 +27,10 @@
 #include "fs/rt/lock_rank.h"
 #include "fs/rt/trace.h"
 
+namespace daxfs::mm {
+struct Page;
+}
+
 namespace daxfs::dax {
 
 enum class WakeMode : uint8_t {
@@ -112,6 +116,39 @@ class [[nodiscard]] EntryGuard {
   Entry entry_;
   bool open_ = false;  // unlock() is still owed
   bool locked_ = false;
+};
+
+// The lock on the entry that holds a frame, taken by who has nothing but the frame: no inode, no index, no promise that
+// either lives on. Lives on one task's stack.
+//
+// page->mapping says which tree to look at. RCU keeps that inode's memory while the tree lock is taken, under which the
+// frame is asked again: it may have left the file, or belong to another one. If the entry is locked the read section
+// ends before the task sleeps; then the inode may go, so that after the sleep nothing known before is touched: not the
+// tree, nor its queue. It starts over from the frame. A lock on any page of a huge entry is the lock on all of it.
+// Kernel: dax_lock_page, dax_unlock_page, wait_entry_unlocked.
+class [[nodiscard]] FrameLock {
+ public:
+  // YIELDS; sleeps. Not from atomic context.
+  explicit FrameLock(mm::Page& page, Site site = Site::current());
+  FrameLock(const FrameLock&) = delete;
+  FrameLock& operator=(const FrameLock&) = delete;
+  ~FrameLock();  // asserts DE3
+
+  // False: no DAX file's entry holds the frame; there is nothing to unlock.
+  bool locked() const { return mapping_ != nullptr; }
+  // REQUIRES of these: locked(). The inode lives until unlock(), as its eviction waits for the entry.
+  mm::AddressSpace& mapping() const { return *mapping_; }
+  PgOff index() const { return index_; }  // of the frame's page
+  Entry entry() const { return entry_; }  // without the lock bit: the cookie that unlock() stores again
+  void unlock(Site site = Site::current());
+
+ private:
+  enum class Attempt : uint8_t { kLocked, kNobodys, kMoved, kSlept };
+  Attempt attempt(mm::Page& page);
+
+  mm::AddressSpace* mapping_ = nullptr;
+  PgOff index_{0};
+  Entry entry_;
 };
 
 }  // namespace daxfs::dax

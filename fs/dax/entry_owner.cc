@@ -34,8 +34,7 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
                static_cast<unsigned long long>(own.value()), mapping.host().ino().value(),
                static_cast<unsigned long long>(page.index.value()),
                page.mapping->host().ino().value());
-    page.mapping = &mapping;
-    page.index = own;
+    mm::set_page_mapping(page, &mapping, own);
   });
 }
 
@@ -56,8 +55,7 @@ void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating)
                "frame %llu leaves inode %u but belongs to inode %u",
                static_cast<unsigned long long>(entry.pfn().value() + i),
                mapping.host().ino().value(), page.mapping->host().ino().value());
-    page.mapping = nullptr;
-    page.index = PgOff(0);
+    mm::set_page_mapping(page, nullptr, PgOff(0));
   });
 }
 

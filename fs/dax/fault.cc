@@ -260,7 +260,9 @@ mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping,
     rt::SpinGuard tree(mapping.i_pages.lock());
     lib::XaCursor xas(mapping.i_pages, index.value(), order);
     const FoundEntry found = get_unlocked_entry(mapping, xas, order);
-    if (!found.entry.is_frame() || found.entry.pfn() + (index - found.entry.base(index)) != pfn) {
+    // The sync took its time: the frame may have gone bad, and memory_failure has left already.
+    const bool bad = fault.memory().device().poisoned(pfn.value() * kPageSize, kPageSize << order);
+    if (bad || !found.entry.is_frame() || found.entry.pfn() + (index - found.entry.base(index)) != pfn) {
       put_unlocked_entry(mapping, index, found.entry);
       return mm::FaultResult::kRetry;
     }

@@ -27,6 +27,11 @@ std::byte* map_dram(size_t bytes) {
   return static_cast<std::byte*>(base);
 }
 
+constexpr const char* kFrameWaiters = "DAX entry of a frame";
+
+// Its own, so that the queue does not shift the identities of what is made after it.
+rt::ObjectId frame_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 1); }
+
 std::string describe(const Page& page, uint64_t pfn, const char* problem) {
   char line[160];
   std::snprintf(line, sizeof line, "%s frame %" PRIu64 ": %s (reference count %d)",
@@ -68,7 +73,8 @@ Memory::Memory(pmem::Device& device, uint32_t dram_frames_max)
       dram_frames_(dram_frames_max + 1),
       pages_(std::make_unique<Page[]>(pmem_frames_ + dram_frames_)),
       history_(pmem_frames_),
-      dram_(map_dram(dram_frames_ * kPageSize), Unmapper{dram_frames_ * kPageSize}) {
+      dram_(map_dram(dram_frames_ * kPageSize), Unmapper{dram_frames_ * kPageSize}),
+      frame_waiters_(kFrameWaiters, frame_waiters_object()) {
   fill_pages(pages_.get(), pmem_frames_ + dram_frames_, {.memory = this});
   reset();
 }
@@ -102,6 +108,8 @@ void Memory::reset() {
 
   std::destroy_at(&idle_queue_);
   std::construct_at(&idle_queue_, "page idle");
+  std::destroy_at(&frame_waiters_);
+  std::construct_at(&frame_waiters_, kFrameWaiters, frame_waiters_object());
 }
 
 Status Memory::set_huge(bool mappings, unsigned order) {

@@ -94,6 +94,11 @@ class Memory {
   // Wakes them. put_page() calls it.
   void wake_page_idle(Page& page, Site site = Site::current());
 
+  // Tasks that wait for the lock of a DAX entry and came from a frame: unlike those on AddressSpace::entry_waiters they
+  // hold nothing that keeps the file in memory while they sleep. Keyed as those, with the mapping as owner (compared,
+  // never followed).
+  rt::WaitQueue& frame_waiters() { return frame_waiters_; }
+
   // Back to the state after construction, whatever an abandoned run left. No tasks may run. Costs
   // about the pmem frames.
   void reset();
@@ -139,6 +144,7 @@ class Memory {
   uint64_t generation_ = 0;
 
   rt::WaitQueue idle_queue_;  // keyed by frame
+  rt::WaitQueue frame_waiters_;
 };
 
 }  // namespace daxfs::mm

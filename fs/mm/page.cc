@@ -30,6 +30,11 @@ int read_page_ref(const Page& page, Site site) {
   return count;
 }
 
+AddressSpace* read_page_mapping(const Page& page, Site site) {
+  rt::point(rt::PointKind::kAtomicLoad, frame_object(page), site);
+  return page_mapping(page);
+}
+
 void get_page(Page& page, Site site) {
   rt::point(rt::PointKind::kRef, frame_object(page), site);
   const int32_t before = __atomic_fetch_add(&page.refcount, 1, __ATOMIC_SEQ_CST);

@@ -7,7 +7,8 @@
 //
 // Kernel: struct page, page_ref_count, get_page, put_devmap_managed_page (6.1); FOLL_PIN.
 // Locking: refcount is atomic. mapping and index of a pmem frame are guarded by the lock on the DAX
-// entry that holds it. Invariants:
+// entry that holds it; who starts from a frame reads mapping without it (read_page_mapping), so it
+// is stored by set_page_mapping. hwpoison is set under the same lock. Invariants:
 //   MM1  a PagePin is released exactly once, by name.
 //   MM2  a pmem frame's count never falls below its idle 1, a DRAM frame's not below 0; nobody
 //   takes from count 0.
@@ -27,10 +28,9 @@ class AddressSpace;
 class Memory;
 
 struct Page {
-  enum Flag : uint32_t {
+  enum Flag : uint16_t {
     kPmem = 1U << 0,      // idles at count 1, never freed
     kReserved = 1U << 1,  // the zero page: idles at count 1, never freed
-    kHwPoison = 1U << 2,
   };
 
   AddressSpace* mapping =
@@ -38,16 +38,33 @@ struct Page {
   PgOff index{0};            // page of that file
   Memory* memory = nullptr;  // constant
   int32_t refcount = 0;      // by the functions below only
-  uint32_t flags = 0;
+  uint16_t flags = 0;        // constant
+  bool hwpoison = false;     // by the functions below only
 
   bool is_pmem() const { return (flags & kPmem) != 0; }
   bool is_zero_page() const { return (flags & kReserved) != 0; }
+  // memory_failure took the frame from every process, and nobody gets it while its sectors are bad. They may have been
+  // cured since. Kernel: PageHWPoison.
+  bool is_hwpoison() const { return __atomic_load_n(&hwpoison, __ATOMIC_RELAXED); }
+  void set_hwpoison(bool on) { __atomic_store_n(&hwpoison, on, __ATOMIC_RELAXED); }
 };
 
 Pfn page_pfn(const Page& page);
 
 // For whoever decides by the count: one scheduling point, then the read.
 int read_page_ref(const Page& page, Site site = Site::current());
+
+// Which file's entry holds the frame, asked without any lock: for whoever has nothing but a frame (memory_failure). Who
+// wants to use the answer is in an RCU read section from before the call on: until its end the inode is not freed, even
+// if it is evicted. One scheduling point.
+AddressSpace* read_page_mapping(const Page& page, Site site = Site::current());
+// The same for who holds the tree lock of the file that it expects. Not a scheduling point.
+inline AddressSpace* page_mapping(const Page& page) { return __atomic_load_n(&page.mapping, __ATOMIC_ACQUIRE); }
+// REQUIRES: tree lock of the file that holds the frame, or is to hold it.
+inline void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index) {
+  page.index = index;
+  __atomic_store_n(&page.mapping, mapping, __ATOMIC_RELEASE);
+}
 
 // For assertions and reports. Not a scheduling point.
 inline int page_ref_count(const Page& page) {

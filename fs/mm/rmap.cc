@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cinttypes>
 
 #include "fs/base/historical.h"
+#include "fs/base/report.h"
 #include "fs/mm/address_space.h"
 #include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
@@ -136,6 +138,34 @@ uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t co
     }
   });
   return changed;
+}
+
+void collect_frame_users(AddressSpace& mapping, PgOff index, Pfn pfn, std::vector<FrameUser>* users, Site site) {
+  FS_TRACE_SCOPE("collect_procs", frame_ref(pfn));
+  Memory& memory = mapping.memory();
+  rt::ReadLock lock(mapping.i_mmap_rwsem, site);
+  for_each_mapped_part(mapping, index, 1, [&](Vma& vma, VirtAddr address, VirtAddr) {
+    // What the processor would find at the address decides, not what the page is said to be: one VMA may map the frame
+    // by a huge page and the next by a single one.
+    const Pte pte = vma.mm->page_table.load(address, site);
+    if (!pte.present() || pte.special() || !memory.is_pmem(pte.pfn())) {
+      return;
+    }
+    FS_WARN_ON(pte.pfn() != pfn, "MF1", about(pte_ref(vma.mm->id(), address), frame_ref(pfn)),
+               "process %" PRIu64 " hears that frame %" PRIu64 " is bad, at an address that maps frame %" PRIu64,
+               vma.mm->id(), pfn.value(), pte.pfn().value());
+    users->push_back({vma.mm->id(), address, pte.huge() ? memory.huge_order() : 0, vma.mm});
+  });
+}
+
+void check_frame_unmapped(AddressSpace& mapping, PgOff index, Pfn pfn, Site site) {
+  rt::ReadLock lock(mapping.i_mmap_rwsem, site);
+  for_each_mapped_part(mapping, index, 1, [&](Vma& vma, VirtAddr address, VirtAddr) {
+    const Pte pte = vma.mm->page_table.load_unscheduled(address);
+    FS_WARN_ON(pte.present() && !pte.special() && pte.pfn() == pfn, "MF2",
+               about(pte_ref(vma.mm->id(), address), frame_ref(pfn)),
+               "process %" PRIu64 " still maps frame %" PRIu64 ", which is bad", vma.mm->id(), pfn.value());
+  });
 }
 
 }  // namespace daxfs::mm
