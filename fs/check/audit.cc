@@ -174,6 +174,11 @@ void check_file_pte(const MappedPage& page) {
   FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", page.about(),
              "inode %u page %llu: frame %llu is mapped, extents give %s", ino, (ull)index.value(),
              (ull)pte.pfn().value(), block ? "another block" : "a hole or unwritten extent");
+  const mm::Memory& memory = inode.mapping().memory();
+  FS_WARN_ON(memory.page(pte.pfn()).is_hwpoison() && inode.device().poisoned(pte.pfn().value() * kPageSize, kPageSize),
+             "MF2", page.about(),
+             "inode %u page %llu: process %llu maps frame %llu, which memory_failure took away: its sectors are bad",
+             ino, (ull)index.value(), (ull)page.mm, (ull)pte.pfn().value());
   const Entry entry = Entry::from_tree(tree.load(index.value()));
   FS_WARN_ON(!entry.is_frame(), "O6", page.about(),
              "inode %u page %llu: mapped without an entry in the tree",

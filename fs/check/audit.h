@@ -1,5 +1,7 @@
 // fs/check/audit.h - at rest, do page tables, trees, frames, counts, marks and extents tell the same story?
 //
+// Also here: a frame that memory_failure took away is mapped by nobody while its sectors are bad (fs/mm/rmap.h).
+//
 // For harnesses between operations and at the end of a run: nothing else runs, no I/O is in flight.
 // Invariants (oracles; each violation is a WARN finding with this tag):
 //   O1  no frame of a file is referenced above idle, and each names the file page whose entry holds it.

@@ -119,6 +119,16 @@ TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
   }), "O7");
 }
 
+TEST(Audit, MappingOfAFrameThatMemoryFailureTookAwayIsMF2) {
+  const auto poison = [](World& w) { w.device->set_poison(w.entry(1).pfn().value() * kPageSize, 512); };
+  EXPECT_EQ(tag_after([&](World& w) { poison(w); }), "silent");  // mapped from before: nobody knows yet
+  EXPECT_EQ(tag_after([&](World& w) {
+    poison(w);
+    w.mapping().memory().page(w.entry(1).pfn()).set_hwpoison(true);
+  }), "MF2");
+  EXPECT_EQ(tag_after([&](World& w) { EXPECT_TRUE(w.process->memory_failure(w.fd, kPageSize).ok()); }), "silent");
+}
+
 #endif
 
 }  // namespace

@@ -1,8 +1,13 @@
 // fs/vfs/memory_calls.cc - mmap and what follows from it.
+#include <algorithm>
 #include <array>
+#include <optional>
 
+#include "fs/dax/memory_failure.h"
+#include "fs/ext4/extents.h"
 #include "fs/ext4/fallocate.h"
 #include "fs/ext4/fsync.h"
+#include "fs/mm/gup.h"
 #include "fs/vfs/abi.h"
 #include "fs/vfs/process.h"
 
@@ -79,20 +84,58 @@ Status Process::check_mapped(VirtAddr begin, VirtAddr end) {
   return covered >= end ? ok_status() : Status(Errc::kNoMem);
 }
 
-// MADV_HWPOISON on DAX: the process hears of it once, and nothing else happens, because the frame stays good (as
-// in 6.1, where later accesses work). Only frames of files count; what happens to anonymous memory is not modelled.
+// MADV_HWPOISON: memory_failure of each page, without bad sectors: so the pages are usable afterwards, as measured with
+// 6.1. Only frames of files count; what happens to anonymous memory is not modelled. Kernel: madvise_inject_error.
 Status Process::inject_memory_error(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {
   for (VirtAddr at = addr; at < addr + length; at = at + kPageSize) {
-    if (!mm_->populate(at, kPageSize, /*write=*/false).ok()) { return Errc::kFault; }
+    FS_ASSIGN_OR_RETURN(mm::PagePin pin, mm::pin_user_page(*mm_, at, /*write=*/false));
+    const Pfn pfn = pin.pfn();
+    // Dropped before the failure is handled: it must do without.
+    pin.release();
     if (advice == kAdviseSoftOffline) { return Errc::kIo; }
-    const mm::Pte pte = mm_->page_table.load(at);
-    if (pte.present() && pte.pfn() == fs_.memory().zero_pfn()) { return Errc::kBusy; }
-    if (pte.present() && fs_.memory().is_pmem(pte.pfn()) && signal != nullptr && signal->ok()) {
+    if (pfn == fs_.memory().zero_pfn()) { return Errc::kBusy; }
+    if (!fs_.memory().is_pmem(pfn)) { continue; }
+    std::vector<mm::FrameUser> users;
+    FS_RETURN_IF_ERROR(dax::memory_failure(fs_.memory(), pfn, &users));
+    const bool mine = std::any_of(users.begin(), users.end(), [&](const mm::FrameUser& user) {
+      return user.mm == mm_ && user.address == at;
+    });
+    if (mine && signal != nullptr && signal->ok()) {
       signal->signal = mm::Signal::kBusMceerr;
       signal->fault_address = at;
     }
   }
   return ok_status();
+}
+
+namespace {
+
+// Where the page is, and that it is bad, in one step for the rest of the machine: a moment later the block may be
+// somebody else's.
+Result<Pfn> poison_page(ext4::Inode& inode, uint64_t offset) {
+  if (!inode.is_regular() || !inode.is_dax()) { return Errc::kOpNotSupp; }
+  if (offset / kBlockSize > UINT32_MAX) { return Errc::kNxio; }
+  const LogicalBlock block(static_cast<uint32_t>(offset / kBlockSize));
+  const rt::ReadLock lock(inode.i_data_sem);
+  FS_ASSIGN_OR_RETURN(const std::optional<ext4::ExtentRun> run, ext4::next_extent_locked(inode, block));
+  if (!run || !run->contains(block) || run->unwritten) { return Errc::kNxio; }
+  const Pfn pfn(run->block_of(block).value());
+  inode.device().set_poison(pfn.value() * kPageSize, kPageSize);
+  inode.volume().memory().page(pfn).set_hwpoison(false);  // it is not known yet
+  return pfn;
+}
+
+}  // namespace
+
+Status Process::memory_failure(int fd, uint64_t offset, std::vector<mm::FrameUser>* users) {
+  Pfn pfn;
+  {
+    FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+    if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+    FS_ASSIGN_OR_RETURN(pfn, poison_page(file->inode(), offset));
+  }
+  // From here on nothing keeps the file: the machine check knows a frame.
+  return dax::memory_failure(fs_.memory(), pfn, users);
 }
 
 Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {

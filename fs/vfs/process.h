@@ -87,9 +87,14 @@ class Process {
   Status munmap(VirtAddr addr, uint64_t length);
   Result<VirtAddr> mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint32_t flags, VirtAddr new_addr);
   Status mprotect(VirtAddr addr, uint64_t length, uint32_t prot);
-  // `signal` (may be null) hears of the SIGBUS that MADV_HWPOISON sends besides succeeding.
+  // `signal` (may be null) hears of the SIGBUS that MADV_HWPOISON sends this process besides succeeding.
   Status madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal = nullptr);
   Status msync(VirtAddr addr, uint64_t length, uint32_t flags);
+  // No system call but an accident: the memory behind the page of the file at `offset` goes bad, now, and the kernel
+  // hears of it as from a machine check. `users` (may be null): the mappings whose processes are sent SIGBUS. Errors:
+  // kBadf; kOpNotSupp if not a regular DAX file; kNxio over a hole or an unwritten extent; kBusy if the page is in no
+  // tree: bad it is all the same.
+  Status memory_failure(int fd, uint64_t offset, std::vector<mm::FrameUser>* users = nullptr);
   mm::AccessResult load(VirtAddr addr, std::span<std::byte> out) { return mm_->load(addr, out); }
   mm::AccessResult store(VirtAddr addr, std::span<const std::byte> bytes) { return mm_->store(addr, bytes); }
 

@@ -595,6 +595,49 @@ TEST(Poison, ReadsOfThePageFailAndFaultsSignal) {
   });
 }
 
+TEST(MemoryFailure, TakesThePageFromTheProcessAndAWholePageWriteGivesItBack) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 4 * k4K, 0, 1), 16384);
+    const VirtAddr m = w.map(fd, 4 * k4K);
+    EXPECT_EQ(w.peek(m + k4K), 1);
+    std::vector<mm::FrameUser> users;
+    EXPECT_EQ(w.p->memory_failure(fd, k4K + 7, &users).error(), Errc::kOk);
+    ASSERT_EQ(users.size(), 1u);
+    EXPECT_EQ(users[0].address, m + k4K);
+    EXPECT_EQ(users[0].order, 0u);
+    EXPECT_EQ(w.peek_signal(m + k4K), mm::Signal::kBusAdrerr);
+    EXPECT_EQ(w.poke(m + k4K), mm::Signal::kBusAdrerr);
+    EXPECT_EQ(w.peek(m), 1);
+    std::byte byte{};
+    EXPECT_EQ(w.p->pread_bytes(fd, std::span(&byte, 1), k4K).error(), Errc::kIo);
+    check::audit({*w.fs, {&w.p->mm()}});
+    EXPECT_EQ(w.pwrite(fd, k4K, k4K, 2), 4096);
+    EXPECT_EQ(w.peek(m + k4K), 2);
+    EXPECT_EQ(w.at(fd, k4K), 2);
+  });
+}
+
+TEST(MemoryFailure, RefusesWhatIsNoPageOfADaxFileAndPoisonsWhatNobodyMaps) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, k4K, 0, 1), 4096);
+    EXPECT_TRUE(w.p->ftruncate(fd, 2 * k4K).ok());
+    EXPECT_EQ(w.p->memory_failure(77, 0).error(), Errc::kBadf);
+    EXPECT_EQ(w.p->memory_failure(fd, k4K).error(), Errc::kNxio);
+    EXPECT_EQ(w.p->memory_failure(fd, UINT64_MAX).error(), Errc::kNxio);
+    EXPECT_TRUE(w.p->mkdir("d").ok());
+    const int directory = w.open("d", kReadOnly);
+    EXPECT_EQ(w.p->memory_failure(directory, 0).error(), Errc::kOpNotSupp);
+    EXPECT_EQ(w.p->memory_failure(fd, 0).error(), Errc::kBusy);  // in no tree: nobody to tell
+    EXPECT_EQ(w.peek_signal(w.map(fd, k4K)), mm::Signal::kBusAdrerr);
+    // Truncated away, the block is good again for its next owner, whose zeroes it gets.
+    EXPECT_TRUE(w.p->ftruncate(fd, 0).ok());
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 3), 8192);
+    EXPECT_EQ(w.at(fd, 0), 3);
+  });
+}
+
 TEST(Poison, WholePageWritesCureAndPartsDoNot) {
   in_world([](World& w) {
     Poisoned f(w);
