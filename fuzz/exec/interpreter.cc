@@ -148,6 +148,7 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
     case OpCode::kDropCaches:
     case OpCode::kFiemap:
     case OpCode::kSetXflags:
+    case OpCode::kMemoryFailure:
       return run_space_call(call);
     case OpCode::kMmap: case OpCode::kMunmap: case OpCode::kMremap: case OpCode::kMprotect: case OpCode::kMadvise:
     case OpCode::kMsync:
@@ -242,6 +243,20 @@ void Interpreter::run_space_call(Call& call) {
     case OpCode::kFdatasync: return call.answer(process.fdatasync(call.fd()));
     case OpCode::kSync: return call.answer(process.sync());
     case OpCode::kSetXflags: return call.answer(process.setxflags(call.fd(), op.flags));
+    case OpCode::kMemoryFailure: {
+      std::vector<daxfs::mm::FrameUser> users;
+      const Status failed = process.memory_failure(call.fd(), static_cast<uint64_t>(op.offset), &users);
+      call.answer(failed);
+      // What a result line shows: [process, address, order] of each mapping that the page was taken from.
+      const auto bytes = arena_.take(users.size() * 3 * sizeof(uint64_t));
+      std::byte* at = bytes.data();
+      for (const auto& user : users) {
+        const uint64_t row[3] = {user.process, user.address.value(), user.order};
+        std::memcpy(at, row, sizeof(row));
+        at += sizeof(row);
+      }
+      return call.set_data(bytes);
+    }
     case OpCode::kFiemap: {
       const auto extents = process.fiemap(call.fd(), static_cast<uint64_t>(op.offset), call.length());
       if (!extents.ok()) { return call.answer(extents.status()); }

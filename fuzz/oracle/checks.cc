@@ -169,6 +169,8 @@ std::optional<Objection> object_to_byte(const std::string& who, const WrongByte&
 std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& file, uint64_t offset, Bytes data) {
   static WrongByte wrong;
   if (!find_wrong_byte(file, offset, data, period_of(record), &wrong)) { return std::nullopt; }
+  // The tail of a bad page is not zeroed when the file ends in it (nor does the kernel's truncate insist).
+  if (file.may_be_bad(wrong.offset, wrong.offset + 1, period_of(record))) { return std::nullopt; }
   return object_to_byte(name_of(record), wrong, detail_of(record, file));
 }
 
@@ -197,7 +199,19 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
   return objection;
 }
 
+// Whether a read of `length` bytes may have met a bad page. Without DAX there is no telling what was cured.
+bool may_meet_bad_page(Model& model, const OpRecord& record, uint64_t length) {
+  const FileHistory* const file = model.file_of(record);
+  const auto pos = model.position(record);
+  if (file == nullptr || !pos || !record.dax) { return true; }
+  return file->may_be_bad(*pos, *pos + length, period_of(record));
+}
+
 std::optional<Objection> check_read(Model& model, const OpRecord& record) {
+  if (record.error == Errc::kIo && !may_meet_bad_page(model, record, asked(record))) {
+    return object(name_of(record) + " failed with EIO where no page is bad",
+                  detail_of(record, *model.file_of(record)));
+  }
   if (record.error != Errc::kOk) { return std::nullopt; }
   const uint64_t length = asked(record);
   const auto got = static_cast<uint64_t>(record.ret);
@@ -216,7 +230,8 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const uint64_t least = size.least > *pos ? std::min(length, size.least - *pos) : 0;
   // Through a mapping a read may end early at a page that cannot be had.
   const bool whole = record.op->buffer.kind == MemoryKind::kAnonymous && model.scratch_untouched(record);
-  if (got > most || (whole && got < least)) {
+  const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record));
+  if (got > most || cut_short) {
     return object(text("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
                        name_of(record).c_str(), number(*pos), number(got), number(least), number(most)),
                   detail_of(record, *file));
@@ -266,7 +281,8 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
         wrong = true;
       } else if (reads) {
         const uint64_t offset = region->offset + (address - region->begin);
-        wrong = page_down(offset) < region->file->size(period).least;
+        wrong = page_down(offset) < region->file->size(period).least &&
+                !region->file->may_be_bad(offset, offset + 1, period);
       }
       break;
     }
@@ -432,6 +448,19 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
 
 }  // namespace
 
+namespace {
+
+// Memory may have gone bad before the call ended. Which page that is matters for reads only: others reach pages that
+// they do not name, such as the tail of a file that grows, and blocks take their bad sectors along.
+bool some_memory_failed(const History& history, const OpRecord& record) {
+  return std::any_of(history.records.begin(), history.records.end(), [&](const OpRecord& other) {
+    return other.op != nullptr && other.op->code == OpCode::kMemoryFailure && other.begin_seq <= record.end_seq &&
+           !refused(other);
+  });
+}
+
+}  // namespace
+
 std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record) {
   switch (record.error) {
     case Errc::kIo:
@@ -440,6 +469,7 @@ std::optional<Objection> check_error(const prog::Program& program, const History
       [[fallthrough]];
     case Errc::kCorrupted: case Errc::kHwPoison:
       if (history.foreign_image) { return std::nullopt; }
+      if (record.error != Errc::kCorrupted && some_memory_failed(history, record)) { return std::nullopt; }
       break;
     case Errc::kRoFs:
       if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
@@ -528,6 +558,7 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
   for (const FinalPiece& piece : pieces) {
     if (piece.offset >= found.size) { continue; }
     const uint64_t length = std::min(piece.length, found.size - piece.offset);
+    if (file->may_be_bad(piece.offset, piece.offset + length, end)) { continue; }  // nobody could read it
     const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
                                          : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
     if (bad) { return object_to_byte(text("on the medium inode %u", found.ino), wrong, {}); }

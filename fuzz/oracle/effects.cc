@@ -174,6 +174,7 @@ void Model::note_writes(const OpRecord& record) {
   if (surely_nothing(record)) { return; }
   const bool done = succeeded(record);
   switch (op.code) {
+    case OpCode::kMemoryFailure: return memory_failure(record);
     case OpCode::kStore: case OpCode::kTouch: return store(record);
     case OpCode::kRead: case OpCode::kPread: return read_into_memory(record);
     case OpCode::kMadvise:
@@ -194,6 +195,13 @@ void Model::note_writes(const OpRecord& record) {
   if (op.code == OpCode::kFtruncate) { return truncate_bytes(*file, unsigned_of(op.length), period, done); }
   if (truncates_on_open(record)) { return truncate_bytes(*file, 0, period, done); }
   if (op.code == OpCode::kFallocate) { return fallocate_bytes(record, *file); }
+}
+
+// Bytes stay as they are; they only cannot be read. Also with EBUSY, when nobody was told.
+void Model::memory_failure(const OpRecord& record) {
+  const uint64_t page = page_down(unsigned_of(record.op->offset));
+  if (FileHistory* file = file_of(record)) { return file->damage(page, page + kPageBytes, period_of(record)); }
+  for (size_t i = 0; i < file_count_; ++i) { files_[i]->damage(page, page + kPageBytes, period_of(record)); }
 }
 
 // Zeros from `size` on. Surely so behind the page of the new end; before that only if the file did not grow.
@@ -268,7 +276,10 @@ void Model::write_bytes(const OpRecord& record, FileHistory& file) {
   const uint64_t done = moved_bytes(record);
   const uint64_t end = clip(*pos + asked(record));
   const uint64_t done_end = std::min(clip(*pos + done), end);
-  if (done != 0) { write_from(record, file, *pos, *pos, done_end, true); }
+  if (done != 0) {
+    write_from(record, file, *pos, *pos, done_end, true);
+    if (record.dax) { file.cure(*pos, done_end, period); }
+  }
   if (done_end == end) { return; }
   // What did not get through may be there in part; and the blocks behind EOF go, with what was stored there.
   write_from(record, file, *pos, done_end, end, false);

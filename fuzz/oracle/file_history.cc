@@ -43,6 +43,26 @@ void FileHistory::reset(uint32_t ino, uint32_t generation, bool unknown_at_start
   sizes_.clear();
   shifts_.clear();
   uses_.clear();
+  damage_.clear();
+  cures_.clear();
+  shifted_ = false;
+}
+
+bool FileHistory::may_be_bad(uint64_t begin, uint64_t end, Period reader) const {
+  begin = page_down(begin);
+  end = page_up(std::min(end, kEverything));
+  for (const PageRange& bad : damage_) {
+    if (reader.before(bad.period)) { continue; }
+    if (shifted_ || blurred(reader)) { return true; }
+    for (uint64_t page = std::max(begin, bad.begin); page < std::min(end, bad.end); page += kPageBytes) {
+      const bool cured = std::any_of(cures_.begin(), cures_.end(), [&](const PageRange& cure) {
+        return cure.begin <= page && page + kPageBytes <= cure.end && bad.period.before(cure.period) &&
+               cure.period.before(reader);
+      });
+      if (!cured) { return true; }
+    }
+  }
+  return false;
 }
 
 // Of a change. None overlaps an exact shift; if one does all the same, the uses were incomplete.

@@ -118,7 +118,14 @@ class FileHistory {
   void grow_size(uint64_t to, Period period, bool certain);
   // Contents and size are unknown to whoever ends behind `from`.
   void blur(uint64_t from) { blur_from_ = from < blur_from_ ? from : blur_from_; }
-  void shift(const Shift& shift) { shifts_.push_back(shift); }
+  void shift(const Shift& shift) {
+    shifts_.push_back(shift);
+    shifted_ = true;
+  }
+  // The medium may have gone bad behind [begin, end), whole pages.
+  void damage(uint64_t begin, uint64_t end, Period period) { damage_.push_back({begin, end, period}); }
+  // A write(2) that surely reached the medium: whole pages of it are good again.
+  void cure(uint64_t begin, uint64_t end, Period period) { cures_.push_back({begin, end, period}); }
   // Takes note that an operation used the file: shifts at the same time are not exact.
   void used(Period period, bool changes) { uses_.push_back({period, changes}); }
   // Decides which shifts are exact. REQUIRES: all uses and shifts are known, nothing is written yet.
@@ -133,6 +140,9 @@ class FileHistory {
   SizeRange size_without(Period reader) const { return size_at(reader, epoch_of(reader), true); }
   void possible_bytes(uint64_t offset, Period reader, PossibleBytes* out) const;
 
+  // Whether a page that has a byte of [begin, end) may be bad. After a collapse or an insert any page may.
+  bool may_be_bad(uint64_t begin, uint64_t end, Period reader) const;
+
   bool regular = false;         // seen to be a regular file
   bool opened_append = false;   // some descriptor has O_APPEND
 
@@ -140,6 +150,12 @@ class FileHistory {
   struct Use {
     Period period;
     bool changes;
+  };
+
+  struct PageRange {
+    uint64_t begin;
+    uint64_t end;
+    Period period;
   };
 
   int epoch_of_change(Period period);
@@ -156,6 +172,9 @@ class FileHistory {
   std::vector<SizeChange> sizes_;
   std::vector<Shift> shifts_;
   std::vector<Use> uses_;
+  std::vector<PageRange> damage_;
+  std::vector<PageRange> cures_;
+  bool shifted_ = false;  // or may be
 };
 
 }  // namespace daxfuzz::oracle

@@ -528,6 +528,47 @@ TEST(JudgeErrors, CleanRunHasNoMediaErrors) {
 }
 
 // The allocator does not own pages of pmem, so they cannot be taken offline; other advice has no such error.
+// --- memory that goes bad
+
+Story two_pages() {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 8192, 0).mmap(0, 0, 8192, kAddr);
+  return s;
+}
+
+TEST(JudgeMemoryFailure, ExplainsErrorsAndSignalsOfItsPageOnly) {
+  EXPECT_EQ(two_pages().memory_failure(0, 5000).pread_error(0, 100, 4096, Errc::kIo).said(), "");
+  EXPECT_EQ(two_pages().memory_failure(0, 5000).pread_error(0, 8192, 0, Errc::kIo).said(), "");
+  EXPECT_EQ(two_pages().memory_failure(0, 5000).pread(0, 8192, 0, bytes(4096, 1)).said(), "");
+  EXPECT_EQ(two_pages().memory_failure(0, 5000).pread_error(0, 4096, 0, Errc::kIo).said(),
+            "O9: T0 op 5 (pread) failed with EIO where no page is bad");
+  EXPECT_NE(two_pages().memory_failure(0, 5000).pread(0, 8192, 0, bytes(100, 1)).pread(0, 4096, 0, bytes(9, 1)).said(),
+            "");
+  EXPECT_EQ(two_pages().memory_failure(0, 5000).load(kAddr, 8192, bytes(4096, 1), Signal::kBusAdrerr).said(), "");
+  EXPECT_NE(two_pages().memory_failure(0, 5000).load(kAddr, 8192, {}, Signal::kBusAdrerr).said(), "");
+}
+
+TEST(JudgeMemoryFailure, ExplainsNothingBeforeItOrWhenItWasRefused) {
+  EXPECT_NE(two_pages().pread_error(0, 100, 4096, Errc::kIo).memory_failure(0, 4096).said(), "");
+  EXPECT_NE(two_pages().memory_failure(0, 4096, Errc::kNxio).pread_error(0, 100, 4096, Errc::kIo).said(), "");
+  EXPECT_EQ(two_pages().memory_failure(0, 4096, Errc::kBusy).pread_error(0, 100, 4096, Errc::kIo).said(), "");
+}
+
+TEST(JudgeMemoryFailure, EndsWithAWriteOfTheWholePage) {
+  const auto after_write = [](uint64_t length) {
+    Story s = two_pages();
+    s.memory_failure(0, 4096).pwrite(0, fill(2), length, 4096);
+    return s;
+  };
+  EXPECT_NE(after_write(4096).pread_error(0, 9, 4096, Errc::kIo).said(), "");
+  EXPECT_EQ(after_write(4000).pread_error(0, 9, 4096, Errc::kIo).said(), "");
+  EXPECT_EQ(after_write(4096).memory_failure(0, 4096).pread_error(0, 9, 4096, Errc::kIo).said(), "");
+  // At the same time: who came last is not known.
+  Story s = two_pages();
+  s.during(20, 30).memory_failure(0, 4096).during(25, 35).pwrite(0, fill(2), 4096, 4096);
+  EXPECT_EQ(s.pread_error(0, 9, 4096, Errc::kIo).said(), "");
+}
+
 TEST(JudgeErrors, PmemCannotBeTakenOffline) {
   const auto advise = [](uint32_t advice) {
     Story s;

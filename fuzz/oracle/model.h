@@ -63,6 +63,7 @@ class Model {
   void write_from(const OpRecord& record, FileHistory& file, uint64_t pos, uint64_t begin, uint64_t end, bool certain);
   void read_into_memory(const OpRecord& record);
   void store(const OpRecord& record);
+  void memory_failure(const OpRecord& record);
   void truncate_bytes(FileHistory& file, uint64_t size, Period period, bool certain);
   void punch(FileHistory& file, uint64_t begin, uint64_t end, Period period, bool certain);
   void fallocate_bytes(const OpRecord& record, FileHistory& file);

@@ -147,6 +147,20 @@ class Story {
     on(file);
     return *this;
   }
+  Story& memory_failure(uint32_t file, uint64_t offset, Errc error = Errc::kOk) {
+    add({.code = OpCode::kMemoryFailure, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset)}, 0,
+        error);
+    on(file);
+    return *this;
+  }
+  // A pread that failed.
+  Story& pread_error(uint32_t file, uint64_t length, uint64_t offset, Errc error) {
+    add({.code = OpCode::kPread, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length), .buffer = anonymous()},
+        -1, error);
+    on(file);
+    return *this;
+  }
   Story& mmap(uint32_t file, uint64_t offset, uint64_t length, uint64_t at, uint32_t flags = prog::kMapShared,
               uint8_t prot = prog::kProtRead | prog::kProtWrite) {
     add({.code = OpCode::kMmap, .result = static_cast<uint8_t>(file), .fd = static_cast<uint8_t>(file), .prot = prot,

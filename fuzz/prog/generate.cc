@@ -40,6 +40,7 @@ class Generator {
       if (random_.chance(1, 4)) { duel(); }
       if (random_.chance(1, 8)) { dismantle(); }
     }
+    if (random_.chance(1, 32)) { accident(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
       program_.schedule.push_back(random_preemption(program_, random_, options_));
@@ -209,6 +210,16 @@ class Generator {
     for (const Op& op : ops) {
       insert_op(program_, Place{false, second, static_cast<uint8_t>(program_.tasks[second].ops.size())}, op);
     }
+  }
+
+  // The memory behind a page of the contended file goes bad, in a task of its own where there is room for one: so that
+  // it can strike at any event of what the others do.
+  void accident() {
+    if (program_.processes[0].init.empty() || options_.weights[static_cast<size_t>(OpCode::kMemoryFailure)] == 0) {
+      return;
+    }
+    if (program_.tasks.size() < std::min<size_t>(options_.tasks_max, kTasksMax)) { add_task(program_, 0); }
+    add_duellist(static_cast<uint8_t>(program_.tasks.size() - 1), OpCode::kMemoryFailure);
   }
 
   void add_duellist(uint8_t task, OpCode code) {

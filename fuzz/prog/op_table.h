@@ -100,7 +100,9 @@ inline constexpr size_t kOperandsMax = 6;
   X(kDropCaches, "drop_caches", kNone, 2, "forget clean pages and unused inodes")                 \
   X(kDup, "dup", kFd, 1, "duplicate a descriptor", kFd)                                           \
   X(kSetXflags, "setxflags", kNone, 1, "set the inode flags (FS_IOC_FSSETXATTR)", kFd,            \
-    kXattrFlags)
+    kXattrFlags)                                                                                  \
+  X(kMemoryFailure, "memory_failure", kNone, 1, "the memory behind a page of a file goes bad",    \
+    kFd, kOffset)
 // clang-format on
 
 enum class OpCode : uint8_t {

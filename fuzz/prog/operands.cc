@@ -66,7 +66,7 @@ constexpr Choice kWhenceChoices[] = {
     {3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
 constexpr Choice kAdviceChoices[] = {
     {8, kAdvDontNeed},     {1, kAdvRemove}, {1, kAdvWillNeed}, {1, kAdvPopulateWrite},
-    {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}};
+    {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}, {1, kAdvHwPoison}};
 constexpr Choice kProtChoices[] = {
     {12, kProtRead | kProtWrite}, {4, kProtRead}, {1, kProtWrite}, {1, kProtNone}};
 

@@ -113,6 +113,7 @@ task T3 in P0
   touch m0 0 16K 0x54
   drop_caches
   setxflags f0 dax|immutable|append
+  memory_failure f0 4K
   unlink "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
   unlink "q"*256
   unlink "d/"*2048
