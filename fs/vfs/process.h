@@ -22,6 +22,7 @@
 #include "fs/ext4/namei.h"
 #include "fs/io/user_buffer.h"
 #include "fs/mm/mm.h"
+#include "fs/mm/rmap.h"
 #include "fs/vfs/fd_table.h"
 #include "fs/vfs/filesystem.h"
 

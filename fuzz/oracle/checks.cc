@@ -203,7 +203,7 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
 bool may_meet_bad_page(Model& model, const OpRecord& record, uint64_t length) {
   const FileHistory* const file = model.file_of(record);
   const auto pos = model.position(record);
-  if (file == nullptr || !pos || !record.dax) { return true; }
+  if (file == nullptr || !pos || !record.dax || model.foreign_image()) { return true; }
   return file->may_be_bad(*pos, *pos + length, period_of(record));
 }
 

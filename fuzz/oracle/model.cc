@@ -282,6 +282,7 @@ void Model::build(const prog::Program& program, const History& history) {
   names_static_ = true;
   append_in_doubt_ = false;
   shifts_seen_ = false;
+  foreign_image_ = history.foreign_image;
   appends_.clear();
   mapping_calls_.clear();
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].reset(); }

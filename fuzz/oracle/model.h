@@ -30,6 +30,7 @@ class Model {
   void build(const prog::Program& program, const History& history);
 
   std::span<const OpRecord* const> order() const { return order_; }  // by begin
+  bool foreign_image() const { return foreign_image_; }  // History::foreign_image
   const Descriptors& descriptors() const { return descriptors_; }
   Mappings& mappings(const OpRecord& record) { return mappings_[record.process]; }
   // Null if unclear.
@@ -83,6 +84,7 @@ class Model {
   size_t file_count_ = 0;
   bool names_static_ = true;
   bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
+  bool foreign_image_ = false;
   bool shifts_seen_ = false;
   std::vector<Append> appends_;
   std::vector<const OpRecord*> mapping_calls_;
