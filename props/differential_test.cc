@@ -46,7 +46,8 @@ prog::Options options_for(Family family) {
     for (const OpCode code : codes) { options.weights[static_cast<size_t>(code)] = 0; }
   };
   // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
-  off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags});
+  // Nobody's memory fails.
+  off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kMemoryFailure});
   if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
   if (family == Family::kNames) {
     off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
