@@ -627,7 +627,7 @@ TEST(MemoryFailure, RefusesWhatIsNoPageOfADaxFileAndPoisonsWhatNobodyMaps) {
     EXPECT_EQ(w.p->memory_failure(fd, k4K).error(), Errc::kNxio);
     EXPECT_EQ(w.p->memory_failure(fd, UINT64_MAX).error(), Errc::kNxio);
     EXPECT_TRUE(w.p->mkdir("d").ok());
-    const int directory = w.open("d", kReadOnly);
+    const int directory = w.open("d", testing::kReadOnly);
     EXPECT_EQ(w.p->memory_failure(directory, 0).error(), Errc::kOpNotSupp);
     EXPECT_EQ(w.p->memory_failure(fd, 0).error(), Errc::kBusy);  // in no tree: nobody to tell
     EXPECT_EQ(w.peek_signal(w.map(fd, k4K)), mm::Signal::kBusAdrerr);
