@@ -17,9 +17,7 @@ void unmap_frame(mm::AddressSpace& mapping, PgOff index, const std::vector<mm::F
   for (const mm::FrameUser& user : users) {
     order = std::max(order, user.order);
   }
-  if (users.empty()) {
-    return;
-  }
+  // Also where nobody was found: nothing is left to chance.
   const uint64_t pages = uint64_t{1} << order;
   mm::unmap_mapping_range(mapping, PgOff(round_down(index.value(), pages)), pages, /*even_cows=*/false);
 }

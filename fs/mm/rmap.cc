@@ -146,7 +146,8 @@ void collect_frame_users(AddressSpace& mapping, PgOff index, Pfn pfn, std::vecto
   rt::ReadLock lock(mapping.i_mmap_rwsem, site);
   for_each_mapped_part(mapping, index, 1, [&](Vma& vma, VirtAddr address, VirtAddr) {
     // What the processor would find at the address decides, not what the page is said to be: one VMA may map the frame
-    // by a huge page and the next by a single one.
+    // by a huge page and the next by a single one. Under ptl, as an mprotect has the PTE out for a moment.
+    rt::SpinGuard guard(vma.mm->page_table.ptl, site);
     const Pte pte = vma.mm->page_table.load(address, site);
     if (!pte.present() || pte.special() || !memory.is_pmem(pte.pfn())) {
       return;

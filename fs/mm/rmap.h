@@ -43,7 +43,7 @@ struct FrameUser {
 };
 
 // Appends every place where page `index` of the file is mapped, which is in `pfn`; private copies are other frames and
-// no such places. Lockless below i_mmap_rwsem: the caller holds the entry lock, so that none is added. Checks MF1.
+// no such places. The caller holds the entry lock, so that none is added. Checks MF1.
 // YIELDS. Kernel: collect_procs, dev_pagemap_mapping_shift.
 void collect_frame_users(AddressSpace& mapping, PgOff index, Pfn pfn, std::vector<FrameUser>* users,
                          Site site = Site::current());

@@ -15,7 +15,8 @@ const char* signal_name(Signal signal) {
 }
 
 bool lost_dirty_marks(const OpRecord& record) {
-  if (record.op == nullptr || record.error != daxfs::Errc::kNoSpc) { return false; }
+  const bool stopped = record.error == daxfs::Errc::kNoSpc || record.error == daxfs::Errc::kIo;
+  if (record.op == nullptr || !stopped) { return false; }
   if (record.op->code == prog::OpCode::kMadvise) { return record.op->flags == prog::kAdvRemove; }
   constexpr uint32_t kDropsPages =
       prog::kFallocPunch | prog::kFallocZero | prog::kFallocCollapse | prog::kFallocInsert;

@@ -87,8 +87,8 @@ struct TreeName {
   std::string target;  // of a symbolic link
 };
 
-// A change of a file's blocks that had to drop its pages first and then found no space: what was not flushed is not
-// marked dirty any more, while old blocks may be there still (docs/known-gaps.md: as in 6.1).
+// A change of a file's blocks that had to drop its pages first and then found no space, or a bad page at its edge: what
+// was not flushed is not marked dirty any more, while old blocks may be there still (docs/known-gaps.md: as in 6.1).
 bool lost_dirty_marks(const OpRecord& record);
 
 struct History {
