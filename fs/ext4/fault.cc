@@ -76,8 +76,9 @@ mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode, bool pmd) {
                                     : dax::iomap_fault(fault, inode, iomap_ops());
   const Status stopped = handle->stop();
   if (out.allocated) {
-    if (out.result == mm::FaultResult::kFallback) {
-      // The zero page that was mapped for all of the range lies over blocks now.
+    if (out.result != mm::FaultResult::kDone) {
+      // The zero page that was mapped before lies over blocks now. So also if memory went bad as soon as it was the
+      // file's: the page is told by SIGBUS then, not shown as zeros.
       dax::drop_hole_entries(inode.mapping(), first, first + (pages - 1));
     }
     drop_stale_hole_pages(inode, first, first + (pages - 1));
