@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,6 +172,7 @@ class Child {
       case OpCode::kMsync: return answer(syscall(SYS_msync, address(op.addr), op.length, op.flags));
       case OpCode::kLoad: case OpCode::kStore: return access(op);
       case OpCode::kTouch: return touch(op);
+      case OpCode::kProcessVmReadv: return process_vm_readv(op);
       default: return answer(0);
     }
   }
@@ -195,6 +197,18 @@ class Child {
     }
     answer(moved);
     if (own && !write && moved >= 0) { answers_->data_hash = hash(buffer, static_cast<size_t>(moved)); }
+  }
+
+  void process_vm_readv(const Op& op) {
+    const bool sane = op.length >= 0;
+    const size_t length = sane ? static_cast<size_t>(std::min<uint64_t>(
+                                     static_cast<uint64_t>(op.length), exec::kTransferMax))
+                               : static_cast<size_t>(op.length);
+    const iovec local = {arena_, length};
+    const iovec remote = {reinterpret_cast<void*>(address(op.addr)), length};
+    const long moved = syscall(SYS_process_vm_readv, getpid(), &local, 1UL, &remote, 1UL, 0UL);
+    answer(moved);
+    if (moved >= 0) { answers_->data_hash = hash(arena_, static_cast<size_t>(moved)); }
   }
 
   static void fill(std::byte* bytes, size_t size, const prog::Memory& source) {

@@ -50,7 +50,8 @@ prog::Options options_for(Family family) {
   off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kMemoryFailure});
   if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
   if (family == Family::kNames) {
-    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
+    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv,
+         OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
          OpCode::kMprotect, OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
     for (const OpCode code :
          {OpCode::kRename, OpCode::kLink, OpCode::kSymlink, OpCode::kUnlink, OpCode::kMkdir, OpCode::kRmdir,

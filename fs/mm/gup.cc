@@ -116,4 +116,12 @@ Result<PagePin> pin_user_page(Mm& mm, VirtAddr address, bool write, Site site) {
   return pin_slow(mm, page, write, site);
 }
 
+Result<PagePin> pin_user_page_remote(Mm& mm, VirtAddr address, bool write, Site site) {
+  const VirtAddr page(round_down(address.value(), kPageSize));
+  if (page >= kTaskSize) {
+    return Errc::kFault;
+  }
+  return pin_slow(mm, page, write, site);
+}
+
 }  // namespace daxfs::mm

@@ -1,6 +1,6 @@
-// fs/mm/gup.h - pins one user page for direct I/O.
+// fs/mm/gup.h - pins user pages for direct I/O and for process_vm_readv.
 //
-// Kernel: mm/gup.c, pin_user_pages_fast.
+// Kernel: mm/gup.c, pin_user_pages_fast, pin_user_pages_remote.
 // The fast path walks without a lock: load the PTE, test the permission, take a reference, read the
 // PTE again and give the reference back if it changed. Between the load and the take anything may
 // happen; between the take and the second read there is no scheduling point, as interrupts are off
@@ -22,5 +22,8 @@ class Mm;
 // permission, kNoMem, kHwPoison. The caller must release the pin by name. Takes and drops
 // mmap_lock. YIELDS.
 Result<PagePin> pin_user_page(Mm& mm, VirtAddr address, bool write, Site site = Site::current());
+
+// The same without the fast path: whose page tables these are may not run here.
+Result<PagePin> pin_user_page_remote(Mm& mm, VirtAddr address, bool write, Site site = Site::current());
 
 }  // namespace daxfs::mm

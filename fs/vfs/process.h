@@ -83,7 +83,7 @@ class Process {
   // All entries, or none when the position is the end (INT64_MAX); the position moves there.
   Result<std::vector<ext4::DirEntry>> getdents(int fd);
 
-  // --- memory (memory_calls.cc)
+  // --- memory (memory_calls.cc, remote_memory.cc)
   Result<VirtAddr> mmap(VirtAddr addr, uint64_t length, uint32_t prot, uint32_t flags, int fd, uint64_t offset);
   Status munmap(VirtAddr addr, uint64_t length);
   Result<VirtAddr> mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, uint32_t flags, VirtAddr new_addr);
@@ -96,6 +96,9 @@ class Process {
   // kBadf; kOpNotSupp if not a regular DAX file; kNxio over a hole or an unwritten extent; kBusy if the page is in no
   // tree: bad it is all the same.
   Status memory_failure(int fd, uint64_t offset, std::vector<mm::FrameUser>* users = nullptr);
+  // process_vm_readv(2) of the own process, with one range each and no limit but out's size. Errors: kFault when not
+  // even the first byte could be had; later bytes that cannot be had end it early. YIELDS.
+  Result<uint64_t> process_vm_readv(VirtAddr addr, std::span<std::byte> out);
   mm::AccessResult load(VirtAddr addr, std::span<std::byte> out) { return mm_->load(addr, out); }
   mm::AccessResult store(VirtAddr addr, std::span<const std::byte> bytes) { return mm_->store(addr, bytes); }
 

@@ -519,6 +519,25 @@ TEST(Mmap, AStoreIntoA2MiBHoleAsksForAllOfIt) {
   });
 }
 
+// process_vm_rw_core (6.1): pins with FOLL_GET only, so that the VMA's rights count and not the PTE's; what was copied
+// before the first page that cannot be had is the result.
+TEST(ProcessVm, ReadsUpToTheFirstPageThatCannotBeHad) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 7), 8192);
+    const VirtAddr m = w.map(fd, 4 * k4K);
+    std::vector<std::byte> bytes(4 * k4K);
+    EXPECT_EQ(w.p->process_vm_readv(m + 10, std::span(bytes).first(k4K)).value(), k4K);
+    EXPECT_EQ(bytes[k4K - 1], std::byte{7});
+    EXPECT_EQ(w.p->process_vm_readv(m + 10, bytes).value(), 2 * k4K - 10);  // beyond EOF: no SIGBUS
+    EXPECT_EQ(w.p->process_vm_readv(m + 2 * k4K, bytes).error(), Errc::kFault);
+    EXPECT_EQ(w.p->process_vm_readv(kBad, bytes).error(), Errc::kFault);
+    EXPECT_EQ(w.p->process_vm_readv(kBad, {}).value(), 0u);
+    ASSERT_TRUE(w.p->mprotect(m, k4K, mm::kProtWrite).ok());
+    EXPECT_EQ(w.p->process_vm_readv(m, bytes).error(), Errc::kFault);
+  });
+}
+
 TEST(Mmap, DontUnmapLeavesAMappingWithoutPages) {
   in_world([](World& w) {
     const int fd = w.open("f");

@@ -157,6 +157,8 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
       return run_access(call);
     case OpCode::kTouch:
       return run_touch(call);
+    case OpCode::kProcessVmReadv:
+      return run_process_vm_readv(call);
     default:
       return run_name_call(call);
   }
@@ -383,6 +385,14 @@ void Interpreter::run_access(Call& call) {
   const auto result = call.process().load(address, bytes);
   answer_access(call.record, result, address.value());
   call.set_data(bytes.first(result.bytes_done));
+}
+
+void Interpreter::run_process_vm_readv(Call& call) {
+  if (call.op.length < 0) { return call.answer(Status(Errc::kInval)); }
+  const auto bytes = arena_.take(std::min<uint64_t>(call.length(), kTransferMax));
+  const auto moved = call.process().process_vm_readv(call.address(call.op.addr), bytes);
+  call.answer(moved);
+  if (moved.ok()) { call.set_data(bytes.first(*moved)); }
 }
 
 // In pieces: a store far beyond its mapping ends at the first page that is not there.

@@ -75,6 +75,7 @@ class Interpreter {
   void run_access(Call& call);
   void run_store(Call& call, daxfs::VirtAddr address, uint64_t length);
   void run_touch(Call& call);
+  void run_process_vm_readv(Call& call);
 
   const prog::Program& program_;
   Arena& arena_;

@@ -269,7 +269,7 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
   const Period period = period_of(record);
   const Region* const region = model.mappings(record).certain_at(address, period);
   if (region == nullptr) { return std::nullopt; }
-  const bool reads = record.op->code == OpCode::kLoad;
+  const bool reads = reads_memory(record.op->code);
   const uint8_t needed = reads ? prog::kProtRead : prog::kProtWrite;
   bool wrong = false;
   switch (record.signal) {
@@ -294,6 +294,25 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
   return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
+// process_vm_readv ended at `address`, short of what was asked.
+std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64_t address) {
+  const MemoryRange range = memory_of(record);
+  if (address >= range.address + range.length || (record.error != Errc::kOk && record.error != Errc::kFault)) {
+    return std::nullopt;
+  }
+  const Period period = period_of(record);
+  const Region* const region = model.mappings(record).certain_at(address, period);
+  if (region == nullptr || !region->prot_certain || (region->prot & prog::kProtRead) == 0) { return std::nullopt; }
+  if (region->file != nullptr) {
+    const uint64_t offset = region->offset + (address - region->begin);
+    if (page_down(offset) >= region->file->size(period).least) { return std::nullopt; }
+    if (region->file->may_be_bad(offset, offset + 1, period)) { return std::nullopt; }
+  }
+  return object(text("%s stopped at byte %llu of its range, which was mapped and inside the file",
+                     name_of(record).c_str(), number(address - record.address)),
+                region->file != nullptr ? detail_of(record, *region->file) : std::string());
+}
+
 // A private mapping some of whose pages may be copies: a byte is the file's at some time since the first copy, or what
 // the process stored there. Copies that mremap moved are not followed.
 std::optional<Objection> check_private(const Model& model, const OpRecord& record, const Region& region, uint64_t from,
@@ -304,7 +323,7 @@ std::optional<Objection> check_private(const Model& model, const OpRecord& recor
     const prog::Op& op = *other->op;
     if (op.code == OpCode::kMremap) { return std::nullopt; }
     const MemoryRange range = memory_of(*other);
-    if (range.length == 0 || op.code == OpCode::kLoad || is_write(op.code)) { continue; }
+    if (range.length == 0 || reads_memory(op.code) || is_write(op.code)) { continue; }
     Source source = Source::unknown();
     if (op.code == OpCode::kStore) { source = Source::pattern(op.buffer, range.address); }
     if (op.code == OpCode::kTouch) { source = {.kind = Source::Kind::kFill, .fill = op.buffer.fill}; }
@@ -347,7 +366,7 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
   model.mappings(record).for_each_piece(begin, end, period, [&](const Region* region, uint64_t from, uint64_t to) {
     if (objection || region == nullptr) { return; }
     if (!region->follows_file(period)) {
-      if (region->file == nullptr || code != OpCode::kLoad || record.data.size() != count) { return; }
+      if (region->file == nullptr || !reads_memory(code) || record.data.size() != count) { return; }
       objection = check_private(model, record, *region, from, record.data.subspan(from - begin, to - from));
       return;
     }
@@ -364,13 +383,15 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
       objection = object(text("%s reached file offset %llu; the file had at most %llu bytes", name_of(record).c_str(),
                               number(last), number(size.most)),
                          detail_of(record, file));
-    } else if (code == OpCode::kLoad && record.data.size() == count) {
+    } else if (reads_memory(code) && record.data.size() == count) {
       objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from));
-    } else if (code != OpCode::kLoad && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
+    } else if (!reads_memory(code) && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
       objection = object(name_of(record) + " succeeded in a mapping without write permission", detail_of(record, file));
     }
   });
-  if (objection || record.signal == Signal::kNone || record.fault_offset < 0) { return objection; }
+  if (objection) { return objection; }
+  if (code == OpCode::kProcessVmReadv) { return check_stop(model, record, begin + count); }
+  if (record.signal == Signal::kNone || record.fault_offset < 0) { return objection; }
   return check_signal(model, record, begin + static_cast<uint64_t>(record.fault_offset));
 }
 
@@ -538,7 +559,8 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   switch (record.op->code) {
     case OpCode::kRead: case OpCode::kPread: return check_read(model, record);
     case OpCode::kWrite: case OpCode::kPwrite: return check_write(record);
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return check_access(model, record);
+    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
+      return check_access(model, record);
     case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return check_attributes(model, record);
     case OpCode::kLseek: return check_lseek(model, record);
     default: return std::nullopt;

@@ -64,7 +64,7 @@ void Model::note_use(const OpRecord& record) {
   }
   MemoryRange range = memory_of(record);
   if (code == OpCode::kMadvise) { range = {record.address, page_up(static_cast<uint64_t>(record.op->length))}; }
-  if (range.length == 0 || code == OpCode::kLoad || is_write(code)) { return; }
+  if (range.length == 0 || reads_memory(code) || is_write(code)) { return; }
   mappings(record).for_each_possible(range.address, range.address + range.length, period,
                                      [&](Region& region, uint64_t, uint64_t) {
     if (region.file != nullptr && region.shared) { region.file->used(period, true); }

@@ -315,6 +315,19 @@ TEST(JudgeMappings, PrivateMappingFollowsTheFileUntilItIsWritten) {
   EXPECT_NE(s.said(), "");
 }
 
+TEST(JudgeMappings, APrivateMappingThatIsPopulatedHasCopiesFromTheBegin) {
+  for (const uint32_t flag : {prog::kMapPopulate, prog::kMapLocked}) {
+    const auto story = [&](uint8_t value) {
+      Story s;
+      s.open(0).pwrite(0, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr, prog::kMapPrivate | flag);
+      return s.pwrite(0, fill(2), 4096, 0).load(kAddr, 10, bytes(10, value)).said();
+    };
+    EXPECT_EQ(story(1), "") << flag;
+    EXPECT_EQ(story(2), "") << flag;
+    EXPECT_NE(story(3), "") << flag;
+  }
+}
+
 TEST(JudgeMappings, EachProcessHasItsOwnAddresses) {
   Story s;
   s.open(0).open(1).pwrite(0, fill(1), 4096, 0).pwrite(1, fill(2), 4096, 0).mmap(0, 0, 4096, kAddr);
@@ -481,6 +494,19 @@ TEST(JudgeSizes, SeekEndAndHolesFollowTheSize) {
 }
 
 // --- signals and errors
+
+TEST(JudgeSignals, ProcessVmReadvStopsOnlyWhereAPageCannotBeHad) {
+  const auto story = [](std::vector<uint8_t> data, uint32_t prot = prog::kProtRead) {
+    Story s;
+    s.open(0).ftruncate(0, 8192).mmap(0, 0, 12288, kAddr, prog::kMapShared, prot).pwrite(0, fill(7), 4096, 0);
+    return s.process_vm_readv(kAddr, 12288, std::move(data)).said();
+  };
+  EXPECT_EQ(story(bytes(4096, 7) + bytes(4096, 0)), "");
+  EXPECT_NE(story(bytes(4096, 0) + bytes(4096, 0)), "");
+  EXPECT_THAT(story(bytes(4096, 7)), HasSubstr("stopped at byte 4096"));
+  EXPECT_THAT(story({}), HasSubstr("stopped at byte 0"));
+  EXPECT_EQ(story({}, prog::kProtWrite), "");
+}
 
 TEST(JudgeSignals, LoadInsideTheFileGetsNoBusError) {
   Story s;

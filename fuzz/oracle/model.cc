@@ -17,6 +17,8 @@ constexpr uint64_t kUserTop = uint64_t{1} << 47;  // one past the last address t
 
 bool is_write(OpCode code) { return code == OpCode::kWrite || code == OpCode::kPwrite; }
 
+bool reads_memory(OpCode code) { return code == OpCode::kLoad || code == OpCode::kProcessVmReadv; }
+
 bool is_transfer(OpCode code) { return is_write(code) || code == OpCode::kRead || code == OpCode::kPread; }
 
 uint64_t asked(const OpRecord& record) {
@@ -26,7 +28,7 @@ uint64_t asked(const OpRecord& record) {
 MemoryRange memory_of(const OpRecord& record) {
   const prog::Op& op = *record.op;
   switch (op.code) {
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch:
+    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
       return {record.address, std::min(static_cast<uint64_t>(op.length), kTransferMax)};
     case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
       if (op.buffer.kind != MemoryKind::kMapping) { return {}; }
@@ -213,7 +215,8 @@ void Model::note_mapping(const OpRecord& record) {
         region.file = file_of(record);
         region.unknown = region.file == nullptr;
       }
-      if (!region.shared && (op.flags & prog::kMapPopulate) != 0) { region.copied_from = period.begin; }
+      const bool populates = (op.flags & (prog::kMapPopulate | prog::kMapLocked)) != 0;
+      if (!region.shared && populates) { region.copied_from = period.begin; }
       if ((op.flags & prog::kMapFixed) != 0) { mappings.unmap(region.begin, region.end, period, true); }
       return mappings.map(region);
     }
@@ -237,7 +240,7 @@ void Model::note_private_copies() {
   for (const OpRecord* record : order_) {
     const prog::Op& op = *record->op;
     MemoryRange range = memory_of(*record);
-    if (op.code == OpCode::kLoad || is_write(op.code)) { continue; }
+    if (reads_memory(op.code) || is_write(op.code)) { continue; }
     if (op.code == OpCode::kMadvise && op.flags == prog::kAdvPopulateWrite) {
       range = {record->address, page_up(static_cast<uint64_t>(op.length))};
     }
@@ -271,7 +274,7 @@ bool Model::scratch_untouched(const OpRecord& record) {
     if (other == &record || other->process != record.process || !period_of(*other).overlaps(period)) { continue; }
     if (other->op->code == OpCode::kMprotect || other->op->code == OpCode::kMadvise) { return false; }
     const MemoryRange range = memory_of(*other);
-    if (range.length == 0 || other->op->code == OpCode::kLoad || is_write(other->op->code)) { continue; }
+    if (range.length == 0 || reads_memory(other->op->code) || is_write(other->op->code)) { continue; }
     if (!own.surely_mapped(range.address, range.address + range.length, period_of(*other))) { return false; }
   }
   return true;

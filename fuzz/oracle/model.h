@@ -101,6 +101,8 @@ MemoryRange memory_of(const OpRecord& record);
 uint64_t asked(const OpRecord& record);
 bool is_transfer(prog::OpCode code);
 bool is_write(prog::OpCode code);
+// Of a mapping, and nothing else: load, process_vm_readv.
+bool reads_memory(prog::OpCode code);
 // Failed with an error that is returned before anything is touched.
 bool refused(const OpRecord& record);
 

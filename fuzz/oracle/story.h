@@ -199,6 +199,15 @@ class Story {
     if (signal != Signal::kNone) { record.fault_offset = static_cast<int64_t>(done); }
     return *this;
   }
+  Story& process_vm_readv(uint64_t address, uint64_t length, std::vector<uint8_t> data) {
+    const bool none = data.empty();
+    OpRecord& record =
+        add({.code = OpCode::kProcessVmReadv, .length = static_cast<int64_t>(length), .addr = in_mapping()},
+            none ? -1 : static_cast<int64_t>(data.size()), none ? Errc::kFault : Errc::kOk);
+    record.address = address;
+    record.data = keep(std::move(data));
+    return *this;
+  }
   Story& fstat(uint32_t file, uint64_t size) {
     add({.code = OpCode::kFstat, .fd = static_cast<uint8_t>(file)}, 0);
     const uint64_t row[4] = {0100644, 1, size, 0};

@@ -181,7 +181,8 @@ class Generator {
   void duel() {
     static constexpr OpCode kUsers[] = {
         OpCode::kPread, OpCode::kPwrite, OpCode::kPread,  OpCode::kPwrite, OpCode::kStore,
-        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync};
+        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync,
+        OpCode::kProcessVmReadv};
     static constexpr OpCode kChangers[] = {
         OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
         OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
@@ -200,7 +201,7 @@ class Generator {
     if (program_.tasks.size() < 2 || program_.processes.size() > 1 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>((first + 1) % program_.tasks.size());
-    add_duellist(first, OpCode::kPread);
+    add_duellist(first, random_.chance(1, 2) ? OpCode::kPread : OpCode::kProcessVmReadv);
     std::array<Op, 3> ops = {Op{.code = OpCode::kMunmap,
                                 .length = int64_t{16} * kPage,
                                 .addr = Memory{.kind = MemoryKind::kMapping}},

@@ -102,7 +102,9 @@ inline constexpr size_t kOperandsMax = 6;
   X(kSetXflags, "setxflags", kNone, 1, "set the inode flags (FS_IOC_FSSETXATTR)", kFd,            \
     kXattrFlags)                                                                                  \
   X(kMemoryFailure, "memory_failure", kNone, 1, "the memory behind a page of a file goes bad",    \
-    kFd, kOffset)
+    kFd, kOffset)                                                                                 \
+  X(kProcessVmReadv, "process_vm_readv", kNone, 3,                                                \
+    "read memory of the own process through pinned pages", kSplitAddr, kLength)
 // clang-format on
 
 enum class OpCode : uint8_t {

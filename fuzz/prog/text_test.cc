@@ -112,6 +112,7 @@ task T3 in P0
   store m0 4K-2 4 seq:0x00
   touch m0 0 16K 0x54
   drop_caches
+  process_vm_readv m0 4K 8K
   setxflags f0 dax|immutable|append
   memory_failure f0 4K
   unlink "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
