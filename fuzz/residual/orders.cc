@@ -38,7 +38,8 @@ size_t OrderRecorder::row_of(const daxfs::rt::Event& event) const {
   return static_cast<size_t>(program_->tasks[task].ops[event.op].code);
 }
 
-void OrderRecorder::note(const Order& order) {
+void OrderRecorder::note(const Sighting& sighting) {
+  const Order& order = sighting.order;
   const uint64_t sites = uint64_t{order.site_first} << 32 | order.site_then;
   size_t at = mix(sites + uint64_t{order.row_first} * kRows + order.row_then) % kSeen;
   for (;; at = (at + 1) % kSeen) {
@@ -51,7 +52,7 @@ void OrderRecorder::note(const Order& order) {
         return;
       }
       seen = {run_, order};
-      orders_.push_back(order);
+      orders_.push_back(sighting);
       return;
     }
   }
@@ -83,9 +84,9 @@ void OrderRecorder::on_event(const daxfs::rt::Event& event) {
   const bool write = sched::access_of(event.kind) == sched::Access::kWrite;
   if (last.run == run_ && last.object == event.object && last.task != event.task &&
       (write || last.write)) {
-    note({last.site, site, last.row, static_cast<uint8_t>(row)});
+    note({{last.site, site, last.row, static_cast<uint8_t>(row)}, last.place, event.site});
   }
-  last = {event.object, run_, site, event.task, static_cast<uint8_t>(row), write};
+  last = {event.object, run_, site, event.task, static_cast<uint8_t>(row), write, event.site};
 }
 
 // Each pair once, however many tasks ran it.
@@ -115,8 +116,8 @@ void OrderRecorder::count_pairs(OrderTable* table) const {
 void OrderRecorder::end_run(OrderTable* table) {
   ++table->runs;
   count_pairs(table);
-  for (const Order& order : orders_) {
-    table->add(order);
+  for (const Sighting& sighting : orders_) {
+    table->add(sighting.order);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "fs/rt/engine.h"
@@ -18,6 +19,13 @@
 #include "fuzz/residual/order_table.h"
 
 namespace daxfuzz::residual {
+
+// An order with its places, for people.
+struct Sighting {
+  Order order;
+  daxfs::Site first;
+  daxfs::Site then;
+};
 
 class OrderRecorder final : public daxfs::rt::Observer {
  public:
@@ -27,6 +35,8 @@ class OrderRecorder final : public daxfs::rt::Observer {
   void begin_run(const prog::Program& program, daxfs::rt::Observer* beside = nullptr);
   void on_event(const daxfs::rt::Event& event) override;
   void end_run(OrderTable* table);
+  // Of the run, each order once.
+  std::span<const Sighting> sightings() const { return orders_; }
 
  private:
   static constexpr size_t kObjects = 4096;  // direct mapped
@@ -40,6 +50,7 @@ class OrderRecorder final : public daxfs::rt::Observer {
     int32_t task = 0;
     uint8_t row = 0;
     bool write = false;
+    daxfs::Site place = {};
   };
   struct Seen {
     uint32_t run = 0;
@@ -48,7 +59,7 @@ class OrderRecorder final : public daxfs::rt::Observer {
 
   // The row of the operation that the event belongs to; kRows: of none.
   size_t row_of(const daxfs::rt::Event& event) const;
-  void note(const Order& order);
+  void note(const Sighting& sighting);
   void count_pairs(OrderTable* table) const;
 
   const prog::Program* program_ = nullptr;
@@ -56,7 +67,7 @@ class OrderRecorder final : public daxfs::rt::Observer {
   uint32_t run_ = 0;
   std::vector<Last> last_;
   std::vector<Seen> seen_;
-  std::vector<Order> orders_;                                 // of the run
+  std::vector<Sighting> orders_;
   std::array<uint64_t, prog::kTasksMax + 1> rows_of_task_{};  // bits; the last: all system tasks
   uint64_t system_tasks_ = 0;                                 // bits: which of them ran
 };

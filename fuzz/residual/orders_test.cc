@@ -2,6 +2,7 @@
 #include "fuzz/residual/orders.h"
 
 #include <memory>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -113,6 +114,16 @@ TEST_F(Orders, TwoSystemTasksMeetEachOther) {
   recorder_.end_run(table_.get());
   EXPECT_EQ(1u, residual(*table_).pair(kSystemRow, kSystemRow).runs);
   EXPECT_EQ(1u, residual(*table_).pair(kSystemRow, kSystemRow).seen);
+}
+
+TEST_F(Orders, ASightingNamesItsPlaces) {
+  recorder_.begin_run(program_);
+  event(0, 0, PointKind::kPteWrite, 1);
+  event(1, 0, PointKind::kPteRead, 1);
+  ASSERT_EQ(1u, recorder_.sightings().size());
+  const Sighting& sighting = recorder_.sightings()[0];
+  EXPECT_NE(std::string_view(sighting.first.file_name()).find("orders_test.cc"), std::string_view::npos);
+  EXPECT_EQ(sighting.first.line() + 1, sighting.then.line());
 }
 
 TEST_F(Orders, EventsGoOnToTheObserverBeside) {

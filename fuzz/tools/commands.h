@@ -18,6 +18,7 @@ void add_fuzz(CLI::App& app, Action* action);
 void add_run(CLI::App& app, Action* action);
 void add_show(CLI::App& app, Action* action);
 void add_pack(CLI::App& app, Action* action);
+void add_measure(CLI::App& app, Action* action);
 void add_minimize(CLI::App& app, Action* action);
 void add_regress(CLI::App& app, Action* action);
 void add_explore(CLI::App& app, Action* action);

@@ -201,7 +201,7 @@ class Command(CommandCase):
             self.assertNotEqual("", self.errors, arguments)
 
     def test_help_of_each_command_has_an_example(self):
-        for command in ("fuzz", "run", "show", "pack", "bugs", "bench-bugs"):
+        for command in ("fuzz", "run", "measure", "show", "pack", "bugs", "bench-bugs"):
             self.assertRegex(self.daxfuzz(command, "--help"), r"Examples?:\s+daxfuzz " + command)
 
     def test_newer_format_is_refused(self):
@@ -266,6 +266,18 @@ class Command(CommandCase):
     def test_clean_build_is_silent_for_a_moment(self):
         output = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--findings", self.path("found"), "--json")
         self.assertEqual([], json.loads(output[output.index("{"):])["findings"])
+
+    def test_measure_counts_edges_and_orders_by_folder(self):
+        seeds = os.path.join(SOURCE, "corpus/seeds")
+        own = json.loads(self.daxfuzz("measure", seeds, "--json"))
+        self.assertEqual(own["programs"], own["runs"])
+        self.assertTrue(1000 < own["edges"] < own["edges_total"])
+        more = json.loads(self.daxfuzz("measure", seeds, "--json", "--schedules", "5"))
+        self.assertEqual(6 * own["runs"], more["runs"])
+        self.assertGreater(more["orders"], own["orders"])
+        self.assertEqual(more["orders"], sum(folder["orders"] for folder in more["folders"]))
+        self.assertLessEqual({"fs/dax", "fs/ext4", "fs/mm"}, {folder["folder"] for folder in more["folders"]})
+        self.daxfuzz("measure", self.path("nosuch"), expect=1)
 
     def test_fuzz_says_what_was_not_explored(self):
         page, data = self.path("left.html"), self.path("left.json")

@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   daxfuzz::tools::add_run(app, &action);
   daxfuzz::tools::add_show(app, &action);
   daxfuzz::tools::add_pack(app, &action);
+  daxfuzz::tools::add_measure(app, &action);
   daxfuzz::tools::add_minimize(app, &action);
   daxfuzz::tools::add_regress(app, &action);
   daxfuzz::tools::add_explore(app, &action);
