@@ -56,7 +56,17 @@
   X(kReadOnlyPmdStays, "readonly-pmd-never-upgraded", "B22", "01871e59af5c",                                           \
     "the insert of a huge mapping does nothing where a read-only one is", "O22")                                       \
   X(kGupHugeNoRevalidate, "gup-huge-no-revalidation", "B26", "a9b6de77b1a3",                                           \
-    "fast GUP takes a reference through a huge mapping and does not re-read it", "O1 O15")
+    "fast GUP takes a reference through a huge mapping and does not re-read it", "O1 O15")                             \
+  X(kSiblingMaskLost, "sibling-mask-lost", "D01", "8d2c0d36d682",                                                      \
+    "a walk that meets a sibling leaves its tag in and lands on the wrong slot", "O5 O6")                              \
+  X(kCreateIgnoresSibling, "create-ignores-sibling", "D02", "8a14f4d8328c",                                            \
+    "a store into a large entry takes its sibling slot for a place of its own", "XA1 XA3")                             \
+  X(kDeleteLeavesSiblings, "delete-leaves-siblings", "D03", "a90eb3a2a405",                                            \
+    "removal of a large entry clears its first slot only", "O2 O3 O5")                                                 \
+  X(kIterRetryKeepsTags, "iter-retry-keeps-tags", "D04", "3cb9185c6730",                                               \
+    "a walk over marked entries that starts over keeps the marks it had read", "O7 O8")                                \
+  X(kMarkOnSibling, "mark-on-sibling-not-canonical", "D07", "the class of 8d2c0d36d682",                               \
+    "a mark set through an index inside a large entry lands on a sibling slot", "O7 XA8")
 
 namespace daxfs {
 
@@ -75,6 +85,9 @@ struct BugInfo {
   std::string_view title;      // the mechanism in one line
   std::string_view oracles;    // oracle ids that must fire, separated by spaces
 };
+
+// False for bugs of the tree alone: operations on it show them (corpus/xarray), and system calls not always.
+constexpr bool shown_by_programs(const BugInfo& info) { return !info.catalogue.starts_with('D'); }
 
 using BugSet = std::bitset<static_cast<size_t>(Bug::kCount)>;
 

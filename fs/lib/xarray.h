@@ -256,6 +256,9 @@ class XaState {
   XEntry reload() const;
   XEntry descend(Node* node);
   XEntry load_inner();
+  static unsigned canonical_slot(XEntry sibling);
+  unsigned next_marked_slot(XaMark mark, unsigned from);
+  unsigned mark_slot() const;
   unsigned order_of(XEntry entry) const;
   bool begin_marked(XaMark mark, XEntry* found);
 
@@ -281,6 +284,9 @@ class XaState {
   uint8_t shift_ = 0;    // the cursor's level
   uint8_t sibs_ = 0;     // slots of the cursor's range beyond the first
   Place place_ = Place::kRestart;
+  // With Bug::kIterRetryKeepsTags only: the marks of leaf number chunk_ as they were.
+  uint64_t chunk_ = ~uint64_t{0};
+  uint64_t chunk_marks_ = 0;
 };
 
 template <unsigned kShift>

@@ -7,6 +7,7 @@
 
 #include <cinttypes>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/lib/xarray.h"
 
@@ -28,9 +29,15 @@ bool XaState<kShift>::get_mark(XaMark mark) const {
   return offset_ < kFanout && node_->marked(mark, offset_);
 }
 
+// Where the entry's marks live. Bug kMarkOnSibling: at the slot of the cursor's own index.
+template <unsigned kShift>
+unsigned XaState<kShift>::mark_slot() const {
+  return historical(Bug::kMarkOnSibling) && place_ == Place::kNode ? node_->offset_of(index_) : offset_;
+}
+
 template <unsigned kShift>
 void XaState<kShift>::set_mark_inner(XaMark mark) {
-  unsigned offset = offset_;
+  unsigned offset = mark_slot();
   for (Node* node = node_; node != nullptr; node = node->parent()) {
     const uint64_t old = node->marks(mark);
     const uint64_t bit = uint64_t{1} << offset;
@@ -43,7 +50,7 @@ void XaState<kShift>::set_mark_inner(XaMark mark) {
 
 template <unsigned kShift>
 void XaState<kShift>::clear_mark_inner(XaMark mark) {
-  unsigned offset = offset_;
+  unsigned offset = mark_slot();
   for (Node* node = node_; node != nullptr; node = node->parent()) {
     const uint64_t old = node->marks(mark);
     const uint64_t bit = uint64_t{1} << offset;

@@ -7,6 +7,7 @@
 
 #include <cinttypes>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/lib/xarray.h"
 #include "fs/lib/xarray_marks.hpp"
@@ -133,6 +134,13 @@ XEntry XaState<kShift>::create(bool allow_root) {
     } else {
       break;
     }
+    // Bug kCreateIgnoresSibling (8a14f4d8328c): what is met in the slot is taken as it is, a sibling
+    // of a larger entry too.
+    if (historical(Bug::kCreateIgnoresSibling)) {
+      set_node(node, node->offset_of(index_));
+      entry = node->slot(offset_);
+      continue;
+    }
     entry = descend(node);
   }
   return entry;
@@ -173,7 +181,11 @@ XEntry XaState<kShift>::store(XEntry entry, Site site) {
     if (first.is_node()) { xa_.free_subtree(Node::of(first)); }
   }
   sibs_ = sibs;
-  if (node != nullptr) { update_node(count, values); }
+  if (node != nullptr) {
+    update_node(count, values);
+    // A reservation needs its slot; what comes in its place may go to the head (XA5).
+    if (entry && first.is_zero_entry() && node->parent() == nullptr) { shrink(); }
+  }
   return first;
 }
 
@@ -211,6 +223,8 @@ void XaState<kShift>::store_slots(XEntry entry, XEntry first, int* count, int* v
     if (!next.is_sibling()) {
       if (erase && at > last) { break; }
       replaced = next;
+    } else if (erase && historical(Bug::kDeleteLeavesSiblings)) {
+      break;  // a90eb3a2a405
     }
   }
 }
@@ -341,7 +355,7 @@ void XaState<kShift>::split(XEntry entry, unsigned from_order, Site site) {
   fill_split(node, whole.offset_, slots, entry, marks_at(node, whole.offset_));
   node->nr_values = static_cast<uint8_t>(node->nr_values - values_before + values_after);
   if (node->parent() == nullptr &&
-      node->shift > shift_) {  // its only slot may be a child now (XA5)
+      (node->shift > shift_ || old.is_zero_entry())) {  // its only slot may be a child or the head's now (XA5)
     set_node(node, 0);
     shrink();
     reset();

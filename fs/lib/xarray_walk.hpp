@@ -8,6 +8,7 @@
 #include <bit>
 #include <cinttypes>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/lib/xarray.h"
 
@@ -103,6 +104,13 @@ XEntry XaState<kShift>::start() {
   return head;
 }
 
+// Bug kSiblingMaskLost (8d2c0d36d682): the tag of the sibling's word is left in.
+template <unsigned kShift>
+unsigned XaState<kShift>::canonical_slot(XEntry sibling) {
+  if (historical(Bug::kSiblingMaskLost)) { return static_cast<unsigned>(sibling.raw() >> 1) & kMask; }
+  return sibling.sibling_offset();
+}
+
 // One level down; the cursor ends at a canonical slot.
 template <unsigned kShift>
 XEntry XaState<kShift>::descend(Node* node) {
@@ -110,7 +118,7 @@ XEntry XaState<kShift>::descend(Node* node) {
   unsigned offset = node->offset_of(index_);
   XEntry entry = node->slot(offset);
   if (entry.is_sibling()) {
-    offset = entry.sibling_offset();
+    offset = canonical_slot(entry);
     point_step();
     entry = node->slot(offset);
     // A lockless walk saw the sibling before, and the canonical slot after a split or a store of
@@ -228,6 +236,19 @@ bool XaState<kShift>::begin_marked(XaMark mark, XEntry* found) {
   return false;
 }
 
+// Of the current node, at or after slot `from`; kFanout for none. Bug kIterRetryKeepsTags (3cb9185c6730): the iterator
+// remembers the marks of a leaf, and keeps them when it starts over.
+template <unsigned kShift>
+unsigned XaState<kShift>::next_marked_slot(XaMark mark, unsigned from) {
+  if (!historical(Bug::kIterRetryKeepsTags) || node_->shift != 0) { return node_->next_marked(mark, from); }
+  if (const uint64_t chunk = index_ / kFanout; chunk != chunk_) {
+    chunk_ = chunk;
+    chunk_marks_ = node_->marks(mark);
+  }
+  const uint64_t bits = from < kFanout ? chunk_marks_ >> from : 0;
+  return bits == 0 ? kFanout : from + static_cast<unsigned>(std::countr_zero(bits));
+}
+
 template <unsigned kShift>
 XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
   point_read(site);
@@ -260,7 +281,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
         move_index(offset_);
       }
     }
-    const unsigned next = node_->next_marked(mark, offset_ + (advance ? 1 : 0));
+    const unsigned next = next_marked_slot(mark, offset_ + (advance ? 1 : 0));
     if (next > offset_) {
       advance = false;
       move_index(next);
@@ -272,6 +293,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
     }
     point_step();
     const XEntry entry = node_->slot(offset_);
+    if (historical(Bug::kIterRetryKeepsTags) && (!entry || entry.is_sibling())) { return XEntry::null(); }
     if (!entry) {  // lockless: erased after its mark was read
       advance = true;
       continue;

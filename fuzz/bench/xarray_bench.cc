@@ -4,7 +4,7 @@
 // BM_Load, BM_Store: single operations through the whole-array calls (lock, cursor, walk).
 // BM_Cursor*: under one lock. BM_RandomOps: a mix of stores of orders 0..9, loads, erases, marks
 // and conflict searches; BM_RandomOpsMap runs the same mix on std::map, which is the ratio to
-// watch.
+// watch. BM_Lockstep/SHAPE: random operations on both, compared (fuzz/xarray/lockstep.h).
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 
 #include "fs/lib/xarray.h"
 #include "fs/lib/xarray_model.h"
+#include "fuzz/xarray/lockstep.h"
 
 namespace daxfs::lib {
 namespace {
@@ -156,6 +157,28 @@ void BM_RandomOpsMap(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(BM_RandomOpsMap);
+
+// Random sequences of every shape on the array and on its model, answers compared: what the property and the fuzz
+// target do, without their walk over everything after each operation.
+template <unsigned kShift>
+void BM_Lockstep(benchmark::State& state) {
+  const auto shape = static_cast<uint8_t>(state.range(0));
+  const std::vector<uint64_t> drawn = draw(8192);
+  std::vector<daxfuzz::xarray::Op> ops;
+  for (const uint64_t word : drawn) { ops.push_back(daxfuzz::xarray::op_from_word(shape, word)); }
+  daxfuzz::xarray::Lockstep<kShift> both;
+  size_t at = 0;
+  for (auto _ : state) {
+    if (!both.step(ops[at++ % ops.size()])) {
+      state.SkipWithError(both.wrong().c_str());
+      break;
+    }
+  }
+  if (!both.check()) { state.SkipWithError(both.wrong().c_str()); }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_Lockstep<6>)->DenseRange(0, 7);
+BENCHMARK(BM_Lockstep<2>)->DenseRange(0, 7);
 
 }  // namespace
 }  // namespace daxfs::lib

@@ -166,6 +166,20 @@ class Targets(unittest.TestCase):
         self.assertGreaterEqual(len(traces), 20)
         self.assertEqual(1, len(set(traces)))
 
+    def test_xarray_target_finds_the_bugs_of_the_tree(self):
+        # Not iter-retry-keeps-tags, which takes 20 s: it needs sequences of some length.
+        for bug in ("sibling-mask-lost", "create-ignores-sibling", "delete-leaves-siblings",
+                    "mark-on-sibling-not-canonical"):
+            code, output = run("xarray_fuzzer", "-runs=200000", "-seed=1", "-max_len=512", cwd=self.cwd, bugs=bug)
+            self.assertEqual(EXIT_FINDING, code, bug + output[-2000:])
+            text = re.search(r"^xarray fanout (?:.*\n)+?(?=replay)", output, re.M)
+            self.assertIsNotNone(text, output[-2000:])
+            path = os.path.join(self.cwd, "sequence.txt")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text.group(0))
+            self.assertEqual(EXIT_FINDING, run("xarray_fuzzer", path, cwd=self.cwd, bugs=bug)[0], output[-2000:])
+            self.assertEqual(0, run("xarray_fuzzer", path, cwd=self.cwd)[0], output[-2000:])
+
     def test_unknown_bug_is_a_usage_error(self):
         code, output = run("syscalls_fuzzer", "-runs=1", cwd=self.cwd, bugs="no-such-bug")
         self.assertEqual(1, code, output)

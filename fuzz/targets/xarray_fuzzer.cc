@@ -1,0 +1,76 @@
+// fuzz/targets/xarray_fuzzer.cc - libFuzzer target: bytes -> operations on an XArray -> the interval map says the same.
+//
+// Any bytes are a sequence (fuzz/xarray/ops.h); its text form is accepted, too. A disagreement prints the sequence as
+// text, which is its replay, and traps.
+//
+// DAXFUZZ_BUGS="id id" switches historical bugs on, to try the target itself.
+// Tested by: fuzz/targets/targets_test.py, props/xarray_props.cc (the same model)
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "fs/base/historical.h"
+#include "fs/base/report.h"
+#include "fuzz/targets/sanitizer_options.h"
+#include "fuzz/xarray/lockstep.h"
+
+namespace {
+
+const daxfuzz::xarray::Sequence* g_sequence = nullptr;
+
+void print_replay() {
+  std::fprintf(stderr, "%sreplay: xarray_fuzzer ARTIFACT (or the text above as a file)\n",
+               daxfuzz::xarray::print(*g_sequence).c_str());
+}
+
+// An assertion of the array itself.
+void on_finding(void* /*context*/, daxfs::Finding&& finding) {
+  std::fprintf(stderr, "FINDING %s [%s]\n", finding.title.c_str(), finding.tag.c_str());
+  print_replay();
+}
+
+bool select_bugs(std::string_view names) {
+  daxfs::BugSet bugs;
+  while (!names.empty()) {
+    const size_t end = std::min(names.find(' '), names.size());
+    const std::string_view id = names.substr(0, end);
+    names.remove_prefix(std::min(end + 1, names.size()));
+    if (!id.empty() && daxfs::select_historical(id, &bugs) == 0) {
+      std::fprintf(stderr, "DAXFUZZ_BUGS: no historical bug '%.*s'; `daxfuzz bugs` lists them\n",
+                   static_cast<int>(id.size()), id.data());
+      return false;
+    }
+  }
+  daxfs::set_historical(bugs);
+  return true;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
+  const char* bugs = std::getenv("DAXFUZZ_BUGS");
+  if (bugs != nullptr && !select_bugs(bugs)) { std::exit(1); }
+  daxfs::set_finding_handler(on_finding, nullptr);
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace daxfuzz::xarray;  // NOLINT: a target's main file
+  const std::span<const uint8_t> bytes(data, size);
+  Sequence sequence;
+  std::string error;
+  if (!is_text(bytes) || !parse({reinterpret_cast<const char*>(data), size}, "input", &sequence, &error)) {
+    sequence = decode(bytes);
+  }
+  g_sequence = &sequence;
+  if (const std::string wrong = run(sequence); !wrong.empty()) {
+    std::fprintf(stderr, "FINDING xarray: %s\n", wrong.c_str());
+    print_replay();
+    std::abort();
+  }
+  return 0;
+}
