@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -397,7 +398,9 @@ int main() {
     require(in_engine([&] { return extent_steps(4, entries, words); }));
   });
   if (system("command -v mke2fs >/dev/null") == 0) {
-    ok &= rc::check("the allocator hands out free blocks once and counts them", [] {
+    int cases = 0;
+    ok &= rc::check("the allocator hands out free blocks once and counts them", [&cases] {
+      if (++cases > 40 && std::getenv("RC_EACH") == nullptr) { return; }  // each ends with an e2fsck
       const auto words = draw_words(1);
       require(allocator_steps(words));
     });
