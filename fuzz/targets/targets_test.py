@@ -51,6 +51,16 @@ class Targets(unittest.TestCase):
         self.assertIn("canary: puzzle", output)
         self.artifact()
 
+    def test_another_library_is_silent_and_its_flaws_are_found(self):
+        code, output = run("memfs_fuzzer", "-runs=3000", "-seed=1", "-max_len=40", cwd=self.cwd)
+        self.assertEqual(0, code, output[-2000:])
+        for flaw, tag in (("append", r"PZ3"), ("lookup", r"PZ5")):
+            with unittest.mock.patch.dict(os.environ, {"DAXFUZZ_MEMFS_FLAW": flaw}):
+                code, output = run("memfs_fuzzer", "-runs=200000", "-seed=1", "-max_len=40", cwd=self.cwd)
+            self.assertNotEqual(0, code, output[-2000:])
+            if "ThreadSanitizer" not in output:  # which sees the same flaws as races
+                self.assertRegex(output, rf"FINDING \w+ {tag}")
+
     def test_finding_is_saved_and_replays(self):
         code, output = run("syscalls_fuzzer", self.bug_program(), cwd=self.cwd, bugs=BUG)
         self.assertEqual(EXIT_FINDING, code, output[-2000:])
