@@ -185,7 +185,7 @@ void runs_of_the_filesystem_replay() {
 }
 
 void exploration_leaves_out_nothing() {
-  const Program program = cell_program(3, 3);
+  const Program program = cell_program(3, 4);
   CellMachine machine(program);
   explore::Options options;
   options.preemptions = *rc::gen::inRange<unsigned>(0, 3);
