@@ -24,8 +24,15 @@ namespace {
 constexpr unsigned kSeeds = 20;
 constexpr unsigned kTriesOfSeed = 2000;
 
-// Groups of bugs that one assertion sees in one kind of call, with the same story of its objects (About::how). None now.
-const std::vector<std::set<std::string>> kSameSymptom = {};
+// Groups of bugs that one assertion sees in one kind of call, with the same story of its objects (About::how).
+const std::vector<std::set<std::string>> kSameSymptom = {
+    // A task that sleeps for an entry which nobody has locked.
+    {"exclusive-waiter-does-not-pass-wakeup", "pmd-fault-waits-on-wrong-queue", "subpage-lock-not-range-wide"},
+    // More pages counted than there are.
+    {"fault-without-entry-lock", "pte-upgrade-not-removed", "replace-accounting-wrong-kind"},
+    {"no-retry-after-sleep", "store-order0-over-pmd", "unlock-loses-pmd-bit/order"},
+    {"pmd-lookup-misses-pte-entry", "pmd-upgrade-leaves-zero-page-entries"},
+};
 
 bool may_share(const std::string& a, const std::string& b) {
   return std::any_of(kSameSymptom.begin(), kSameSymptom.end(),

@@ -57,6 +57,50 @@
     "the insert of a huge mapping does nothing where a read-only one is", "O22")                                       \
   X(kGupHugeNoRevalidate, "gup-huge-no-revalidation", "B26", "a9b6de77b1a3",                                           \
     "fast GUP takes a reference through a huge mapping and does not re-read it", "O1 O15")                             \
+  X(kFrameLockStaleEntry, "no-retry-after-sleep", "A25", "9f32d221301c",                                               \
+    "dax_lock_page locks the entry that it saw before it slept", "O3 O4 O5 O6 O1 O15")                                 \
+  X(kFrameLockNoRcu, "rcu-dropped-inode-freed-while-waiting/no-section", "A26", "9f32d221301c, fda490d39fc0",          \
+    "dax_lock_page looks at the inode of a frame outside of any RCU section", "O13")                                   \
+  X(kFrameLockKeepsTree, "rcu-dropped-inode-freed-while-waiting/relock", "A26", "9f32d221301c, 27359fd6e5f3",          \
+    "dax_lock_page takes the old tree's lock after it slept", "O13")                                                   \
+  X(kFrameLockRetryLocked, "lock-retry-keeps-tree-lock", "A28", "c2a7d2a11552, f52afc93cd01",                          \
+    "dax_lock_page tries again with the tree locked", "O11")                                                           \
+  X(kFrameMappingNull, "mapping-null-not-checked", "A27", "c2a7d2a11552, c93db7bb6ef3",                                \
+    "dax_lock_page asks a frame without a file what its file is", "O13")                                               \
+  X(kPutClearsMapping, "mapping-cleared-on-final-put", "A31", "2fa147bdbf67",                                          \
+    "the end of the last pin makes the frame forget its file", "O1")                                                   \
+  X(kFailureWrongAddress, "memory-failure-wrong-address", "B41", "ac87ca0ea010, 376907f3a0b3",                         \
+    "processes hear the address of the first page of the range, whichever is bad", "MF1")                              \
+  X(kUnlockLosesPmd, "unlock-loses-pmd-bit/order", "A21", "9f32d221301c, 27359fd6e5f3",                                \
+    "dax_unlock_page makes the entry from the frame alone", "O5 O6")                                                   \
+  X(kUnlockWrongBase, "unlock-loses-pmd-bit/base", "A21", "fda490d39fc0, 27359fd6e5f3",                                \
+    "dax_unlock_page stores the frame it was asked for as the first of the range", "O5 O6")                            \
+  X(kUnlockStoresLocked, "unlock-stores-locked-word", "A22", "9f32d221301c",                                           \
+    "dax_unlock_page stores what the tree holds, which is locked", "O4 O10")                                           \
+  X(kInternalAsEntry, "internal-node-returned-as-entry", "A24", "cfc93c6c6c96",                                        \
+    "a huge fault takes a node of the tree for an entry", "DE2 O10")                                                   \
+  X(kWaitKeyOfPage, "subpage-lock-not-range-wide", "A29", "63e95b5c4f16",                                              \
+    "waiters of one huge entry sleep under the key of their own page", "O10 O4")                                       \
+  X(kPageOverHuge, "store-order0-over-pmd", "A30", "9f32d221301c",                                                     \
+    "a single page is stored over a huge entry that was not removed", "O3 O5 O6")                                      \
+  X(kUpgradeLeavesZeroPages, "pmd-upgrade-leaves-zero-page-entries", "A05", "de14b9cb5e02",                            \
+    "a huge fault only unmaps the zero pages of its range and leaves their entries", "O3 O2 O5")                       \
+  X(kReplaceCountsOne, "replace-accounting-wrong-kind", "A06", "a90eb3a2a405",                                         \
+    "a huge entry that single pages replace is counted as one", "O3 O2")                                               \
+  X(kUpgradeCountsTwice, "pte-upgrade-not-removed", "A08", "de14b9cb5e02",                                             \
+    "a block's entry is counted beside the zero page's, which it replaces", "O3 O2")                                   \
+  X(kPmdOwnKeyOnly, "pmd-and-pte-fault-use-different-entries", "B04", "348e967ab07c",                                  \
+    "a fault of a single page does not wait for a huge one", "O4 O5 O6 O9")                                            \
+  X(kPmdReadFaultVsWrite, "read-fault-vs-write-syscall-pmd", "B06", "876f29460cbd",                                    \
+    "the huge fault maps blocks before it locks the entry", "O6 O9")                                                   \
+  X(kNoColourCheck, "misaligned-pmd-fault-deadlock", "B10", "fffa281b48a9",                                            \
+    "a huge fault maps where address and file offset differ within 2 MiB", "O5 O6 O10 O22")                            \
+  X(kPmdWaitsOnOwnKey, "pmd-fault-waits-on-wrong-queue", "B12", "b15cd800682f, 23c84eb78375",                          \
+    "a huge fault waits for a single page under the key of its own first page", "O10")                                 \
+  X(kWakeupNotPassedOn, "exclusive-waiter-does-not-pass-wakeup", "B14", "-",                                           \
+    "who was woken for an entry and does not take it wakes nobody else", "O10")                                        \
+  X(kPmdInsertUnaligned, "pmd-insert-unaligned-address", "B25", "c6f3c5ee40c1, fce86ff5802b",                          \
+    "a huge mapping is made writable at the address of the fault", "MM11")                                             \
   X(kSiblingMaskLost, "sibling-mask-lost", "D01", "8d2c0d36d682",                                                      \
     "a walk that meets a sibling leaves its tag in and lands on the wrong slot", "O5 O6")                              \
   X(kCreateIgnoresSibling, "create-ignores-sibling", "D02", "8a14f4d8328c",                                            \

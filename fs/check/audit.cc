@@ -53,6 +53,9 @@ void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned or
   FS_WARN_ON(entry.base(index) != index, "O5", about(entry_ref(inode.ino(), index)),
              "inode %u page %llu: entry of order %u begins unaligned",
              inode.ino().value(), (ull)index.value(), order);
+  FS_WARN_ON(entry.is_frame() && entry.pfn().value() % entry.pages() != 0, "O5", about(entry_ref(inode.ino(), index)),
+             "inode %u page %llu: entry of order %u names unaligned frame %llu", inode.ino().value(),
+             (ull)index.value(), entry.order(), (ull)entry.pfn().value());
 }
 
 // Against the block where it is. Of the latest zero page of the file; with several it may be another one.
@@ -72,9 +75,11 @@ void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry 
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const auto block = blocks.written_block(index + i);
     if (entry.is_zero()) {
-      FS_WARN_ON(block.has_value(), "O6",
-                 about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value()))
-                     .came(age_of_zero_page(inode, *block)),
+      const About pair = about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value()));
+      FS_WARN_ON(block.has_value() && entry.is_pmd(), "O6", pair.came(age_of_zero_page(inode, *block)),
+                 "inode %u page %llu: huge zero-page entry over block %llu", inode.ino().value(),
+                 (ull)(index.value() + i), (ull)block->value());
+      FS_WARN_ON(block.has_value() && !entry.is_pmd(), "O6", pair.came(age_of_zero_page(inode, *block)),
                  "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
                  (ull)(index.value() + i), (ull)block->value());
     } else {

@@ -25,6 +25,7 @@
 #include "fs/lib/xarray.h"
 #include "fs/mm/address_space.h"
 #include "fs/rt/lock_rank.h"
+#include "fs/rt/rcu.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::mm {
@@ -145,7 +146,12 @@ class [[nodiscard]] FrameLock {
  private:
   enum class Attempt : uint8_t { kLocked, kNobodys, kMoved, kSlept };
   Attempt attempt(mm::Page& page);
+  Attempt after_sleep(mm::Page& page, const rt::RcuBorrowed<mm::AddressSpace>& before, PgOff index, Entry entry);
+  void take(mm::AddressSpace& mapping, lib::XaCursor& xas, PgOff index, Entry entry)
+      FS_REQUIRES(mapping.i_pages.lock());
+  Entry cookie(lib::XaCursor& xas) const;
 
+  Pfn pfn_;
   mm::AddressSpace* mapping_ = nullptr;
   PgOff index_{0};
   Entry entry_;

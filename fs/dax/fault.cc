@@ -69,6 +69,7 @@ void insert_entry(const FaultContext& c, Entry entry) {
     associate_entry(mapping, entry, index);
     const Entry replaced = c.guard.store(xas, entry);
     if (entry.is_zero()) { mapping.zero_page_made = mapping.memory().history().tick(); }
+    if (historical(Bug::kUpgradeCountsTwice) && old.is_zero() && !entry.is_zero()) { mapping.nrexceptional += 1; }
     if (!c.guard.locked()) {
       if (old.none()) {
         mapping.nrexceptional += entry.pages();
@@ -193,22 +194,26 @@ FaultOutcome end_iomap(io::IomapOps& ops, io::IomapHost& host, const io::Iomap& 
   return out;
 }
 
-// Bug kReadFaultVsWrite (13e451fdc1af): the blocks are looked up before the entry is locked, so a
-// write that allocates them in between finds nothing to invalidate, and this fault then maps the
+// Bugs kReadFaultVsWrite (13e451fdc1af) and kPmdReadFaultVsWrite (876f29460cbd): the blocks are looked up before the
+// entry is locked, so a write that allocates them in between finds nothing to invalidate, and this fault then maps the
 // hole that it saw.
 FaultOutcome iomap_fault_lookup_first(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& ops,
                                       const FaultRange& range) {
+  const bool pmd = range.length != kPageSize;
   io::Iomap iomap;
-  const Status begun = io::begin_checked(ops, host, range.pos, kPageSize, range.flags, &iomap);
-  if (!begun.ok()) {
-    return failed(begun);
+  const Status begun = io::begin_checked(ops, host, range.pos, range.length, range.flags, &iomap);
+  if (!begun.ok() || iomap.end() - range.pos < range.length) {
+    return pmd ? outcome(mm::FaultResult::kFallback) : failed(begun);
   }
   bool conflict = false;
-  EntryGuard guard(host.mapping(), fault.pgoff, 0, &conflict);
+  EntryGuard guard(host.mapping(), PgOff(range.pos / kPageSize), pmd ? fault.memory().huge_order() : 0, &conflict);
   if (conflict) {
     return outcome(mm::FaultResult::kFallback);
   }
-  FaultOutcome out = fault_mapped(fault, host, guard, iomap, range);
+  FaultOutcome out = outcome(mm::FaultResult::kRetry);
+  if (!pmd || !fault.mm.page_table.load_pmd(fault.address).is_table()) {
+    out = fault_mapped(fault, host, guard, iomap, range);
+  }
   guard.unlock();
   return end_iomap(ops, host, iomap, range, out);
 }
@@ -292,10 +297,16 @@ FaultOutcome iomap_pmd_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapO
   if (range.pos + range.length > size || (fault.write && fault.vma.is_cow())) {
     return outcome(mm::FaultResult::kFallback);
   }
+  if (historical(Bug::kPmdReadFaultVsWrite)) {
+    return iomap_fault_lookup_first(fault, host, ops, range);
+  }
   bool conflict = false;
   EntryGuard guard(host.mapping(), fault.huge_pgoff(), fault.memory().huge_order(), &conflict);
   if (conflict) {
     return outcome(mm::FaultResult::kFallback);
+  }
+  if (historical(Bug::kUpgradeLeavesZeroPages) && guard.entry().is_empty()) {
+    mm::unmap_mapping_range(host.mapping(), guard.index(), guard.entry().pages(), /*even_cows=*/false);
   }
   // A fault of a single page may have made its table since the caller looked.
   if (fault.mm.page_table.load_pmd(fault.address).is_table()) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "fs/base/historical.h"
 #include "fs/dax/entry_lock.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/trace.h"
@@ -39,7 +40,8 @@ Status memory_failure(mm::Memory& memory, Pfn pfn, std::vector<mm::FrameUser>* u
     page.set_hwpoison(true);
   }
   std::vector<mm::FrameUser> found;
-  mm::collect_frame_users(lock.mapping(), lock.index(), pfn, &found, site);
+  const PgOff told = historical(Bug::kFailureWrongAddress) ? lock.entry().base(lock.index()) : lock.index();
+  mm::collect_frame_users(lock.mapping(), told, pfn, &found, site);
   unmap_frame(lock.mapping(), lock.index(), found);
   mm::check_frame_unmapped(lock.mapping(), lock.index(), pfn, site);
   lock.unlock(site);

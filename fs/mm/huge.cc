@@ -14,7 +14,8 @@ namespace daxfs::mm {
 bool huge_range_fits(const VmFault& vmf) {
   const uint64_t size = vmf.memory().huge_size();
   const uint64_t before = vmf.address.value() % size;
-  return before == vmf.pgoff.value() * kPageSize % size && vmf.address - vmf.vma.begin >= before &&
+  const bool colour = before == vmf.pgoff.value() * kPageSize % size || historical(Bug::kNoColourCheck);
+  return colour && vmf.address - vmf.vma.begin >= before &&
          vmf.vma.end - vmf.address >= size - before;
 }
 
@@ -50,7 +51,8 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
                old.pte().pfn().value());
     return FaultResult::kDone;
   }
-  mm.page_table.change_huge(address, old.pte().mk_young().mk_dirty().mk_write(), site);
+  const VirtAddr at = historical(Bug::kPmdInsertUnaligned) ? vmf.address : address;
+  mm.page_table.change_huge(at, old.pte().mk_young().mk_dirty().mk_write(), site);
   return FaultResult::kDone;
 }
 

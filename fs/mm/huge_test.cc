@@ -188,6 +188,19 @@ TEST_F(HugeTest, ADepositThatIsForgottenIsFound) {
   abandon();
 }
 
+// MM11.
+TEST_F(HugeTest, AChangeBehindTheFirstAddressIsFound) {
+  const auto outcome = rt::run_lambda([&] {
+    const VirtAddr m = map_huge();
+    store(mm_, m, 'x');
+    rt::SpinGuard guard(mm_.page_table.ptl);
+    mm_.page_table.change_huge(page(m, 1), mm_.page_table.load_pmd_unscheduled(m).pte());
+  });
+  ASSERT_TRUE(outcome.finding.has_value());
+  EXPECT_EQ(outcome.finding->tag, "MM11");
+  abandon();
+}
+
 TEST_F(HugeTest, MovingKeepsWhatFitsAndGivesUpWhatDoesNot) {
   rt::run_for_test([&] {
     const VirtAddr m = map_huge(8);

@@ -3,6 +3,7 @@
 
 #include <cinttypes>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
@@ -55,6 +56,7 @@ void put_page(Page& page, Site site) {
     return;
   }
   if (page.is_pmem()) {
+    if (historical(Bug::kPutClearsMapping)) { set_page_mapping(page, nullptr, PgOff(0)); }
     page.memory->wake_page_idle(page, site);
   } else if (!page.is_zero_page()) {
     page.memory->recycle_dram(page_pfn(page));

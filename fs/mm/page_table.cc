@@ -198,7 +198,14 @@ bool PageTable::ensure(VirtAddr address, Site site) {
   return true;
 }
 
+void PageTable::require_first(VirtAddr address) const {
+  FS_BUG_ON(address != pmd_begin(address), "MM11", about(pte_ref(mm_id_, address)),
+            "a huge mapping of process %llu is changed %llu bytes behind its first address",
+            static_cast<unsigned long long>(mm_id_), static_cast<unsigned long long>(address - pmd_begin(address)));
+}
+
 void PageTable::set_huge(VirtAddr address, Pte first, TablePage* deposit, Site site) {
+  require_first(address);
   rt::point(rt::PointKind::kPteWrite, object(address), site);
   TablePage* const pmds = pmd_table(address);
   deposit->deposited = pmds->deposited;
@@ -213,6 +220,7 @@ void PageTable::set_huge(VirtAddr address, Pte first, TablePage* deposit, Site s
 }
 
 void PageTable::change_huge(VirtAddr address, Pte first, Site site) {
+  require_first(address);
   rt::point(rt::PointKind::kPteWrite, object(address), site);
   const uint64_t word = Pmd::mapping(first.mk_huge()).word();
   [[maybe_unused]] const uint64_t old = __atomic_exchange_n(pmd_slot(address), word, __ATOMIC_SEQ_CST);

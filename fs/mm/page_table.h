@@ -19,6 +19,7 @@
 // Invariants:
 //   MM5  a table page given back to the pool holds no entry and no deposit.
 //   MM10 a table has as many deposits as huge mappings.
+//   MM11 a huge mapping is made and changed at its first address.
 // Not covered: freeing of tables at munmap without huge mappings.
 // Tested by: fs/mm/page_table_test.cc, fs/mm/huge_test.cc.
 #pragma once
@@ -133,6 +134,7 @@ class PageTable {
   void give_back(bool check_empty);
   void give_back_table(TablePage* table, unsigned level, bool check_empty);
   void exchange(VirtAddr address, uint64_t word) FS_REQUIRES(ptl);
+  void require_first(VirtAddr address) const;  // MM11
   rt::ObjectId object(VirtAddr address) const;
 
   Memory& memory_;

@@ -56,6 +56,7 @@ struct TaskCore {
   Context context = Context::kProcess;
   uint16_t no_sleep = 0;   // reasons why sleeping is forbidden now: spinlocks, read sections, irq context
   uint16_t rcu_depth = 0;
+  uint32_t rcu_sections = 0;  // that it ever began
   uint16_t held_count = 0;
   HeldLock held[kMaxHeldLocks];
 };

@@ -3,10 +3,13 @@
 // A callback becomes ready when all read sections that existed at its call_rcu have ended, exactly then; a system task
 // in softirq context runs it when the schedule picks that task.
 //
-// Invariants: LD1 no sleeping inside a read section or a callback; LD6 sections end inside their operation.
+// Invariants:
+//   O13  what only a read section keeps alive is used in the section in which it was found.
+// Also LD1: no sleeping inside a read section or a callback; LD6: sections end inside their operation.
 // Locking: any context, except synchronize_rcu (may sleep).  Tested by: fs/rt/rcu_test.cc.
 #pragma once
 
+#include "fs/base/report.h"
 #include "fs/rt/internal.h"
 
 namespace daxfs::rt {
@@ -20,6 +23,8 @@ struct RcuHead {
 void rcu_read_lock(Site site = Site::current());    // nests. YIELDS
 void rcu_read_unlock(Site site = Site::current());  // YIELDS
 bool rcu_read_lock_held();
+// The number of this task's outermost section, which no other section of it has; 0 outside.
+uint32_t rcu_read_section();
 
 // `head` lives inside the object; `function` may free it. YIELDS.
 void call_rcu(RcuHead* head, void (*function)(RcuHead*), Site site = Site::current());
@@ -35,6 +40,28 @@ class RcuReadGuard {
 
  private:
   Site site_;
+};
+
+// An object found in a read section, which alone keeps it. Every use asks whether that is still the section, so that
+// a use after it is found whether or not the object happens to be gone (O13). Kernel: rcu_dereference_check.
+template <typename T>
+class RcuBorrowed {
+ public:
+  explicit RcuBorrowed(T* object) : object_(object), section_(rcu_read_section()) {}
+  bool null() const { return object_ == nullptr; }
+  // For comparisons, which need no life.
+  T* address() const { return object_; }
+  // REQUIRES: not null, and the section has not ended.
+  T& get() const {
+    FS_BUG_ON(section_ == 0, "O13", "an object that only an RCU read section keeps was found outside of any");
+    FS_BUG_ON(rcu_read_section() != section_, "O13",
+              "an object that only an RCU read section keeps is used after the section in which it was found");
+    return *object_;
+  }
+
+ private:
+  T* object_;
+  uint32_t section_;
 };
 
 // Deletes `object` after a grace period. Kernel: kfree_rcu.

@@ -68,6 +68,34 @@ class RoundRobin : public Policy {
   TaskId choose(const SchedView& view) override { return default_choice(view); }
 };
 
+// O13, whether or not the object is gone.
+TEST(Rcu, WhatASectionKeepsIsNotUsedBehindIt) {
+  const auto tag_of = [](auto body) {
+    const RunOutcome outcome = run_lambda(body);
+    return outcome.finding ? outcome.finding->tag : "silent";
+  };
+  int object = 7;
+  EXPECT_EQ(tag_of([&] {
+    const RcuReadGuard guard;
+    const RcuBorrowed<int> borrowed(&object);
+    rcu_read_lock();  // nested sections are one
+    rcu_read_unlock();
+    EXPECT_EQ(borrowed.get(), 7);
+  }), "silent");
+  EXPECT_EQ(tag_of([&] {
+    const RcuBorrowed<int> borrowed(&object);
+    const RcuReadGuard guard;
+    borrowed.get();
+  }), "O13");
+  EXPECT_EQ(tag_of([&] {
+    rcu_read_lock();
+    const RcuBorrowed<int> borrowed(&object);
+    rcu_read_unlock();
+    const RcuReadGuard guard;
+    borrowed.get();
+  }), "O13");
+}
+
 TEST(Rcu, ACallbackWaitsForOldSectionsOnlyAndRunsInSoftirq) {
   TestLog log;
   RoundRobin policy;

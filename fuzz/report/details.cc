@@ -17,12 +17,13 @@ void drop(std::string* line, std::string_view words) {
 
 // "taken at Status daxfs::ext4::f(Inode &) (../../fs/ext4/f.cc:1)" -> "taken at ext4::f() (fs/ext4/f.cc:1)"
 void shorten_place(std::string* line) {
-  const size_t at = line->find(" at ");
+  const size_t at = line->starts_with("at ") ? 0 : line->find(" at ") + 1;
   const size_t site = line->rfind(" (");
-  if (at == std::string::npos || site == std::string::npos || site < at + 4 || !line->ends_with(')')) { return; }
-  const std::string function = exec::short_function(std::string_view(*line).substr(at + 4, site - at - 4));
+  const bool none = at == 0 && !line->starts_with("at ");
+  if (none || site == std::string::npos || site < at + 3 || !line->ends_with(')')) { return; }
+  const std::string function = exec::short_function(std::string_view(*line).substr(at + 3, site - at - 3));
   const std::string where = site_path(std::string_view(*line).substr(site + 2));
-  *line = line->substr(0, at + 4) + function + "() (" + where;
+  *line = line->substr(0, at + 3) + function + "() (" + where;
 }
 
 // "T1 (T1) op 0 event 7" -> "T1 op 1 event 7"

@@ -136,6 +136,7 @@ FS_NO_TSAN void rcu_read_lock(Site site) {
   point(PointKind::kRcu, kRcuObject, site);
   if (g_current->rcu_depth++ == 0) {
     ++g_current->no_sleep;
+    ++g_current->rcu_sections;
     g_engine.readers.set(g_current->id);
   }
 }
@@ -154,6 +155,8 @@ FS_NO_TSAN void rcu_read_unlock(Site site) {
 }
 
 FS_NO_TSAN bool rcu_read_lock_held() { return g_current->rcu_depth != 0; }
+
+FS_NO_TSAN uint32_t rcu_read_section() { return g_current->rcu_depth != 0 ? g_current->rcu_sections : 0; }
 
 FS_NO_TSAN void call_rcu(RcuHead* head, void (*function)(RcuHead*), Site site) {
   internal::Engine& e = g_engine;

@@ -17,6 +17,7 @@ struct NativeTask {
   Context context = Context::kProcess;
   uint32_t op = kNoOp;
   unsigned rcu_depth = 0;
+  uint32_t rcu_sections = 0;  // that it ever began
   const char* name = "root";
 
   std::mutex mutex;

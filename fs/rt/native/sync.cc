@@ -174,7 +174,10 @@ std::shared_mutex& rcu_mutex() {
 }  // namespace
 
 void rcu_read_lock(Site /*site*/) {
-  if (native_current().rcu_depth++ == 0) { rcu_mutex().lock_shared(); }
+  if (native_current().rcu_depth++ == 0) {
+    rcu_mutex().lock_shared();
+    ++native_current().rcu_sections;
+  }
 }
 
 void rcu_read_unlock(Site /*site*/) {
@@ -182,6 +185,11 @@ void rcu_read_unlock(Site /*site*/) {
 }
 
 bool rcu_read_lock_held() { return native_current().rcu_depth != 0; }
+
+uint32_t rcu_read_section() {
+  const NativeTask& task = native_current();
+  return task.rcu_depth != 0 ? task.rcu_sections : 0;
+}
 
 void call_rcu(RcuHead* head, void (*function)(RcuHead*), Site /*site*/) {
   head->function = function;
