@@ -147,12 +147,19 @@ std::string BasicXArray<kShift>::dump() const {
   return out;
 }
 
+// A picture of the slots: `.` empty, `E` an entry, `<` its siblings, `N` a node; then a line an entry.
 template <unsigned kShift>
 void BasicXArray<kShift>::dump_node(const Node* node, uint64_t base, unsigned depth,
                                     std::string* out) const {
   const std::string indent(depth * 2, ' ');
   *out += indent + "node shift " + std::to_string(node->shift) + " count " +
-          std::to_string(node->count) + " values " + std::to_string(node->nr_values) + "\n";
+          std::to_string(node->count) + " values " + std::to_string(node->nr_values) + "\n" + indent +
+          "|";
+  for (unsigned at = 0; at < Node::kFanout; ++at) {
+    const XEntry entry = node->slot(at);
+    *out += !entry ? '.' : entry.is_sibling() ? '<' : entry.is_node() ? 'N' : 'E';
+  }
+  *out += "|\n";
   for (unsigned at = 0; at < Node::kFanout; ++at) {
     const XEntry entry = node->slot(at);
     if (!entry || entry.is_sibling()) { continue; }

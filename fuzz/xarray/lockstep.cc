@@ -18,6 +18,8 @@ constexpr unsigned kSplitMax = 9;
 
 unsigned bit_of(XaMark mark) { return 1u << static_cast<unsigned>(mark); }
 
+}  // namespace
+
 std::string describe(XEntry entry) {
   if (entry.is_null()) { return "nothing"; }
   if (entry.is_value()) { return "value " + std::to_string(entry.value()); }
@@ -26,8 +28,6 @@ std::string describe(XEntry entry) {
   if (entry.is_retry()) { return "the retry entry"; }
   return entry.is_sibling() ? "a sibling entry" : "a pointer";
 }
-
-}  // namespace
 
 template <unsigned kShift>
 bool Lockstep<kShift>::fail(const char* what, uint64_t index, const std::string& got, const std::string& expected) {

@@ -34,7 +34,7 @@ class Lockstep {
   bool finish();
 
   const std::string& wrong() const { return wrong_; }
-  const Array& array() const { return xa_; }
+  Array& array() { return xa_; }
   const daxfs::lib::XArrayModel& model() const { return model_; }
 
  private:
@@ -71,6 +71,9 @@ class Lockstep {
   std::optional<Walk> walk_;
   std::string wrong_;
 };
+
+// In words, without addresses.
+std::string describe(daxfs::lib::XEntry entry);
 
 // All operations, a check after each, and the end. Empty, or what is wrong and after which operation (from 1).
 // *failed_at: its index; the number of operations for the end.

@@ -7,6 +7,7 @@
 
 #include "fs/base/historical.h"
 #include "fs/rt/testing.h"
+#include "fuzz/xarray/draw.h"
 #include "fuzz/xarray/lockstep.h"
 
 namespace daxfuzz::xarray {
@@ -48,6 +49,28 @@ TEST(XarrayLockstep, ALoadOfTheRangeMissesTheLastPageAndFindConflictDoesNot) {  
   EXPECT_EQ(run_text("xarray fanout 64\nstore 1023 value 3\nload 512 order 9\nconflict 512 order 9\n"
                      "store 512 order 9 value 7\nget 1023\nget 512\n"),
             "");
+}
+
+TEST(XarrayDraw, TheWalkthroughShowsWhatTheToolDraws) {
+  const auto read = [](const char* path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  };
+  Sequence sequence;
+  std::string error;
+  ASSERT_TRUE(parse(read("corpus/xarray/pmd-load-meets-one-page.txt"), "text", &sequence, &error)) << error;
+  const std::string page = read("docs/walkthroughs/A23-load-of-a-range.md");
+  std::string rest = draw(sequence);
+  // The page tells the story between the pictures: all lines, in order.
+  size_t at = 0;
+  for (size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n')) {
+    const std::string line = "\n" + rest.substr(0, end) + "\n";
+    at = page.find(line, at);
+    ASSERT_NE(at, std::string::npos) << line << "xarray_draw corpus/xarray/pmd-load-meets-one-page.txt draws the page's";
+    ++at;
+    rest.erase(0, end + 1);
+  }
 }
 
 TEST(XarrayLockstep, ALeakedNodeIsSeenAtTheEnd) {
