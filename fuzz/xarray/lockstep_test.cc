@@ -67,7 +67,7 @@ TEST(XarrayDraw, TheWalkthroughShowsWhatTheToolDraws) {
   for (size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n')) {
     const std::string line = "\n" + rest.substr(0, end) + "\n";
     at = page.find(line, at);
-    ASSERT_NE(at, std::string::npos) << line << "xarray_draw corpus/xarray/pmd-load-meets-one-page.txt draws the page's";
+    ASSERT_NE(at, std::string::npos) << line << "the page has what xarray_draw printed once; draw it again";
     ++at;
     rest.erase(0, end + 1);
   }
