@@ -198,6 +198,11 @@ void check_file_pte(const MappedPage& page) {
 void check_page_tables(mm::Mm& mm) {
   std::vector<std::string> broken;
   mm.audit(&broken);
+  // Under the tag of the invariant itself, which the line begins with: they are different bugs.
+  for (const char* tag : {"MM6", "MM7", "MM8", "MM10"}) {
+    FS_WARN_ON(!broken.empty() && broken.front().starts_with(std::string(tag) + ":"), tag, "page tables: %s",
+               broken.front().c_str());
+  }
   FS_WARN_ON(!broken.empty(), "O6", "page tables: %s", broken.front().c_str());
   std::vector<MappedPage> mapped;
   mm.for_each_pte([&](const mm::Vma& vma, VirtAddr address, mm::Pte pte) {

@@ -110,6 +110,15 @@ TEST(Audit, ZeroEntryOverABlockIsO6) {
   EXPECT_EQ(tag_after([](World& w) { w.put(0, dax::Entry::zero(w.mapping().memory().zero_pfn(), 0)); }), "O6");
 }
 
+TEST(Audit, MiscountedMappedFramesAreMM8) {
+  EXPECT_EQ(tag_after([](World& w) {
+              mm::Mm& mm = w.process->mm();
+              const rt::SpinGuard guard(mm.page_table.ptl);
+              mm.account(mm.page_table.load_unscheduled(w.map), 1);
+            }),
+            "MM8");
+}
+
 TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
   EXPECT_EQ(tag_after([](World& w) {
     const rt::SpinGuard tree(w.mapping().i_pages.lock());
