@@ -215,8 +215,9 @@ void Interpreter::run_transfer(Call& call) {
                                      daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
     if (!mapped.ok()) { return call.answer(mapped.status()); }
     address = *mapped + misalignment;
-    if (write) { process.store(address, bytes); }
-    moved = transfer(address);
+    // Short of memory, or unmapped by another task already: the caller would never get as far as the call.
+    const bool ready = !write || process.store(address, bytes).bytes_done == bytes.size();
+    moved = ready ? transfer(address) : Result<uint64_t>(Errc::kNoMem);
     if (!write && moved.ok()) {
       // Another task may have unmapped the scratch memory meanwhile: then nobody can say what arrived.
       const uint64_t wanted = std::min<uint64_t>(*moved, length);
