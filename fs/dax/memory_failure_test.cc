@@ -105,6 +105,8 @@ TEST(MemoryFailure, FindsTheFileOfAFrameThatWasPinned) {
   });
 }
 
+#if defined(DAXFS_RT_FIBER)
+
 // MF1, MF2 and DE3 are not trusted before they fired.
 TEST(MemoryFailure, ItsInvariantsFireWhenTheyAreBroken) {
   const auto wrong_address = run_in_world([](World& w) {
@@ -131,6 +133,8 @@ TEST(MemoryFailure, ItsInvariantsFireWhenTheyAreBroken) {
   ASSERT_TRUE(kept.finding.has_value());
   EXPECT_EQ(kept.finding->tag, "DE3");
 }
+
+#endif  // DAXFS_RT_FIBER
 
 TEST(FrameLock, OfAnyPageLocksTheWholeHugeEntry) {
   in_clean_world<HugeWorld>([](HugeWorld& w) {

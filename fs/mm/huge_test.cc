@@ -188,6 +188,8 @@ TEST_F(HugeTest, ADepositThatIsForgottenIsFound) {
   abandon();
 }
 
+#if defined(DAXFS_RT_FIBER)
+
 // MM11.
 TEST_F(HugeTest, AChangeBehindTheFirstAddressIsFound) {
   const auto outcome = rt::run_lambda([&] {
@@ -200,6 +202,8 @@ TEST_F(HugeTest, AChangeBehindTheFirstAddressIsFound) {
   EXPECT_EQ(outcome.finding->tag, "MM11");
   abandon();
 }
+
+#endif  // DAXFS_RT_FIBER
 
 TEST_F(HugeTest, MovingKeepsWhatFitsAndGivesUpWhatDoesNot) {
   rt::run_for_test([&] {

@@ -89,11 +89,10 @@ void Mm::move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site s
 VirtAddr Mm::move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr,
                       uint64_t new_length, bool unmap_old, Removed* removed, Site site) {
   Vma* moved = new_vma();
-  *moved = vma;
+  moved->copy_kind(vma);
   moved->pgoff = vma.pgoff_of(addr);
   moved->begin = new_addr;
   moved->end = new_addr + new_length;
-  moved->next_in_file = moved->prev_in_file = nullptr;
   if (moved->file != nullptr) {
     moved->file->get();
   }

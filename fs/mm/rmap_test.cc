@@ -6,6 +6,20 @@ namespace {
 
 class RmapTest : public MmTest {};
 
+// What TSan sees: a moving VMA is not copied with its links, which the other process changes.
+TEST_F(RmapTest, AMoveAndAnUnmapOfAnotherProcessMeetInTheList) {
+  rt::run_for_test([&] {
+    const VirtAddr mine = map(mm_, kMapShared);
+    const VirtAddr theirs = map(other_, kMapShared);
+    VirtAddr moved = mine;
+    rt::spawn("unmap", [&] { EXPECT_TRUE(other_.munmap(theirs, 4 * kPageSize).ok()); });
+    rt::spawn("move", [&] { moved = *mm_.mremap(mine, 4 * kPageSize, 6 * kPageSize, kMremapMayMove); });
+    rt::join_all_spawned();
+    EXPECT_NE(moved, mine);
+    EXPECT_EQ(load(mm_, moved), "a");
+  });
+}
+
 TEST_F(RmapTest, UnmapsTheRangeInEveryProcessAndNothingElse) {
   rt::run_for_test([&] {
     const VirtAddr mine = map(mm_, kMapShared);

@@ -75,6 +75,15 @@ struct Vma {
   Vma* next_in_file = nullptr;  // on AddressSpace's list
   Vma* prev_in_file = nullptr;
 
+  // All but mm, place and links, which other processes change under i_mmap_rwsem (kernel: vm_area_dup).
+  void copy_kind(const Vma& other) {
+    prot = other.prot;
+    shared = other.shared;
+    sync = other.sync;
+    may_write = other.may_write;
+    file = other.file;
+  }
+
   uint64_t pages() const { return (end - begin) / kPageSize; }
   PgOff pgoff_end() const { return pgoff + pages(); }
   bool contains(VirtAddr address) const { return begin <= address && address < end; }
