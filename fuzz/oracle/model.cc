@@ -265,6 +265,17 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
   return nullptr;
 }
 
+bool Model::memory_may_run_out() const {
+  constexpr uint64_t kSure = uint64_t{4} << 20;  // half of what the simulated machine has (exec::Machine)
+  uint64_t wanted = 0;
+  for (const OpRecord* record : order_) {
+    const bool scratch = is_transfer(record->op->code) && record->op->buffer.kind == MemoryKind::kAnonymous;
+    if (scratch && !record->dax) { wanted += asked(*record); }
+    wanted += memory_of(*record).length;  // of private mappings, which may be any
+  }
+  return wanted > kSure;
+}
+
 bool Model::scratch_untouched(const OpRecord& record) {
   if (record.dax || record.op->buffer.kind != MemoryKind::kAnonymous) { return true; }
   const Period period = period_of(record);

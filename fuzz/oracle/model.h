@@ -38,6 +38,8 @@ class Model {
   FileHistory* find(uint32_t ino, uint32_t generation);
   // Where read, write, pread, pwrite started.
   std::optional<uint64_t> position(const OpRecord& record) const;
+  // Whether the run asked for so much private memory that a transfer may end early for want of it.
+  bool memory_may_run_out() const;
   // No other operation can have changed or seen the memory that the harness gave this transfer.
   bool scratch_untouched(const OpRecord& record);
 
