@@ -1,0 +1,79 @@
+// fs/ext4/write_steps.cc - the checks before a write, the new size after it.
+#include "fs/ext4/write_steps.h"
+
+#include <utility>
+
+#include "fs/dax/invalidate.h"
+#include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_rw.h"
+#include "fs/ext4/orphan.h"
+#include "fs/ext4/truncate.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+// Cuts off what a write that did not get far enough allocated beyond EOF. Kernel:
+// ext4_truncate_failed_write.
+void truncate_failed_write(Inode& inode) {
+  rt::WriteLock lock(inode.mapping().invalidate_lock);
+  dax::truncate_mapping_range(inode.mapping(), PgOff(div_round_up(inode.i_size(), kPageSize)),
+                              PgOff(~uint64_t{0}));
+  truncate_blocks(inode).ignore_error("the write's own result is what the caller hears");
+}
+
+}  // namespace
+
+Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
+                                      unsigned flags) {
+  if (inode.volume().read_only()) {
+    return Errc::kRoFs;
+  }
+  if ((inode.flags() & kFlagImmutable) != 0) {
+    return Errc::kPerm;
+  }
+  if (buffer.remaining() == 0) {
+    return uint64_t{0};
+  }
+  if ((flags & kRwAppend) != 0) {
+    *pos = inode.i_size();
+  }
+  if (*pos >= kMaxFileBytes) {
+    return Errc::kFBig;
+  }
+  buffer.truncate(kMaxFileBytes - *pos);
+  return buffer.remaining();
+}
+
+Status orphan_add_for_extension(Inode& inode) {
+  return internal::with_handle(
+      inode, [&](jbd2::Handle& handle) { return orphan_add(inode.volume(), handle, inode.ino()); });
+}
+
+Result<uint64_t> handle_inode_extension(Inode& inode, uint64_t pos, uint64_t count,
+                                        Result<uint64_t> done) {
+  const uint64_t written = done.ok() ? *done : 0;
+  // Blocks behind the last one written were allocated for nothing (all of them, after an error).
+  const bool cut =
+      div_round_up(pos + written, kBlockSize) < div_round_up(pos + count, kBlockSize) ||
+      written == 0;
+  const Status status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+    if (written != 0) {
+      internal::update_inode_size(inode, pos + written);
+    }
+    FS_RETURN_IF_ERROR(inode.mark_dirty(handle));
+    if (cut || inode.links() == 0) {
+      return ok_status();
+    }
+    return orphan_del(inode.volume(), handle, inode.ino());
+  });
+  if (cut) {
+    truncate_failed_write(inode);
+  }
+  if (done.ok() && !status.ok()) {
+    return status;
+  }
+  return done;
+}
+
+}  // namespace daxfs::ext4
