@@ -93,6 +93,7 @@ void Memory::reset() {
   dram_free_.clear();
   dram_fresh_ = 1;
   dram_in_use_ = 0;
+  dram_ran_out_ = false;
 
   tables_free_.clear();
   for (const auto& table : tables_) {
@@ -130,6 +131,7 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
     } else if (dram_fresh_ < dram_frames_) {
       frame = dram_fresh_++;
     } else {
+      dram_ran_out_ = true;
       return Errc::kNoMem;
     }
     ++dram_in_use_;

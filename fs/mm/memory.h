@@ -66,6 +66,8 @@ class Memory {
   // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or anything if the
   // caller overwrites them all. Errors: kNoMem.
   Result<Pfn> alloc_dram(bool zeroed = true);
+  // Whether alloc_dram() failed since the reset.
+  bool dram_ran_out() const { return dram_ran_out_; }
   // The count's owner gives a frame back that nobody else ever saw. REQUIRES: count 1.
   void free_dram(Pfn pfn);
   // The last count is gone. For put_page().
@@ -136,6 +138,7 @@ class Memory {
   std::vector<uint32_t> dram_free_ FS_GUARDED_BY(pool_lock_);  // given back, last first
   uint32_t dram_fresh_ FS_GUARDED_BY(pool_lock_) = 1;          // first DRAM frame never handed out
   uint32_t dram_in_use_ = 0;
+  bool dram_ran_out_ = false;
   std::vector<std::unique_ptr<TablePage>> tables_ FS_GUARDED_BY(pool_lock_);
   std::vector<TablePage*> tables_free_ FS_GUARDED_BY(pool_lock_);
   uint32_t tables_in_use_ = 0;

@@ -268,6 +268,7 @@ void Executor::Run::finish() {
            "finish");
   }
   fs.reset();
+  outcome.history.memory_ran_out = machine.memory().dram_ran_out();
   std::vector<std::string> held;
   if (!machine.memory().audit_idle(&held)) {
     std::string detail;
@@ -376,6 +377,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   outcome->history.final_pieces.clear();
   outcome->history.final_names.clear();
   outcome->history.start_names = {};
+  outcome->history.memory_ran_out = false;
   outcome->history.no_descriptors = true;
   outcome->history.foreign_image = !config.image.empty();
   outcome->history.filled_files = config.image.empty() && template_has_contents(program.image);

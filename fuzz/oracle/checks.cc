@@ -231,7 +231,7 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   // Through a mapping a read may end early at a page that cannot be had.
   const bool whole = record.op->buffer.kind == MemoryKind::kAnonymous && model.scratch_untouched(record);
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
-                         (record.dax || !model.memory_may_run_out());
+                         (record.dax || !model.memory_ran_out());
   if (got > most || cut_short) {
     return object(text("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
                        name_of(record).c_str(), number(*pos), number(got), number(least), number(most)),

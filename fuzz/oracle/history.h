@@ -97,6 +97,7 @@ struct History {
   std::vector<FinalPiece> final_pieces;
   std::span<const TreeName> start_names;  // before the run, directories before what they hold; empty: not known
   std::vector<TreeName> final_names;      // on the medium after the unmount; empty: nobody looked
+  bool memory_ran_out = false;      // some page of private memory could not be had
   bool no_descriptors = false;      // processes begin without any, so that the lowest free number is known
   bool foreign_image = false;       // not the template that the program names: files may begin with anything
   bool filled_files = false;        // the template has files with contents, which the model does not know

@@ -493,6 +493,17 @@ TEST(JudgeSizes, SeekEndAndHolesFollowTheSize) {
   EXPECT_NE(Story().open(0).ftruncate(0, 100).lseek(0, 0, prog::kSeekHole, -1, Errc::kNxio).said(), "");
 }
 
+TEST(JudgeData, AReadEndsEarlyForWantOfMemoryOnly) {
+  for (const bool short_of_memory : {false, true}) {
+    Story s;
+    s.history().memory_ran_out = short_of_memory;
+    s.open(0).ftruncate(0, 8192);
+    s.pread(0, 8192, 0, bytes(4096, 0));
+    s.on(0).dax = false;
+    EXPECT_EQ(s.said().empty(), short_of_memory) << s.said();
+  }
+}
+
 // --- signals and errors
 
 TEST(JudgeSignals, ProcessVmReadvStopsOnlyWhereAPageCannotBeHad) {

@@ -265,17 +265,6 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
   return nullptr;
 }
 
-bool Model::memory_may_run_out() const {
-  constexpr uint64_t kSure = uint64_t{4} << 20;  // half of what the simulated machine has (exec::Machine)
-  uint64_t wanted = 0;
-  for (const OpRecord* record : order_) {
-    const bool scratch = is_transfer(record->op->code) && record->op->buffer.kind == MemoryKind::kAnonymous;
-    if (scratch && !record->dax) { wanted += asked(*record); }
-    wanted += memory_of(*record).length;  // of private mappings, which may be any
-  }
-  return wanted > kSure;
-}
-
 bool Model::scratch_untouched(const OpRecord& record) {
   if (record.dax || record.op->buffer.kind != MemoryKind::kAnonymous) { return true; }
   const Period period = period_of(record);
@@ -302,6 +291,7 @@ void Model::build(const prog::Program& program, const History& history) {
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].reset(); }
 
   order_records(history);
+  memory_ran_out_ = history.memory_ran_out;
   descriptors_.build(order_, history.no_descriptors);
   note_files(history);
   for (const OpRecord* record : order_) { note_mapping(*record); }

@@ -38,8 +38,8 @@ class Model {
   FileHistory* find(uint32_t ino, uint32_t generation);
   // Where read, write, pread, pwrite started.
   std::optional<uint64_t> position(const OpRecord& record) const;
-  // Whether the run asked for so much private memory that a transfer may end early for want of it.
-  bool memory_may_run_out() const;
+  // Then a transfer may end early for want of the pages that it goes through.
+  bool memory_ran_out() const { return memory_ran_out_; }
   // No other operation can have changed or seen the memory that the harness gave this transfer.
   bool scratch_untouched(const OpRecord& record);
 
@@ -88,6 +88,7 @@ class Model {
   bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
   bool foreign_image_ = false;
   bool shifts_seen_ = false;
+  bool memory_ran_out_ = false;
   std::vector<Append> appends_;
   std::vector<const OpRecord*> mapping_calls_;
 };
