@@ -166,16 +166,21 @@ class Caller {
     return at(*parent).directory ? Errc::kOk : Errc::kNotDir;
   }
 
+  // A call's first two steps, each at a moment of its own: the walk, then what is there.
+  Step walk_first() {
+    const Errc error = walk(path(), &c_.parent);
+    return error == Errc::kOk ? Step::kMore : fail(error);
+  }
+  Step find_first() {
+    c_.inode = find(c_.parent, last_name(path()));
+    return c_.inode == kNoInode ? fail(Errc::kNoEnt) : Step::kMore;
+  }
+
   // Steps 0: the walk. Then the file; then its attributes, each at a moment of its own.
   Step stat_call() {
     switch (c_.step++) {
-      case 0: {
-        const Errc error = walk(path(), &c_.parent);
-        return error == Errc::kOk ? Step::kMore : fail(error);
-      }
-      case 1:
-        c_.inode = find(c_.parent, last_name(path()));
-        return c_.inode == kNoInode ? fail(Errc::kNoEnt) : Step::kMore;
+      case 0: return walk_first();
+      case 1: return find_first();
       case 2: return same_attributes(at(c_.inode), true) == Step::kDone ? Step::kMore : Step::kNotSo;
       default: return same_attributes(at(c_.inode), false);
     }
@@ -183,13 +188,8 @@ class Caller {
 
   Step link_call() {
     switch (c_.step++) {
-      case 0: {
-        const Errc error = walk(path(), &c_.parent);
-        return error == Errc::kOk ? Step::kMore : fail(error);
-      }
-      case 1:
-        c_.inode = find(c_.parent, last_name(path()));
-        return c_.inode == kNoInode ? fail(Errc::kNoEnt) : Step::kMore;
+      case 0: return walk_first();
+      case 1: return find_first();
       case 2: {
         const Errc error = walk(path2(), &c_.parent2);
         return error == Errc::kOk ? Step::kMore : fail(error);
@@ -215,8 +215,7 @@ class Caller {
     }
     if (c_.step == 0) {
       ++c_.step;
-      const Errc error = walk(path(), &c_.parent);
-      return error == Errc::kOk ? Step::kMore : fail(error);
+      return walk_first();
     }
     if (op_.code == OpCode::kRename && c_.step == 1) {
       ++c_.step;
@@ -317,7 +316,6 @@ class Search {
       const Step step = take_step(&next, &call);
       if (step != Step::kNotSo) {
         lane.at += step == Step::kDone ? 1 : 0;
-        if (lane.at > best_) { best_ = lane.at; }
         if (run(next)) { return true; }
         lane.at -= step == Step::kDone ? 1 : 0;
       }
@@ -339,7 +337,6 @@ class Search {
 
   std::vector<Lane> lanes_;
   uint64_t nodes_ = 0;
-  size_t best_ = 0;
 };
 
 }  // namespace

@@ -17,28 +17,11 @@
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/sched/policies.h"
+#include "props/draw.h"
 #include "props/posix_model.h"
 
 namespace daxfuzz::props {
 namespace {
-
-// Operations from numbers, low bits first.
-class Draw {
- public:
-  explicit Draw(uint64_t word) : word_(word) {}
-  uint64_t below(uint64_t n) {
-    const uint64_t value = word_ % n;
-    word_ /= n;
-    return value;
-  }
-  template <size_t kCount>
-  const char* one_of(const char* const (&texts)[kCount]) {
-    return texts[below(kCount)];
-  }
-
- private:
-  uint64_t word_;
-};
 
 enum class Kind : uint8_t { kFiles, kNames, kBoth };
 

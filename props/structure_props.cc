@@ -22,6 +22,7 @@
 #include "fs/mm/page.h"
 #include "fs/mm/page_table.h"
 #include "fs/rt/testing.h"
+#include "props/draw.h"
 
 namespace daxfuzz::props {
 namespace {
@@ -31,20 +32,6 @@ using daxfs::FsBlock;
 using daxfs::LogicalBlock;
 using daxfs::Pfn;
 using daxfs::VirtAddr;
-
-// Small choices from a number, low ones first.
-class Draw {
- public:
-  explicit Draw(uint64_t word) : word_(word) {}
-  uint64_t below(uint64_t n) {
-    const uint64_t value = word_ % n;
-    word_ /= n;
-    return value;
-  }
-
- private:
-  uint64_t word_;
-};
 
 std::vector<uint64_t> draw_words(int scale) {
   const auto word = rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<uint64_t>()));

@@ -9,8 +9,9 @@
 // happen.
 //
 // Locking: none; relaxed atomics, and none of it is a scheduling point. With native threads a stamp
-// may be lost. Not covered: which of several pins or mappings of a frame it was; only the latest is
-// known. Tested by: fs/mm/frame_history_test.cc, corpus/keys_test.cc
+// may be lost.
+// Not covered: which of several pins or mappings of a frame it was; only the latest is known.
+// Tested by: fs/mm/frame_history_test.cc, corpus/keys_test.cc
 #pragma once
 
 #include <array>

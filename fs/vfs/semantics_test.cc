@@ -519,8 +519,8 @@ TEST(Mmap, AStoreIntoA2MiBHoleAsksForAllOfIt) {
   });
 }
 
-// process_vm_rw_core (6.1): pins with FOLL_GET only, so that the VMA's rights count and not the PTE's; what was copied
-// before the first page that cannot be had is the result.
+// process_vm_rw_core (6.1): pins by pin_user_pages_remote, never by the fast walk, so that the VMA's rights count and
+// not the PTE's; what was copied before the first page that cannot be had is the result.
 TEST(ProcessVm, ReadsUpToTheFirstPageThatCannotBeHad) {
   in_world([](World& w) {
     const int fd = w.open("f");

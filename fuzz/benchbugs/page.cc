@@ -1,8 +1,6 @@
 // fuzz/benchbugs/page.cc - results as one HTML page: survival curves, a table of medians. No script, nothing to fetch.
 #include <algorithm>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 
 #include "fuzz/benchbugs/results.h"
 #include "fuzz/markup/markup.h"
@@ -11,6 +9,7 @@ namespace daxfuzz::benchbugs {
 namespace {
 
 using markup::escape;
+using markup::format;
 
 // Colours that people with any colour vision tell apart (Okabe, Ito), lighter on dark; curves differ in their dashes,
 // too.
@@ -54,15 +53,6 @@ td small { color: var(--dim); } tr.all td { border-top: 2px solid var(--line); }
 )";
 
 constexpr size_t kStyles = 6;  // as many policies as there are
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
-  char text[512];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof(text), pattern, arguments);
-  va_end(arguments);
-  return text;
-}
 
 // Processor seconds to the right, logarithmic; the share that has not been exposed upwards.
 struct Axes {

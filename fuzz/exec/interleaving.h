@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fs/rt/engine.h"
+#include "fuzz/sched/conflicts.h"
 #include "fuzz/sched/policies.h"
 #include "fuzz/sched/touches.h"
 
@@ -40,21 +41,11 @@ class InterleavingCoverage final : public daxfs::rt::Observer {
   std::span<const uint16_t> touched() const { return touched_; }
 
  private:
-  struct Last {
-    uint64_t object = 0;
-    uint32_t run = 0;
-    uint32_t site = 0;
-    int32_t task = 0;
-    bool write = false;
-  };
-  static constexpr size_t kObjects = 2048;  // direct mapped: a collision forgets the older object
-
-  std::array<Last, kObjects> last_{};
+  sched::Conflicts<2048, uint32_t> conflicts_;  // with the sites
   std::array<uint8_t, kCells> counts_{};
   std::vector<uint16_t> touched_;
   sched::SharedObjects shared_;
   std::vector<daxfs::rt::ObjectId> shared_list_;
-  uint32_t run_ = 0;
   sched::Touches* touches_ = nullptr;
 };
 

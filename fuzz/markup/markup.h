@@ -1,6 +1,6 @@
 // fuzz/markup/markup.h - text for pages and for lines of a given width.
 //
-// Tested by: fuzz/markup/markup_test.cc
+// Locking: none; pure functions.  Tested by: fuzz/markup/markup_test.cc
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,9 @@ namespace daxfuzz::markup {
 
 // As character data or as a quoted attribute's value, in HTML as well as in XML.
 std::string escape(std::string_view text);
+
+// printf into a string. REQUIRES: at most 767 characters; what is beyond them is cut.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 
 // Words of `text` in lines of at most `width` bytes, the first after `first`, the others after `hang`; a word that is
 // too long for a line is cut. Never empty. REQUIRES: `hang` is shorter than `width`.

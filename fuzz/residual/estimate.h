@@ -1,23 +1,19 @@
-// fuzz/residual/estimate.h - from what was seen to what was not: estimates of unseen orders, by
-// pair of operations.
+// fuzz/residual/estimate.h - from what was seen to what was not: estimates of unseen orders, by pair of operations.
 //
-// Runs are the samples, orders of conflicting accesses the species, and only whether a run showed
-// an order counts. With m runs, q1 orders seen in exactly one of them and q2 in exactly two:
-//   unseen    (m-1)/m * q1 (q1-1) / (2 (q2+1))  Chao2, bias corrected: a lower bound on average. A.
-//   Chao, "Estimating
-//             the population size for capture-recapture data with unequal catchability", Biometrics
-//             43, 1987.
-//   coverage  1 - q1/u, u the sum of all orders' runs: the share of what runs show that was seen
-//   before (Turing; I. J.
-//             Good, "The population frequencies of species and the estimation of population
-//             parameters", Biometrika 40, 1953).
+// Runs are the samples, orders of conflicting accesses the species, and only whether a run showed an order counts. With
+// m runs, q1 orders seen in exactly one of them and q2 in exactly two:
+//   unseen    (m-1)/m * q1 (q1-1) / (2 (q2+1)): Chao2, bias corrected; a lower bound on average. A. Chao, "Estimating
+//             the population size for capture-recapture data with unequal catchability", Biometrics 43, 1987.
+//   coverage  1 - q1/u, u the sum of all orders' runs: the share of what runs show that was seen before (Turing). I. J.
+//             Good, "The population frequencies of species and the estimation of population parameters", Biometrika
+//             40, 1953.
 //   next      q1/m: new orders that one run more is expected to show.
-// Fuzzing as such sampling: M. Bohme, "STADS: Software testing as species discovery", ACM TOSEM 27,
-// 2018.
+// Fuzzing as such sampling: M. Bohme, "STADS: Software testing as species discovery", ACM TOSEM 27, 2018.
 //
-// Not covered: runs of a fuzzer are no independent draws. Mutants resemble what was kept, so what
-// the generator seldom makes is underestimated; a pair that never ran together has no estimate at
-// all. Tested by: fuzz/residual/estimate_test.cc.
+// Locking: none; pure functions of a table that nobody writes.
+// Not covered: runs of a fuzzer are no independent draws. Mutants resemble what was kept, so what the generator seldom
+// makes is underestimated; a pair that never ran together has no estimate at all.
+// Tested by: fuzz/residual/estimate_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,20 +1,16 @@
 #include "fuzz/residual/order_table.h"
 
-namespace daxfuzz::residual {
-namespace {
+#include "fuzz/sched/conflicts.h"
 
-constexpr uint64_t mix(uint64_t x) {
-  x ^= x >> 31;
-  x *= 0x9e3779b97f4a7c15;
-  x ^= x >> 29;
-  return x;
+namespace daxfuzz::residual {
+
+uint64_t hash(const Order& order) {
+  const uint64_t sites = uint64_t{order.site_first} << 32 | order.site_then;
+  return sched::hash_bits(sites + uint64_t{order.row_first} * kRows + order.row_then);
 }
 
-}  // namespace
-
 void OrderTable::add(const Order& order, uint32_t runs_with_it) {
-  const uint64_t sites = uint64_t{order.site_first} << 32 | order.site_then;
-  size_t at = mix(sites + uint64_t{order.row_first} * kRows + order.row_then) % kSlots;
+  size_t at = hash(order) % kSlots;
   for (;; at = (at + 1) % kSlots) {
     Slot& slot = slots[at];
     if (slot.runs == 0) {

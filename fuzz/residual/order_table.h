@@ -8,7 +8,7 @@
 // Plain data, valid when zero: a worker process keeps it in memory that it shares with its parent,
 // where the table outlives a crash of the worker.
 //
-// Invariants: none beyond its own.  Locking: one writer; readers look when it has stopped.
+// Locking: one writer; readers look when it has stopped.
 // Tested by: fuzz/residual/orders_test.cc, fuzz/residual/estimate_test.cc.
 #pragma once
 
@@ -30,6 +30,8 @@ struct Order {
   uint8_t row_then;
   bool operator==(const Order&) const = default;
 };
+
+uint64_t hash(const Order& order);
 
 struct OrderTable {
   static constexpr size_t kSlots = size_t{1} << 17;

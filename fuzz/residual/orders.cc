@@ -1,27 +1,19 @@
 #include "fuzz/residual/orders.h"
 
-#include "fuzz/sched/access.h"
-
 namespace daxfuzz::residual {
 namespace {
 
 static_assert(kRows <= 64, "rows are bits of a word");
 
-constexpr uint64_t mix(uint64_t x) {
-  x ^= x >> 31;
-  x *= 0x9e3779b97f4a7c15;
-  x ^= x >> 29;
-  return x;
-}
-
 }  // namespace
 
-OrderRecorder::OrderRecorder() : last_(kObjects), seen_(kSeen) { orders_.reserve(kOrdersMax); }
+OrderRecorder::OrderRecorder() : seen_(kSeen) { orders_.reserve(kOrdersMax); }
 
 void OrderRecorder::begin_run(const prog::Program& program, daxfs::rt::Observer* beside) {
   program_ = &program;
   beside_ = beside;
   ++run_;
+  conflicts_.begin_run();
   orders_.clear();
   rows_of_task_.fill(0);
   system_tasks_ = 0;
@@ -40,8 +32,7 @@ size_t OrderRecorder::row_of(const daxfs::rt::Event& event) const {
 
 void OrderRecorder::note(const Sighting& sighting) {
   const Order& order = sighting.order;
-  const uint64_t sites = uint64_t{order.site_first} << 32 | order.site_then;
-  size_t at = mix(sites + uint64_t{order.row_first} * kRows + order.row_then) % kSeen;
+  size_t at = hash(order) % kSeen;
   for (;; at = (at + 1) % kSeen) {
     Seen& seen = seen_[at];
     if (seen.run == run_ && seen.order == order) {
@@ -76,17 +67,13 @@ void OrderRecorder::on_event(const daxfs::rt::Event& event) {
   if (row == kSystemRow) {
     system_tasks_ |= uint64_t{1} << (event.task - prog::kSystemTask0) % 64;
   }
-  if (event.kind == PointKind::kOpBegin) {
+  if (sched::touches_nothing(event.kind)) {
     return;
   }
-  Last& last = last_[mix(event.object) % kObjects];
-  const uint32_t site = daxfs::rt::site_hash(event.site);
-  const bool write = sched::access_of(event.kind) == sched::Access::kWrite;
-  if (last.run == run_ && last.object == event.object && last.task != event.task &&
-      (write || last.write)) {
-    note({{last.site, site, last.row, static_cast<uint8_t>(row)}, last.place, event.site});
+  const Place now = {daxfs::rt::site_hash(event.site), static_cast<uint8_t>(row), event.site};
+  if (const auto* const before = conflicts_.follow(event, now)) {
+    note({{before->note.hash, now.hash, before->note.row, now.row}, before->note.site, event.site});
   }
-  last = {event.object, run_, site, event.task, static_cast<uint8_t>(row), write, event.site};
 }
 
 // Each pair once, however many tasks ran it.

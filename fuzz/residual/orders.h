@@ -4,9 +4,9 @@
 // Only runs that are sampled have it as observer, so fuzzing without it costs nothing, and with it
 // one run in many costs more.
 //
-// Not covered: the root task (set-up and tear-down interleave with nobody); an object's accesses
-// before the latest of another object that falls into the same slot. Locking: none; engine side
-// only (fs/rt/engine.h, Observer).  Tested by: fuzz/residual/orders_test.cc.
+// Locking: none; engine side only (fs/rt/engine.h, Observer).
+// Not covered: the root task (set-up and tear-down interleave with nobody); what sched::Conflicts does not cover.
+// Tested by: fuzz/residual/orders_test.cc.
 #pragma once
 
 #include <array>
@@ -17,6 +17,7 @@
 #include "fs/rt/engine.h"
 #include "fuzz/prog/program.h"
 #include "fuzz/residual/order_table.h"
+#include "fuzz/sched/conflicts.h"
 
 namespace daxfuzz::residual {
 
@@ -39,18 +40,13 @@ class OrderRecorder final : public daxfs::rt::Observer {
   std::span<const Sighting> sightings() const { return orders_; }
 
  private:
-  static constexpr size_t kObjects = 4096;  // direct mapped
   static constexpr size_t kSeen = 16384;    // orders of the run, open addressing
   static constexpr size_t kOrdersMax = kSeen / 2;
 
-  struct Last {
-    uint64_t object = 0;
-    uint32_t run = 0;
-    uint32_t site = 0;
-    int32_t task = 0;
+  struct Place {
+    uint32_t hash = 0;  // rt::site_hash
     uint8_t row = 0;
-    bool write = false;
-    daxfs::Site place = {};
+    daxfs::Site site = {};
   };
   struct Seen {
     uint32_t run = 0;
@@ -65,7 +61,7 @@ class OrderRecorder final : public daxfs::rt::Observer {
   const prog::Program* program_ = nullptr;
   daxfs::rt::Observer* beside_ = nullptr;
   uint32_t run_ = 0;
-  std::vector<Last> last_;
+  sched::Conflicts<4096, Place> conflicts_;
   std::vector<Seen> seen_;
   std::vector<Sighting> orders_;
   std::array<uint64_t, prog::kTasksMax + 1> rows_of_task_{};  // bits; the last: all system tasks

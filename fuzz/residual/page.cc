@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 
+#include "fuzz/markup/markup.h"
 #include "fuzz/residual/summary.h"
 
 namespace daxfuzz::residual {
 namespace {
+
+using markup::format;
 
 // One hue, darker where more is left; what never ran together is hatched, so that no colour has to
 // be told apart for it.
@@ -39,15 +40,6 @@ td.calm { color: var(--dim); border: 1px solid var(--line); }
 )";
 
 constexpr size_t kListed = 40;
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
-  char text[768];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof(text), pattern, arguments);
-  va_end(arguments);
-  return text;
-}
 
 // Operations that ran at all, system tasks last.
 std::vector<size_t> rows_of(const Residual& residual) {
