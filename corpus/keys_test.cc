@@ -32,6 +32,8 @@ const std::vector<std::set<std::string>> kSameSymptom = {
     {"fault-without-entry-lock", "pte-upgrade-not-removed", "replace-accounting-wrong-kind"},
     {"no-retry-after-sleep", "store-order0-over-pmd", "unlock-loses-pmd-bit/order"},
     {"pmd-lookup-misses-pte-entry", "pmd-upgrade-leaves-zero-page-entries"},
+    // A huge mapping for which the tree has no huge entry: it is not there, or the look-up goes astray.
+    {"sibling-mask-lost", "unmap-gated-on-buffer-new"},
 };
 
 bool may_share(const std::string& a, const std::string& b) {
@@ -114,7 +116,6 @@ TEST(DedupKeys, BugsHaveDifferentOnesUnlessOneAssertionSeesBoth) {
   std::map<std::string, Keys> all;
   std::ofstream out(DAXFUZZ_BUILD_DIR "/bug_keys.txt");
   for (const auto& info : daxfs::historical_bugs()) {
-    if (!shown_by_programs(info)) { continue; }
     const std::string id(info.id);
     all[id] = keys_of(id);
     out << id << " " << all[id].own;

@@ -122,7 +122,6 @@ def check_historical(tree):
         if f"Bug::{row.group(1)}" not in code:
             findings.append(Finding(table, number, f"nothing in fs/ asks historical(Bug::{row.group(1)})"))
         bug = row.group(2)
-        if (corpus and not any(name.startswith(f"corpus/bugs/{bug}/") for name in corpus)
-                and f"corpus/xarray/{bug}.txt" not in tree.files):
+        if corpus and not any(name.startswith(f"corpus/bugs/{bug}/") for name in corpus):
             findings.append(Finding(table, number, f"no corpus/bugs/{bug}/: add a program that replays it"))
     return findings

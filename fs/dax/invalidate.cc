@@ -110,8 +110,8 @@ bool delete_entry(mm::AddressSpace& mapping, PgOff index, PgOff first, PgOff las
     return false;
   }
   const PgOff base = entry.base(index);
+  const bool dirty = xas.get_mark(kMarkDirty);
   if (base < first || base + (entry.pages() - 1) > last) {
-    const bool dirty = xas.get_mark(kMarkDirty);
     lock_entry(mapping, xas, entry);
     mapping.i_pages.lock().unlock();
     release_rest(mapping, base, entry, dirty);
@@ -119,6 +119,7 @@ bool delete_entry(mm::AddressSpace& mapping, PgOff index, PgOff first, PgOff las
     xas.reset();
   }
   // Reloaded: nobody else changes a locked entry, and the tree lock was held otherwise.
+  if (dirty) { FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), base), 1, 0); }
   disassociate_entry(mapping, entry, /*truncating=*/true);
   xas.store(lib::XEntry::null());
   trace_entry_write(mapping, base, entry, Entry());

@@ -12,13 +12,26 @@ namespace daxfs::dax {
 
 namespace {
 
+// The next DIRTY entry from `at` up to `last`, none() without one; `*at` moves behind it.
+Entry find_dirty(mm::AddressSpace& mapping, lib::XaCursor& xas, uint64_t* at, uint64_t last)
+    FS_REQUIRES(mapping.i_pages.lock()) {
+  const Entry entry = Entry::from_tree(xas.find_marked(last, kMarkDirty));
+  if (entry.none()) {
+    FS_TRACE_READ(ObjectRef{Noun::kDirty, mapping.host().ino().value(), *at, /*count=*/0}, 0);
+  } else {
+    FS_TRACE_READ(dirty_ref(mapping.host().ino(), PgOff(xas.index())), 1);
+    *at = xas.index() + entry.pages();
+  }
+  return entry;
+}
+
 // DIRTY entries of the range are what this call writes; those that become dirty later are the next
 // call's, so that a task that keeps storing cannot keep an fsync busy for ever. Kernel:
 // tag_pages_for_writeback.
 void tag_for_writeback(mm::AddressSpace& mapping, uint64_t first, uint64_t last) {
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);
-  while (!xas.find_marked(last, kMarkDirty).is_null()) {
+  for (uint64_t at = first; !find_dirty(mapping, xas, &at, last).none();) {
     xas.set_mark(kMarkToWrite);
   }
 }
@@ -97,12 +110,11 @@ Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff las
     // Walks DIRTY, not TOWRITE as Linux does: another task that is writing an entry has cleared
     // TOWRITE already, while its flush is still to come; not to wait for it would be to return
     // before the data is durable.
-    for (;;) {
-      const Entry entry = Entry::from_tree(xas.find_marked(last.value(), kMarkDirty));
+    for (uint64_t next = first.value();;) {
+      const Entry entry = find_dirty(mapping, xas, &next, last.value());
       if (entry.none()) {
         break;
       }
-      const uint64_t next = xas.index() + entry.pages();
       if (xas.get_mark(kMarkToWrite)) {
         result = writeback_one(mapping, xas, entry, &flushed);
       } else if (entry.is_locked()) {

@@ -140,13 +140,19 @@ class Slicer {
     if (relevant_.empty()) { seed_if([](const Facet& facet) { return facet.noun != Noun::kLock; }); }
   }
 
-  // Everything that tasks share, among the facets that `wanted` accepts.
+  // Everything that tasks share, among the facets that `wanted` accepts; what they changed if they share nothing.
   template <typename F>
   void seed_if(F wanted) {
     for (size_t i = 0; i < steps_.size(); ++i) { prefix_[steps_[i].task] = i; }
     prefix_.erase(kRootTask);
-    for (const auto& [facet, u] : users()) {
+    const auto all = users();
+    for (const auto& [facet, u] : all) {
       if (wanted(facet) && u.conflict()) { relevant_.insert(facet); }
+    }
+    if (relevant_.empty()) {
+      for (const auto& [facet, u] : all) {
+        if (wanted(facet) && !u.writers.empty()) { relevant_.insert(facet); }
+      }
     }
     prefix_.clear();
   }
@@ -327,6 +333,11 @@ class Slicer {
         continue;
       }
       if (steps_[first].kind != Step::Kind::kWrite) { continue; }
+      if (step.before == step.now && step.seen == daxfs::kUnknownValue) {
+        result_.keep[i] = false;  // the same again
+        at->second = first;
+        continue;
+      }
       merge(first, i, &at->second);
     }
     for (size_t i = 0; i < steps_.size(); ++i) {

@@ -120,6 +120,10 @@ std::string Words::access(const Step& step) const {
                                                                       : "converts block of ") +
              what;
     case Noun::kDirty:
+      if (!write && step.page.count == 0) {
+        return step.page.b == 0 ? "finds no dirty pages" : "finds no dirty " + what;
+      }
+      if (!write) { return what + is + (step.now == 0 ? "clean" : "dirty"); }
       return (step.now == 0 ? "cleans " : "dirties ") + what;
     case Noun::kSize:
       return write ? "sets the size of " + file(step.object.a)

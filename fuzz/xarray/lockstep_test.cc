@@ -31,7 +31,7 @@ std::string run_text(std::string_view text) {
 TEST(XarrayLockstep, EachSequenceOfTheCorpusShowsTheBugOfItsNameAndNothingWithoutIt) {
   size_t files = 0;
   for (const auto& file : std::filesystem::directory_iterator("corpus/xarray")) {
-    if (!file.is_regular_file()) { continue; }
+    if (file.path().extension() != ".txt") { continue; }
     std::stringstream text;
     text << std::ifstream(file.path()).rdbuf();
     EXPECT_EQ(run_text(text.str()), "") << file.path();
