@@ -101,6 +101,12 @@
     "who was woken for an entry and does not take it wakes nobody else", "O10")                                        \
   X(kPmdInsertUnaligned, "pmd-insert-unaligned-address", "B25", "c6f3c5ee40c1, fce86ff5802b",                          \
     "a huge mapping is made writable at the address of the fault", "MM11")                                             \
+  X(kDoubleZero, "double-zero-on-simultaneous-write-faults", "B02", "843172978bb9, 1ca191576fc8",                      \
+    "a write fault zeroes the block that it saw to be new before it locked the entry", "O9")                           \
+  X(kPmdOverTable, "colliding-pmd-pte-private-mapping", "B08", "e2093926a098",                                         \
+    "a huge fault does not look again whether a table of single pages came meanwhile", "MM8 O9 MM3 MM5")               \
+  X(kFailureSizeOfPage, "memory-failure-mapping-size-from-page", "B42", "ae1139ece126",                                \
+    "all processes hear that one page is bad, by whatever size they map it", "MF3")                                    \
   X(kSiblingMaskLost, "sibling-mask-lost", "D01", "8d2c0d36d682",                                                      \
     "a walk that meets a sibling leaves its tag in and lands on the wrong slot", "O5 O6")                              \
   X(kCreateIgnoresSibling, "create-ignores-sibling", "D02", "8a14f4d8328c",                                            \
@@ -129,9 +135,6 @@ struct BugInfo {
   std::string_view title;      // the mechanism in one line
   std::string_view oracles;    // oracle ids that must fire, separated by spaces
 };
-
-// False for bugs of the tree alone: operations on it show them (corpus/xarray), and system calls not always.
-constexpr bool shown_by_programs(const BugInfo& info) { return !info.catalogue.starts_with('D'); }
 
 using BugSet = std::bitset<static_cast<size_t>(Bug::kCount)>;
 

@@ -25,6 +25,8 @@ enum class Noun : uint8_t {
   kLock,      // a: rt::ObjectId of a lock
   kSpinLock,  // the same of one whose holder may not sleep
   kWait,      // a: rt::ObjectId of a wait queue
+  kBytes,     // a: frame, b: first byte in it, count: bytes. Value: the byte that the tracer asked about
+  kContents,  // a: inode, b: offset of a byte in the file. In findings only
   kOp,        // a: task, b: index of its operation
 };
 
@@ -42,7 +44,9 @@ constexpr ObjectRef size_ref(Ino ino) { return {Noun::kSize, ino.value(), 0, 1};
 constexpr ObjectRef entry_ref(Ino ino, PgOff index, uint64_t count = 1) {
   return {Noun::kEntry, ino.value(), index.value(), count};
 }
-constexpr ObjectRef dirty_ref(Ino ino, PgOff index) { return {Noun::kDirty, ino.value(), index.value(), 1}; }
+constexpr ObjectRef dirty_ref(Ino ino, PgOff index, uint64_t count = 1) {
+  return {Noun::kDirty, ino.value(), index.value(), count};
+}
 constexpr ObjectRef frame_ref(Pfn pfn) { return {Noun::kFrame, pfn.value(), 0, 1}; }
 constexpr ObjectRef pte_ref(uint64_t mm, VirtAddr address, uint64_t pages = 1) {
   return {Noun::kPte, mm, address.value() >> kPageShift, pages};
@@ -52,6 +56,10 @@ constexpr ObjectRef extent_ref(Ino ino, uint64_t block, uint64_t count = 1) {
 }
 constexpr ObjectRef lock_ref(uint64_t object) { return {Noun::kLock, object, 0, 1}; }
 constexpr ObjectRef wait_ref(uint64_t object) { return {Noun::kWait, object, 0, 1}; }
+constexpr ObjectRef bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
+  return {Noun::kBytes, pfn.value(), first, count};
+}
+constexpr ObjectRef contents_ref(uint64_t ino, uint64_t offset) { return {Noun::kContents, ino, offset, 1}; }
 constexpr ObjectRef op_ref(uint64_t task, uint64_t index) { return {Noun::kOp, task, index, 1}; }
 
 // Value of a Noun::kExtent: 0 is a hole.

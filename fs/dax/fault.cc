@@ -218,6 +218,17 @@ FaultOutcome iomap_fault_lookup_first(mm::VmFault& fault, io::IomapHost& host, i
   return end_iomap(ops, host, iomap, range, out);
 }
 
+// Bug kDoubleZero (843172978bb9): whether the block is new is asked before the entry is locked, and the fault itself
+// zeroes it then.
+bool sees_new_block(io::IomapHost& host, io::IomapOps& ops, const FaultRange& range) {
+  if ((range.flags & io::kIomapWrite) == 0) { return false; }
+  const unsigned flags = range.flags & ~unsigned{io::kIomapWrite};
+  io::Iomap iomap;
+  if (!io::begin_checked(ops, host, range.pos, range.length, flags, &iomap).ok()) { return false; }
+  const bool is_new = !iomap.mapped();
+  return ops.iomap_end(host, range.pos, range.length, 0, flags, iomap).ok() && is_new;
+}
+
 }  // namespace
 
 // Kernel: dax_iomap_pte_fault.
@@ -232,6 +243,7 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
     return iomap_fault_lookup_first(fault, host, ops, range);
   }
 
+  const bool zero = historical(Bug::kDoubleZero) && sees_new_block(host, ops, range);
   bool conflict = false;
   EntryGuard guard(host.mapping(), fault.pgoff, 0, &conflict);
   if (conflict) {
@@ -244,7 +256,8 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
   }
   io::Iomap iomap;
   FaultOutcome out;
-  const Status begun = io::begin_checked(ops, host, range.pos, kPageSize, range.flags, &iomap);
+  Status begun = io::begin_checked(ops, host, range.pos, kPageSize, range.flags, &iomap);
+  if (begun.ok() && zero) { begun = host.device().zero(iomap.device_offset(range.pos), kPageSize); }
   if (begun.ok()) {
     out = end_iomap(ops, host, iomap, range, fault_mapped(fault, host, guard, iomap, range));
   } else {
@@ -308,8 +321,9 @@ FaultOutcome iomap_pmd_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapO
   if (historical(Bug::kUpgradeLeavesZeroPages) && guard.entry().is_empty()) {
     mm::unmap_mapping_range(host.mapping(), guard.index(), guard.entry().pages(), /*even_cows=*/false);
   }
-  // A fault of a single page may have made its table since the caller looked.
-  if (fault.mm.page_table.load_pmd(fault.address).is_table()) {
+  // A fault of a single page may have made its table since the caller looked. Bug kPmdOverTable (e2093926a098): not
+  // looked at again.
+  if (fault.mm.page_table.load_pmd(fault.address).is_table() && !historical(Bug::kPmdOverTable)) {
     guard.unlock();
     return outcome(mm::FaultResult::kRetry);
   }

@@ -5,7 +5,7 @@
 //
 // Kernel: memory_failure_dev_pagemap, mf_generic_kill_procs, unmap_and_kill (mm/memory-failure.c).
 // Locking: takes the entry lock, inside it i_mmap_rwsem for read. The caller holds no lock and need not keep the inode.
-// What it must keep is declared in fs/mm/rmap.h: MF1, MF2.
+// What it must keep is declared in fs/mm/rmap.h: MF1 to MF3.
 // Not covered: delivery of signals. A process whose signal matters gets it from its caller, the others by their next
 //   access, which faults anew and meets the bad sectors.
 // Tested by: fs/dax/memory_failure_test.cc.

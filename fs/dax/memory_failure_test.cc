@@ -107,6 +107,22 @@ TEST(MemoryFailure, FindsTheFileOfAFrameThatWasPinned) {
 
 #if defined(DAXFS_RT_FIBER)
 
+#if defined(DAXFS_HISTORICAL_BUGS)
+TEST(MemoryFailure, TellingTheSizeOfThePageForAHugeMappingFiresMf3) {
+  BugSet bugs;
+  select_historical("memory-failure-mapping-size-from-page", &bugs);
+  set_historical(bugs);
+  const auto outcome = run_in_world<HugeWorld>([](HugeWorld& w) {
+    const VirtAddr m = w.map(w.p0, w.file, 4);
+    World::poke(w.p0, m, 1);
+    EXPECT_TRUE(memory_failure(w.memory, frame_of(w.file, 1)).ok());
+  });
+  set_historical({});
+  ASSERT_TRUE(outcome.finding.has_value());
+  EXPECT_EQ(outcome.finding->tag, "MF3");
+}
+#endif
+
 // MF1, MF2 and DE3 are not trusted before they fired.
 TEST(MemoryFailure, ItsInvariantsFireWhenTheyAreBroken) {
   const auto wrong_address = run_in_world([](World& w) {

@@ -48,6 +48,7 @@ Result<uint64_t> read_piece(const Piece& p) {
   if (p.buffer.is_user()) {
     // The copy takes faults on its way: the blocks must stay the file's to its end.
     device.require_owned(at, length, "read", Site::current());
+    device.trace_load(at, length);
     const uint64_t copied = p.buffer.copy_out(device.bytes().subspan(at, length));
     device.require_owned(at, length, "read", Site::current());
     return done_or_fault(copied);

@@ -17,7 +17,7 @@ Entry find_dirty(mm::AddressSpace& mapping, lib::XaCursor& xas, uint64_t* at, ui
     FS_REQUIRES(mapping.i_pages.lock()) {
   const Entry entry = Entry::from_tree(xas.find_marked(last, kMarkDirty));
   if (entry.none()) {
-    FS_TRACE_READ(ObjectRef{Noun::kDirty, mapping.host().ino().value(), *at, /*count=*/0}, 0);
+    FS_TRACE_READ(dirty_ref(mapping.host().ino(), PgOff(*at), /*count=*/0), 0);
   } else {
     FS_TRACE_READ(dirty_ref(mapping.host().ino(), PgOff(xas.index())), 1);
     *at = xas.index() + entry.pages();

@@ -32,7 +32,7 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
   TablePage* const deposit = memory.alloc_table();
   rt::SpinGuard guard(mm.page_table.ptl, site);
   const Pmd old = mm.page_table.load_pmd(address, site);
-  if (old.none()) {
+  if (old.none() || (old.is_table() && historical(Bug::kPmdOverTable))) {
     const Pte first = (write ? Pte::make(pfn).mk_write().mk_dirty() : Pte::make(pfn)).mk_huge();
     mm.page_table.set_huge(address, first, deposit, site);
     mm.account(first, 1);

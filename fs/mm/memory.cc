@@ -181,6 +181,7 @@ Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, S
 void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
   if (is_pmem(pfn)) {
     device_.require_owned(pfn.value() * kPageSize + offset, out.size(), "load", site);
+    device_.trace_load(pfn.value() * kPageSize + offset, out.size());
   }
   const std::byte* from =
       is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;

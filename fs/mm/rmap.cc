@@ -155,7 +155,13 @@ void collect_frame_users(AddressSpace& mapping, PgOff index, Pfn pfn, std::vecto
     FS_WARN_ON(pte.pfn() != pfn, "MF1", about(pte_ref(vma.mm->id(), address), frame_ref(pfn)),
                "process %" PRIu64 " hears that frame %" PRIu64 " is bad, at an address that maps frame %" PRIu64,
                vma.mm->id(), pfn.value(), pte.pfn().value());
-    users->push_back({vma.mm->id(), address, pte.huge() ? memory.huge_order() : 0, vma.mm});
+    const unsigned mapped = pte.huge() ? memory.huge_order() : 0;
+    // Bug kFailureSizeOfPage (ae1139ece126): the size is the page's, not that of each mapping of it.
+    const unsigned order = historical(Bug::kFailureSizeOfPage) ? 0 : mapped;
+    FS_WARN_ON(order != mapped, "MF3", about(pte_ref(vma.mm->id(), address), frame_ref(pfn)),
+               "process %" PRIu64 " hears of a mapping of %u pages; its own has %u", vma.mm->id(), 1U << order,
+               1U << mapped);
+    users->push_back({vma.mm->id(), address, order, vma.mm});
   });
 }
 

@@ -5,6 +5,7 @@
 // as they need.
 // Invariants:
 //   MF1  a process that hears of a bad frame is told an address at which it maps that frame.
+//   MF3  and the size by which it maps it there.
 //   MF2  a bad frame is mapped by nobody once memory_failure has unmapped it.
 // Tested by: fs/mm/rmap_test.cc, fs/dax/memory_failure_test.cc.
 #pragma once

@@ -1,6 +1,8 @@
 // fs/pmem/device.cc - opening, range checks, points, tracking and poison of a device.
 #include "fs/pmem/device.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cinttypes>
@@ -138,12 +140,42 @@ void Device::report_freed(uint64_t offset, uint64_t size, const char* what, Site
   FS_STOP_AT_FINDING();
 }
 
+namespace {
+
+// step(block, first byte in it, offset into the whole, bytes) for each block that the range touches.
+template <typename Step>
+void for_blocks(uint64_t offset, uint64_t size, Step step) {
+  for (uint64_t done = 0; done < size;) {
+    const uint64_t at = offset + done;
+    const uint64_t count = std::min(size - done, kBlockSize - at % kBlockSize);
+    step(Pfn(at / kBlockSize), at % kBlockSize, done, count);
+    done += count;
+  }
+}
+
+}  // namespace
+
+void Device::trace_loaded(uint64_t offset, uint64_t size) const {
+  for_blocks(offset, size, [&](Pfn pfn, uint64_t first, uint64_t done, uint64_t count) {
+    rt::trace_bytes(bytes_ref(pfn, first, count), {}, bytes().subspan(offset + done, count));
+  });
+}
+
+void Device::trace_stored(uint64_t offset, uint64_t size, std::span<const std::byte> stored) const {
+  static constexpr std::array<std::byte, kBlockSize> kZeros{};
+  for_blocks(offset, size, [&](Pfn pfn, uint64_t first, uint64_t done, uint64_t count) {
+    const auto now = stored.empty() ? std::span<const std::byte>(kZeros).first(count) : stored.subspan(done, count);
+    rt::trace_bytes(bytes_ref(pfn, first, count), bytes().subspan(offset + done, count), now);
+  });
+}
+
 Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const {
   if (!contains(offset, out.size())) { return Errc::kInval; }
   if (out.empty()) { return ok_status(); }
   rt::point(rt::PointKind::kUserLoad, block_object(offset), site);  // whoever loads
   require_owned(offset, out.size(), "load", site);
   if (poisoned(offset, out.size())) { return Errc::kIo; }
+  trace_load(offset, out.size());
   raw_copy(out.data(), base_ + offset, out.size());
   return ok_status();
 }
@@ -178,6 +210,7 @@ Status Device::store_unscheduled(uint64_t offset, std::span<const std::byte> byt
 void Device::place(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) {
   require_owned(offset, bytes.size(), "store", site);
   mark_changed(offset, bytes.size());
+  if (rt::tracing()) { trace_stored(offset, bytes.size(), bytes); }
   std::byte* to = base_ + offset;
   if (kind == StoreKind::kNonTemporal && mapping_->durable()) {
     mapping_->store_nt(to, bytes.data(), bytes.size());
@@ -195,6 +228,7 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
   require_owned(offset, size, "zeroing", site);
   mark_changed(offset, size);
+  if (rt::tracing()) { trace_stored(offset, size, {}); }
   mapping_->zero_nt(base_ + offset, size);
   note_overwrite(offset, size);
   if (recorder_ != nullptr) {

@@ -39,6 +39,7 @@
 #include "fs/base/site.h"
 #include "fs/base/types.h"
 #include "fs/pmem/bit_set.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::pmem {
 
@@ -124,6 +125,11 @@ class Device {
     return store(offset, std::as_bytes(std::span<const T, 1>(&value, 1)), site);
   }
 
+  // For those that load by data(): what a tracer hears of it (fs/rt/trace.h).
+  void trace_load(uint64_t offset, uint64_t size) const {
+    if (rt::tracing()) { trace_loaded(offset, size); }
+  }
+
   // Starts writing back the cache lines of the range. Durable only after a fence. One scheduling
   // point.
   void flush(uint64_t offset, uint64_t size, Site site = Site::current());
@@ -198,6 +204,9 @@ class Device {
   Recorder* recorder() const { return recorder_; }
 
  private:
+  void trace_loaded(uint64_t offset, uint64_t size) const;
+  // `bytes` empty: zeros.
+  void trace_stored(uint64_t offset, uint64_t size, std::span<const std::byte> bytes) const;
   struct Mapping;  // libpmem2's objects and functions; null for no file behind the bytes
 
   Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size, bool read_only);

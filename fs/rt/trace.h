@@ -4,6 +4,7 @@
 //   FS_TRACE_SCOPE("dax_disassociate_entry", entry_ref(ino, index));   until the end of the block; the kernel's name
 //   FS_TRACE_READ(frame_ref(pfn), count);                              a value that decides
 //   FS_TRACE_WRITE(frame_ref(pfn), before, now);
+//   trace_bytes(bytes_ref(pfn, first, count), before, now);            contents of the medium, if tracing()
 //   FS_TRACE_NAME(lock_ref(object), "i_rwsem", inode_ref(ino));        and whose it is
 //
 // None of them is a scheduling point, and a tracer changes nothing: a traced run has the trace hash of an untraced one.
@@ -13,7 +14,9 @@
 // Locking: any context.  Native flavour: nothing.  Tested by: fs/rt/trace_test.cc, fuzz/explain/slice_test.cc.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "fs/base/compiler.h"
 #include "fs/base/object_ref.h"
@@ -31,6 +34,9 @@ class Tracer {
   virtual void on_scope_end() = 0;
   virtual void on_read(const ObjectRef& object, uint64_t value) = 0;
   virtual void on_write(const ObjectRef& object, uint64_t before, uint64_t now) = 0;
+  // Contents of the medium (Noun::kBytes), about to change; `before` is empty when they are read.
+  virtual void on_bytes(const ObjectRef& /*object*/, std::span<const std::byte> /*before*/,
+                        std::span<const std::byte> /*now*/) {}
   // `name` is a literal. `owner`: what it belongs to; for a Noun::kPte: the file pages that appear there.
   virtual void on_name(const ObjectRef& object, const char* name, const ObjectRef& owner) = 0;
 };
@@ -49,6 +55,7 @@ void set_tracer(Tracer* tracer);
 HeldMode held_mode(ObjectId lock);
 FS_COLD void trace_read(ObjectRef object, uint64_t value);
 FS_COLD void trace_write(ObjectRef object, uint64_t before, uint64_t now);
+FS_COLD void trace_bytes(ObjectRef object, std::span<const std::byte> before, std::span<const std::byte> now);
 FS_COLD void trace_name(ObjectRef object, const char* name, ObjectRef owner = {});
 
 FS_NO_TSAN inline bool tracing() { return __builtin_expect(internal::g_tracer != nullptr, 0); }
@@ -77,6 +84,7 @@ constexpr HeldMode held_mode(ObjectId /*lock*/) { return HeldMode::kNot; }
 constexpr bool tracing() { return false; }
 inline void trace_read(ObjectRef, uint64_t) {}
 inline void trace_write(ObjectRef, uint64_t, uint64_t) {}
+inline void trace_bytes(ObjectRef, std::span<const std::byte>, std::span<const std::byte>) {}
 inline void trace_name(ObjectRef, const char*, ObjectRef = {}) {}
 
 #define FS_TRACE_SCOPE(name, ...) static_assert(true)

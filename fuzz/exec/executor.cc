@@ -281,8 +281,10 @@ void Executor::Run::finish() {
     outcome.history.final_names.clear();  // the image check's
   }
   if (const auto wrong = oracle::judge(program, outcome.history)) {
-    const auto about = wrong->task == oracle::kInitTask ? daxfs::About{}
-                                                        : daxfs::about(daxfs::op_ref(wrong->task, wrong->index));
+    const bool of_op = wrong->task != oracle::kInitTask;
+    const auto about = daxfs::about(
+        of_op ? daxfs::op_ref(wrong->task, wrong->index) : daxfs::ObjectRef{},
+        wrong->ino != 0 ? daxfs::contents_ref(wrong->ino, wrong->offset) : daxfs::ObjectRef{});
     report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge", about);
   }
 }

@@ -263,6 +263,11 @@ void record_run(exec::Executor& executor, const prog::Program& program, exec::Ru
     config.events_max = std::min(config.events_max, outcome->tasks_begin + kLivelockEvents);
   }
   recorder->begin_run();
+  if (outcome->finding) {
+    for (const daxfs::ObjectRef& ref : outcome->finding->about.refs) {
+      if (ref.noun == Noun::kContents) { recorder->watch_byte(ref.b % daxfs::kPageSize); }
+    }
+  }
   config.observer = recorder;
   const Recorder::Attached attached(*recorder);
   executor.run(program, config, outcome);

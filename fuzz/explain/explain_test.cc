@@ -114,6 +114,13 @@ TEST_F(Bugs, OneTaskAndAnInterruptNeedNoPreemption) {
           "T0: page 0 is mapped | pte ro", "T0: get page 0", "all: at rest: wrong-result O9"});
 }
 
+TEST_F(Bugs, ALostByteIsFollowedBackToWhoZeroedIt) {
+  const Explanation e = explain_bug("double-zero-on-simultaneous-write-faults");
+  expect_in_order(e, {"T0: page 0 is a hole", "T1: allocates block of page 0", "T1: maps page 0",
+                      "T1: stores to page 0 | byte 8 0xdb -> 0x42", "T0: page 0 has a block",
+                      "T0: zeroes page 0 | byte 8 0x42 -> 0x00", "all: at rest: wrong-result O9"});
+}
+
 // What every diagram owes its reader, whatever the bug.
 class EveryBug : public testing::TestWithParam<std::string> {};
 

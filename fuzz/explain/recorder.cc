@@ -83,6 +83,16 @@ void Recorder::on_write(const ObjectRef& object, uint64_t before, uint64_t now) 
   }
 }
 
+void Recorder::on_bytes(const ObjectRef& object, std::span<const std::byte> before, std::span<const std::byte> now) {
+  if (watched_ < object.b || watched_ - object.b >= now.size()) { return; }
+  const size_t at = watched_ - object.b;
+  if (Record* record = append(before.empty() ? Record::Kind::kRead : Record::Kind::kWrite)) {
+    record->object = {Noun::kBytes, object.a, watched_, now.size()};
+    record->now = std::to_integer<uint64_t>(now[at]);
+    record->before = before.empty() ? record->now : std::to_integer<uint64_t>(before[at]);
+  }
+}
+
 void Recorder::on_name(const ObjectRef& object, const char* name, const ObjectRef& owner) {
   if (object.noun == Noun::kPte) {
     mappings_.push_back({object, owner, records_.size()});

@@ -14,6 +14,7 @@
 // Tested by: fuzz/explain/slice_test.cc.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -60,6 +61,8 @@ class Recorder final : public daxfs::rt::Observer, public daxfs::rt::Tracer {
     ~Attached() { daxfs::rt::set_tracer(nullptr); }
   };
 
+  // Of contents, only byte `in_page` of each page is recorded; none before this call.
+  void watch_byte(uint64_t in_page) { watched_ = in_page; }
   // Forgets the last run.
   void begin_run();
 
@@ -74,6 +77,8 @@ class Recorder final : public daxfs::rt::Observer, public daxfs::rt::Tracer {
   void on_scope_end() override;
   void on_read(const daxfs::ObjectRef& object, uint64_t value) override;
   void on_write(const daxfs::ObjectRef& object, uint64_t before, uint64_t now) override;
+  void on_bytes(const daxfs::ObjectRef& object, std::span<const std::byte> before,
+                std::span<const std::byte> now) override;
   void on_name(const daxfs::ObjectRef& object, const char* name, const daxfs::ObjectRef& owner) override;
 
  private:
@@ -94,6 +99,7 @@ class Recorder final : public daxfs::rt::Observer, public daxfs::rt::Tracer {
 
   std::vector<Record> records_;
   uint64_t dropped_ = 0;
+  uint64_t watched_ = ~uint64_t{0};
   Place places_[daxfs::rt::kMaxTasks];
   std::vector<std::pair<daxfs::ObjectRef, ObjectName>> names_;
   std::vector<Mapping> mappings_;

@@ -87,6 +87,8 @@ class Slicer {
       const Step& step = steps_[i];
       if (step.object.noun == Noun::kLock && is_spinlock(step)) { spinlocks_.insert(step.object.a); }
       if (acts(step) && step.is_access()) { facets_[i] = facets_of(step.object, step.page); }
+      // Tasks may share pages and mean different bytes: only the byte that the finding is about counts.
+      if (step.object.noun == Noun::kBytes && !about_bytes(facets_[i])) { facets_[i].clear(); }
     }
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
@@ -95,6 +97,12 @@ class Slicer {
         facets_[i] = {Facet{Noun::kLock, step.object.a, 0, 0}};
       }
     }
+  }
+
+  bool about_bytes(const std::vector<Facet>& facets) const {
+    return std::any_of(std::begin(finding_.about.refs), std::end(finding_.about.refs), [&](const ObjectRef& ref) {
+      return ref.noun == Noun::kContents && facets == facets_of(ref, {});
+    });
   }
 
   static bool changes(const Step& step) {

@@ -22,6 +22,10 @@ bool is_lock_event(const Record& record) {
 
 std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
   if (object.noun == Noun::kNone) { return {}; }
+  if (object.noun == Noun::kContents) { return {Facet{Noun::kBytes, object.a, object.b / daxfs::kPageSize, 0}}; }
+  if (object.noun == Noun::kBytes) {  // of a file's page, or nobody's concern
+    return page.noun == Noun::kEntry ? std::vector{Facet{Noun::kBytes, page.a, page.b, 0}} : std::vector<Facet>{};
+  }
   if (page.noun != Noun::kEntry) { return {Facet{object.noun, object.a, object.b, 0}}; }
   std::vector<Facet> facets;
   const uint64_t count = page.count == 0 || page.count > kFacetsMax ? kFacetsMax : page.count;
@@ -33,6 +37,7 @@ std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
 
 Timeline::Timeline(const Recorder& recorder) : recorder_(recorder) {
   const auto records = recorder.records();
+  for (size_t i = 0; i < records.size(); ++i) { learn_block(records[i], i); }
   for (size_t i = 0; i < records.size(); ++i) {
     const Record& record = records[i];
     std::vector<size_t>& open = open_[record.task];
@@ -77,6 +82,30 @@ Timeline::Timeline(const Recorder& recorder) : recorder_(recorder) {
   }
 }
 
+void Timeline::learn_block(const Record& record, size_t at) {
+  if (record.kind != Record::Kind::kRead && record.kind != Record::Kind::kWrite) { return; }
+  const ObjectRef& object = record.object;
+  if (object.noun == Noun::kExtent && record.now != 0 && record.now != daxfs::kUnknownValue) {
+    blocks_.push_back({record.now >> 1, {Noun::kEntry, object.a, object.b, object.count}, at});
+  }
+  if (object.noun == Noun::kEntry) {
+    const Entry entry = Entry::from_trace_value(record.now);
+    if (entry.is_frame()) { blocks_.push_back({entry.pfn().value(), {Noun::kEntry, object.a, object.b, 1}, at}); }
+  }
+}
+
+// As known at record `at`; what nobody had told by then, as told next: a block is zeroed before it is the file's.
+ObjectRef Timeline::page_in(uint64_t frame, size_t at) const {
+  const Block* known = nullptr;
+  for (const Block& block : blocks_) {
+    if (frame < block.first || frame - block.first >= block.pages.count) { continue; }
+    if (block.at > at && known != nullptr) { break; }
+    known = &block;
+  }
+  if (known == nullptr) { return {}; }
+  return {Noun::kEntry, known->pages.a, known->pages.b + (frame - known->first), 1};
+}
+
 ObjectRef Timeline::resolve(const Record& record, size_t at) {
   const ObjectRef& object = record.object;
   switch (object.noun) {
@@ -88,6 +117,7 @@ ObjectRef Timeline::resolve(const Record& record, size_t at) {
       const auto found = frame_owner_.find(object.a);
       return found == frame_owner_.end() ? ObjectRef{} : found->second;
     }
+    case Noun::kBytes: return page_in(object.a, at);
     default: return {};
   }
 }

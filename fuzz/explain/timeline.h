@@ -70,6 +70,14 @@ class Timeline {
   daxfs::ObjectRef page_of(const daxfs::ObjectRef& object) const;
 
  private:
+  // Which page a frame is part of, as extents and entries told.
+  struct Block {
+    uint64_t first = 0;  // frame
+    daxfs::ObjectRef pages;
+    size_t at = 0;       // record
+  };
+  void learn_block(const Record& record, size_t at);
+  daxfs::ObjectRef page_in(uint64_t frame, size_t at) const;
   daxfs::ObjectRef resolve(const Record& record, size_t at);
   void learn(Step* step);
 
@@ -77,6 +85,7 @@ class Timeline {
   std::vector<Step> steps_;
   std::map<daxfs::rt::TaskId, std::vector<size_t>> open_;
   std::map<uint64_t, daxfs::ObjectRef> frame_owner_;  // pfn -> page
+  std::vector<Block> blocks_;                         // ascending by record
   std::map<Facet, uint64_t> latest_;                  // values
 };
 

@@ -69,6 +69,11 @@ std::string Words::extent_value(uint64_t value) {
   return (value & 1) != 0 ? "unwritten" : "written";
 }
 
+std::string Words::byte_value(uint64_t byte) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  return std::string("0x") + kDigits[byte >> 4 & 15] + kDigits[byte & 15];
+}
+
 std::string Words::size_value(uint64_t bytes) {
   return bytes != 0 && bytes % 1024 == 0 ? std::to_string(bytes / 1024) + "K" : std::to_string(bytes);
 }
@@ -125,6 +130,9 @@ std::string Words::access(const Step& step) const {
       }
       if (!write) { return what + is + (step.now == 0 ? "clean" : "dirty"); }
       return (step.now == 0 ? "cleans " : "dirties ") + what;
+    case Noun::kBytes:
+      if (!write) { return "loads from " + what; }
+      return (step.object.count == daxfs::kPageSize && step.now == 0 ? "zeroes " : "stores to ") + what;
     case Noun::kSize:
       return write ? "sets the size of " + file(step.object.a)
                    : "reads the size of " + file(step.object.a);
@@ -148,6 +156,10 @@ std::string Words::state(const Step& step) const {
       value = [](uint64_t dirty) { return std::string(dirty == 0 ? "clean" : "dirty"); };
       break;
     case Noun::kSize: value = size_value, what = "size "; break;
+    case Noun::kBytes:
+      value = byte_value;
+      what = "byte " + std::to_string(step.object.b) + " ";
+      break;
     default: return {};
   }
   const bool change = step.kind == Step::Kind::kWrite && step.before != step.now && step.before != daxfs::kUnknownValue;

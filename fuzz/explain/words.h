@@ -35,6 +35,7 @@ class Words {
   static std::string pte_value(uint64_t value);
   static std::string extent_value(uint64_t value);
   static std::string size_value(uint64_t bytes);
+  static std::string byte_value(uint64_t byte);
 
  private:
   const Recorder& recorder_;

@@ -158,12 +158,16 @@ bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, 
   return false;
 }
 
-std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, std::string detail) {
+std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, const FileHistory& file,
+                                        std::string detail) {
   const bool stale = wrong.value == kPoison;
   std::string title = text("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
                            stale ? "stale byte " : "", wrong.value, number(wrong.offset),
                            values_of(wrong.possible, wrong.offset).c_str());
-  return Objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
+  Objection objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
+  objection.ino = file.ino();
+  objection.offset = wrong.offset;
+  return objection;
 }
 
 std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& file, uint64_t offset, Bytes data) {
@@ -171,7 +175,7 @@ std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& 
   if (!find_wrong_byte(file, offset, data, period_of(record), &wrong)) { return std::nullopt; }
   // The tail of a bad page is not zeroed when the file ends in it (nor does the kernel's truncate insist).
   if (file.may_be_bad(wrong.offset, wrong.offset + 1, period_of(record))) { return std::nullopt; }
-  return object_to_byte(name_of(record), wrong, detail_of(record, file));
+  return object_to_byte(name_of(record), wrong, file, detail_of(record, file));
 }
 
 // --- reads
@@ -350,7 +354,8 @@ std::optional<Objection> check_private(const Model& model, const OpRecord& recor
     if (good < size) {
       wrong.offset = offset + good;
       wrong.value = std::to_integer<uint8_t>(data[at + good]);
-      return object_to_byte(name_of(record) + ", through a private mapping,", wrong, detail_of(record, *region.file));
+      return object_to_byte(name_of(record) + ", through a private mapping,", wrong, *region.file,
+                            detail_of(record, *region.file));
     }
     at += size;
   }
@@ -584,7 +589,7 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
     if (file->may_be_bad(piece.offset, piece.offset + length, end)) { continue; }  // nobody could read it
     const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
                                          : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
-    if (bad) { return object_to_byte(text("on the medium inode %u", found.ino), wrong, {}); }
+    if (bad) { return object_to_byte(text("on the medium inode %u", found.ino), wrong, *file, {}); }
   }
   return std::nullopt;
 }

@@ -40,6 +40,8 @@ int order(Noun noun) {
       return 3;
     case Noun::kPte:
       return 4;
+    case Noun::kBytes:
+      return 6;
     default:
       return 5;
   }
@@ -57,6 +59,8 @@ const char* property(Noun noun) {
       return "dirty mark";
     case Noun::kPte:
       return "pte";
+    case Noun::kBytes:
+      return "byte";
     default:
       return "refs";
   }

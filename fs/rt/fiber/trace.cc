@@ -55,6 +55,12 @@ FS_NO_TSAN void trace_write(ObjectRef object, uint64_t before, uint64_t now) {
   g_tracer->on_write(object, before, now);
 }
 
+FS_NO_TSAN void trace_bytes(ObjectRef object, std::span<const std::byte> before, std::span<const std::byte> now) {
+  if (!g_engine.active) { return; }
+  const TsanImpersonation host(&current()->fiber, &g_engine.host);
+  g_tracer->on_bytes(object, before, now);
+}
+
 // Also outside a run: locks of the machine are made before it begins.
 FS_NO_TSAN void trace_name(ObjectRef object, const char* name, ObjectRef owner) {
   if (!g_engine.active) {
