@@ -107,6 +107,38 @@
     "a huge fault does not look again whether a table of single pages came meanwhile", "MM8 O9 MM3 MM5")               \
   X(kFailureSizeOfPage, "memory-failure-mapping-size-from-page", "B42", "ae1139ece126",                                \
     "all processes hear that one page is bad, by whatever size they map it", "MF3")                                    \
+  X(kIoEndPointerClobber, "inode-io-end-pointer-clobber", "A09", "74dae4278546, 2bcba4781fa3",                         \
+    "an overwrite puts its request into the inode, where another one looks for its own", "O9 O12 O13")                 \
+  X(kDeferThroughPointer, "end-io-in-interrupt-context/no-pointer", "A10", "74dae4278546",                             \
+    "where a request ends is noted in whatever request the inode points to", "O12")                                    \
+  X(kDeferOnFirstPiece, "end-io-in-interrupt-context/first-piece", "A10", "-",                                         \
+    "the first piece of a request decides in which context it ends", "O12")                                            \
+  X(kZeroIsTwoFlags, "get-blocks-flag-overlap/any", "A11", "the class of 713e8dde3e71",                                \
+    "the number of ZERO is that of two other flags, and any of its bits means it", "LD6 O9 O11 O18")                   \
+  X(kZeroIsTwoFlagsStrict, "get-blocks-flag-overlap/all", "A11", "the class of 713e8dde3e71",                          \
+    "the number of ZERO is that of two other flags", "LD6 O9 O11 O18")                                                 \
+  X(kNoLockWithoutDataSem, "nolock-lookup-without-outer-lock", "A12", "2bcba4781fa3",                                  \
+    "blocks of an overwrite are looked up with NO_LOCK and nobody holds i_data_sem", "O11 O15")                        \
+  X(kNoLockLooksLocked, "recursive-i_data_sem-read/lookup", "A13", "2bcba4781fa3",                                     \
+    "a lookup with NO_LOCK takes i_data_sem again", "O10 O11 LD2")                                                     \
+  X(kNoLockUnlocks, "recursive-i_data_sem-read/unlock", "A13", "2bcba4781fa3",                                         \
+    "a lookup with NO_LOCK releases i_data_sem, which it did not take", "O11")                                         \
+  X(kLookupStartsTransaction, "lookup-starts-transaction", "A14", "2bcba4781fa3",                                      \
+    "a lookup with NO_LOCK starts a transaction under i_data_sem", "O11 O12 LD3")                                      \
+  X(kRelockUnderDataSem, "overwrite-relock-order/exit", "A15", "4bd809dbbf17",                                         \
+    "an overwrite takes the inode lock again before it gives i_data_sem up", "O10 O11 LD3")                            \
+  X(kOverwriteUnlocksFirst, "overwrite-relock-order/entry", "A15", "4bd809dbbf17",                                     \
+    "an overwrite gives the inode lock up before it has i_data_sem", "EF1 O15")                                        \
+  X(kOverwriteCheckStale, "overwrite-check-goes-stale", "A16", "4bd809dbbf17",                                         \
+    "whether a write changes no blocks is found out before the inode lock is taken", "EF1 O9 O15")                     \
+  X(kDioDoneBeforeConversion, "dio-done-before-conversion", "C11", "266991b13890, 3889fd57ea3c",                       \
+    "a request no longer counts as in flight when its conversion is still to come", "IE2 O15 O17")                     \
+  X(kPunchFlushesOnly, "punch-does-not-wait-for-dio/flush", "C13", "02d262dffcf4",                                     \
+    "punch waits for conversions, and not for requests in flight", "IE2 O15 O16")                                      \
+  X(kPunchLetsUnlockedIn, "punch-does-not-wait-for-dio/unlocked-readers", "C13", "26a4c0c6ccec",                       \
+    "punch does not keep out reads that take no lock", "O15 O16")                                                      \
+  X(kUnwrittenNotCounted, "unwritten-counter-imbalance", "C16", "32c80b32c053",                                        \
+    "a request is marked for conversion and not counted", "ID1 O10")                                                   \
   X(kSiblingMaskLost, "sibling-mask-lost", "D01", "8d2c0d36d682",                                                      \
     "a walk that meets a sibling leaves its tag in and lands on the wrong slot", "O5 O6")                              \
   X(kCreateIgnoresSibling, "create-ignores-sibling", "D02", "8a14f4d8328c",                                            \

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/ext4/balloc.h"
 #include "fs/ext4/super.h"
@@ -199,6 +200,54 @@ void note_written(Inode& inode, const Result<MapResult>& map) {
 
 }  // namespace
 
+namespace {
+
+// i_data_sem shared, unless the caller has it (kNoLock). The analysis cannot follow a lock that is taken on a condition.
+class LookupLock {
+ public:
+  LookupLock(Inode& inode, uint32_t flags, Site site) FS_NO_THREAD_SAFETY_ANALYSIS
+      : inode_(inode),
+        no_lock_((flags & MapRequest::kNoLock) != 0),
+        site_(site) {
+    // Bugs kNoLockLooksLocked, kNoLockUnlocks: one of the places did not know the flag.
+    if (!no_lock_ || historical(Bug::kNoLockLooksLocked)) {
+      inode_.i_data_sem.down_read(site_);
+    } else {
+      inode_.i_data_sem.assert_held_read(site_);
+    }
+  }
+  LookupLock(const LookupLock&) = delete;
+  LookupLock& operator=(const LookupLock&) = delete;
+  ~LookupLock() FS_NO_THREAD_SAFETY_ANALYSIS {
+    if (!no_lock_ || historical(Bug::kNoLockLooksLocked) || historical(Bug::kNoLockUnlocks)) {
+      inode_.i_data_sem.up_read(site_);
+    }
+  }
+
+ private:
+  Inode& inode_;
+  const bool no_lock_;
+  const Site site_;
+};
+
+// Bugs kZeroIsTwoFlags, kZeroIsTwoFlagsStrict: the number given to ZERO was that of NO_LOCK and CONVERT_UNWRITTEN
+// together.
+uint32_t aliased_flags(uint32_t flags) {
+  constexpr uint32_t kBoth = MapRequest::kNoLock | MapRequest::kConvertUnwritten;
+  const bool any = historical(Bug::kZeroIsTwoFlags);
+  const bool all = historical(Bug::kZeroIsTwoFlagsStrict);
+  if (!any && !all) {
+    return flags;
+  }
+  const bool zero = any ? (flags & (kBoth | MapRequest::kZero)) != 0 : (flags & MapRequest::kZero) != 0;
+  if ((flags & MapRequest::kZero) != 0) {
+    flags |= kBoth;
+  }
+  return zero ? flags | MapRequest::kZero : flags;
+}
+
+}  // namespace
+
 Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
                              Site site) {
   FS_BUG_ON(request.len == 0, "MB1", "mapping no blocks at %u", request.lblk.value());
@@ -208,8 +257,9 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   MapRequest clipped = request;
   clipped.len =
       static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
+  clipped.flags = aliased_flags(clipped.flags);
   {
-    const rt::ReadLock lock(inode.i_data_sem, site);
+    const LookupLock lock(inode, clipped.flags, site);
     InodeExtentHost host(inode, nullptr);
     Result<MapResult> found = BlockMapper(host).look(clipped);
     trace_extent(inode, found, /*changed=*/false);
@@ -229,17 +279,19 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   return mapped;
 }
 
-Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                 uint32_t len) {
+Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                       uint32_t len) {
+  bool complete = true;
   const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + len, kLogicalEnd);
   for (uint64_t at = first.value(); at < end;) {
     const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
                              .len = static_cast<uint32_t>(end - at),
                              .flags = MapRequest::kConvert};
     FS_ASSIGN_OR_RETURN(const MapResult mapped, map_blocks(&handle, inode, request));
+    complete = complete && mapped.state != BlockState::kHole;
     at += mapped.len;
   }
-  return ok_status();
+  return complete;
 }
 
 Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,

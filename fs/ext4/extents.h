@@ -38,10 +38,10 @@ namespace daxfs::ext4 {
 Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
                              Site site = Site::current());
 
-// Unwritten becomes written in [first, first + len) wherever it is unwritten. Kernel:
-// ext4_convert_unwritten_extents.
-Status convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                 uint32_t len);
+// Unwritten becomes written in [first, first + len) wherever it is unwritten. RETURNS: whether there was a block
+// everywhere. Kernel: ext4_convert_unwritten_extents.
+Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
+                                       uint32_t len);
 // Written becomes unwritten in [first, end); holes stay.
 Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
                                   LogicalBlock end);

@@ -90,7 +90,7 @@ uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
 Status allocate(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_fallocate", inode_ref(inode.ino()));
   const uint64_t new_size = wanted_size(inode, mode, range);
-  inode.dio_wait();
+  const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   return alloc_file_blocks(inode, range.touched_blocks(), new_size,
                            MapRequest::kCreate | MapRequest::kUnwritten);
@@ -105,7 +105,7 @@ Status punch_hole(Inode& inode, ByteRange range) {
     return ok_status();
   }
   range.end = std::min(range.end, round_up(size, kBlockSize));
-  inode.dio_wait();
+  const DioBarrier barrier(inode, DioBarrierFor::kPunchHole);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kPunchHole);
   const ByteRange whole = range.whole_blocks();
@@ -139,7 +139,7 @@ Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
 Status zero_range(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_zero_range", inode_ref(inode.ino()));
   const uint64_t new_size = wanted_size(inode, mode, range);
-  inode.dio_wait();
+  const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   if (!range.aligned()) {
     FS_RETURN_IF_ERROR(alloc_file_blocks(inode, range.touched_blocks(), new_size,

@@ -44,7 +44,7 @@ Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
   if (offset + length >= inode.i_size()) {
     return Errc::kInval;
   }
-  inode.dio_wait();
+  const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kCollapseRange);
   FS_RETURN_IF_ERROR(drop_pages_from(inode, offset, offset + length));
@@ -71,7 +71,7 @@ Status insert_range(Inode& inode, uint64_t offset, uint64_t length) {
   if (offset >= inode.i_size()) {
     return Errc::kInval;
   }
-  inode.dio_wait();
+  const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kInsertRange);
   FS_RETURN_IF_ERROR(drop_pages_from(inode, offset, offset));

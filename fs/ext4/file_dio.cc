@@ -3,10 +3,12 @@
 
 #include <utility>
 
+#include "fs/base/historical.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/inode_rw_lock.h"
+#include "fs/ext4/io_end.h"
 #include "fs/ext4/iomap_ops.h"
 #include "fs/ext4/write_steps.h"
 #include "fs/io/direct_io.h"
@@ -15,37 +17,6 @@
 namespace daxfs::ext4 {
 
 namespace {
-
-// A direct I/O in flight, for those who wait for all of them (kernel: inode_dio_begin,
-// inode_dio_end).
-class DioInFlight {
- public:
-  explicit DioInFlight(Inode& inode) : inode_(inode) { inode_.dio_begin(); }
-  DioInFlight(const DioInFlight&) = delete;
-  DioInFlight& operator=(const DioInFlight&) = delete;
-  ~DioInFlight() { inode_.dio_end(); }
-
- private:
-  Inode& inode_;
-};
-
-// Unwritten blocks become written once the bytes are on the device; in process context, because
-// that takes a handle. Kernel: ext4_dio_write_end_io.
-class ConvertUnwritten final : public io::DioEndIo {
- public:
-  Status end_io(io::IomapHost& host, uint64_t pos, uint64_t size, Status error,
-                bool unwritten) override {
-    if (!error.ok() || size == 0 || !unwritten) {
-      return error;
-    }
-    Inode& inode = static_cast<Inode&>(host);
-    const LogicalBlock first = internal::block_of(pos);
-    const uint32_t count = internal::block_after(pos + size) - first;
-    return internal::with_handle(inode, [&](jbd2::Handle& handle) {
-      return convert_unwritten_extents(handle, inode, first, count);
-    });
-  }
-};
 
 // Every block of the range is allocated and written, so that a write changes no metadata. Kernel:
 // ext4_overwrite_io.
@@ -90,37 +61,183 @@ Result<uint64_t> dio_write_checks(Inode& inode, InodeRwLock& lock, io::IovBuffer
   }
 }
 
+// --- without the inode lock (mount option dioread_nolock)
+
+// Which way round the two locks of an overwrite are exchanged is what keeps punch away from its blocks, and both from
+// each other's throats. The analysis cannot follow an exchange.
+void exchange_for_data_sem(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
+  // Bug kOverwriteUnlocksFirst: between the two anybody may take the blocks away.
+  if (historical(Bug::kOverwriteUnlocksFirst)) {
+    inode.i_rwsem.up_write();
+    inode.i_data_sem.down_read();
+    return;
+  }
+  // Bug kNoLockWithoutDataSem: the lookups are told that the lock is held.
+  if (!historical(Bug::kNoLockWithoutDataSem)) {
+    inode.i_data_sem.down_read();
+  }
+  inode.i_rwsem.up_write();
+}
+
+void exchange_for_inode_lock(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
+  // Bug kRelockUnderDataSem: truncate holds the one and wants the other.
+  if (historical(Bug::kRelockUnderDataSem)) {
+    inode.i_rwsem.down_write();
+    inode.i_data_sem.up_read();
+    return;
+  }
+  if (!historical(Bug::kNoLockWithoutDataSem)) {
+    inode.i_data_sem.up_read();
+  }
+  inode.i_rwsem.down_write();
+}
+
+// Whether pinning the buffer first is possible: then no fault is taken under i_data_sem.
+bool can_pin_first(const io::IovBuffer& buffer) {
+  return !buffer.is_user() || buffer.remaining() <= io::kPinFirstBytes - kPageSize;
+}
+
+// Where a bug of 2016 found the request again; nothing in the way things are now.
+void set_current_io_end(Inode& inode, IoEnd* io_end, bool overwrite) {
+  const bool clobbers = historical(Bug::kIoEndPointerClobber) || historical(Bug::kDeferThroughPointer);
+  if (clobbers || !overwrite) {
+    inode.dio.set_current_io_end(io_end);
+  }
+}
+
+// Kernel: the overwrite half of ext4_ext_direct_IO, until 4.18. REQUIRES: i_rwsem exclusive, also afterwards.
+DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags,
+                             io::Kiocb* kiocb) {
+  IoEnd* const io_end = IoEnd::begin(inode, flags);
+  io_end->on_pinned([](Inode& unlocked) {
+    exchange_for_data_sem(unlocked);
+  });
+  set_current_io_end(inode, io_end, /*overwrite=*/true);
+  DioResult done = io::iomap_dio_submit({.host = inode,
+                                         .buffer = buffer,
+                                         .pos = pos,
+                                         .write = true,
+                                         .ops = iomap_nolock_ops(),
+                                         .end_io = io_end,
+                                         .kiocb = kiocb,
+                                         .done_queue = &inode.volume().dio_done_queue(),
+                                         .pin_first = true});
+  set_current_io_end(inode, nullptr, /*overwrite=*/true);
+  exchange_for_inode_lock(inode);
+  return done;
+}
+
+// RETURNS: the request's result, if it is an overwrite and was done that way; else pos and buffer are as before.
+std::optional<DioResult> try_unlocked(Inode& inode, InodeRwLock& lock, io::IovBuffer& buffer,
+                                      uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
+  if (!inode.volume().options().dioread_nolock || unaligned_io(buffer, *pos) || !can_pin_first(buffer) ||
+      (flags & kRwAppend) != 0 || buffer.remaining() == 0) {
+    return std::nullopt;
+  }
+  // Bug kOverwriteCheckStale: what was true before the lock is taken to be true under it.
+  Result<bool> overwrite = false;
+  const bool early = historical(Bug::kOverwriteCheckStale);
+  if (early) {
+    overwrite = is_overwrite(inode, *pos, buffer.remaining());
+  }
+  const Status locked = lock.lock(/*shared=*/false, flags);
+  if (!locked.ok()) {
+    return DioResult(Result<uint64_t>(locked));
+  }
+  const Result<uint64_t> count = generic_write_checks(inode, buffer, pos, flags);
+  if (!count.ok() || *count == 0) {
+    return DioResult(count);
+  }
+  if (!early) {
+    overwrite = is_overwrite(inode, *pos, *count);
+  }
+  if (!overwrite.ok()) {
+    return DioResult(Result<uint64_t>(overwrite.status()));
+  }
+  if (!*overwrite) {
+    lock.unlock();
+    return std::nullopt;
+  }
+  const Status stamped = file_update_time(inode);
+  if (!stamped.ok()) {
+    return DioResult(Result<uint64_t>(stamped));
+  }
+  return overwrite_unlocked(inode, buffer, *pos, flags, kiocb);
+}
+
+DioResult read_locked_or_not(Inode& inode, io::IovBuffer& buffer, uint64_t pos, io::Kiocb* kiocb,
+                             IoEnd* io_end) {
+  return io::iomap_dio_submit({.host = inode,
+                               .buffer = buffer,
+                               .pos = pos,
+                               .write = false,
+                               .ops = iomap_ops(),
+                               .end_io = io_end,
+                               .kiocb = kiocb,
+                               .done_queue = &inode.volume().dio_done_queue()});
+}
+
 }  // namespace
 
-Result<uint64_t> dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
+DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags,
+                   io::Kiocb* kiocb) {
   FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
+  if (inode.volume().options().dioread_nolock) {
+    IoEnd* const io_end = IoEnd::begin(inode, 0);
+    if (!inode.dio.unlocked_blocked()) {
+      return read_locked_or_not(inode, buffer, pos, kiocb, io_end);
+    }
+    io_end->finished();
+  }
   InodeRwLock lock(inode);
-  FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
-  const DioInFlight in_flight(inode);
-  return io::iomap_dio_rw(inode, buffer, pos, /*write=*/false, iomap_ops(), nullptr);
+  const Status locked = lock.lock(/*shared=*/true, flags);
+  if (!locked.ok()) {
+    return Result<uint64_t>(locked);
+  }
+  return read_locked_or_not(inode, buffer, pos, kiocb, IoEnd::begin(inode, 0));
 }
 
 // Kernel: ext4_dio_write_iter.
-Result<uint64_t> dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
+                    io::Kiocb* kiocb) {
   FS_TRACE_SCOPE("ext4_dio_write_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
-  FS_ASSIGN_OR_RETURN(const uint64_t count, dio_write_checks(inode, lock, buffer, pos, flags));
-  if (count == 0) {
-    return uint64_t{0};
+  if (auto done = try_unlocked(inode, lock, buffer, pos, flags, kiocb)) {
+    return std::move(*done);
   }
-  FS_RETURN_IF_ERROR(file_update_time(inode));
-  const bool extend = !lock.shared() && *pos + count > inode.i_disksize();
-  if (extend) {
-    FS_RETURN_IF_ERROR(orphan_add_for_extension(inode));
+  const bool unaligned = unaligned_io(buffer, *pos);
+  const Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
+  if (!count.ok() || *count == 0) {
+    return count;
   }
-  ConvertUnwritten end_io;
-  io::IomapOps& ops = lock.shared() ? iomap_overwrite_ops() : iomap_ops();
-  Result<uint64_t> done = [&] {
-    const DioInFlight in_flight(inode);
-    return io::iomap_dio_rw(inode, buffer, *pos, /*write=*/true, ops, &end_io);
-  }();
+  // Two of them could zero the rest of one block at once, or convert what the other one still zeroes.
+  if (unaligned) {
+    inode.dio.wait();
+    inode.dio.wait_for_conversions();
+  }
+  const bool extend = !lock.shared() && *pos + *count > inode.i_disksize();
+  Status status = file_update_time(inode);
+  if (status.ok() && extend) {
+    status = orphan_add_for_extension(inode);
+  }
+  if (!status.ok()) {
+    return Result<uint64_t>(status);
+  }
+  const bool wait = unaligned || extend;  // kernel: IOMAP_DIO_FORCE_WAIT
+  IoEnd* const io_end = IoEnd::begin(inode, flags);
+  set_current_io_end(inode, io_end, lock.shared());
+  DioResult done =
+      io::iomap_dio_submit({.host = inode,
+                            .buffer = buffer,
+                            .pos = *pos,
+                            .write = true,
+                            .ops = lock.shared() ? iomap_overwrite_ops() : iomap_ops(),
+                            .end_io = io_end,
+                            .kiocb = wait ? nullptr : kiocb,
+                            .done_queue = &inode.volume().dio_done_queue()});
+  set_current_io_end(inode, nullptr, lock.shared());
   if (extend) {
-    return handle_inode_extension(inode, *pos, count, std::move(done));
+    return handle_inode_extension(inode, *pos, *count, std::move(*done));
   }
   return done;
 }

@@ -17,10 +17,6 @@ namespace daxfs::ext4 {
 
 namespace {
 
-bool use_direct(const Inode& inode, unsigned flags) {
-  return (flags & kRwDirect) != 0 && !inode.is_dax();
-}
-
 // Kernel: ext4_dax_write_iter, from the checks on.
 Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
                                  unsigned flags) {
@@ -51,35 +47,55 @@ Result<uint64_t> dax_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, uns
 
 }  // namespace
 
-Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+bool use_direct(const Inode& inode, unsigned flags) {
+  return (flags & kRwDirect) != 0 && !inode.is_dax();
+}
+
+DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
   if (buffer.remaining() == 0) {
-    return uint64_t{0};
+    return Result<uint64_t>(uint64_t{0});
   }
-  FS_ASSIGN_OR_RETURN(const uint64_t done, use_direct(inode, flags) ? dio_read(inode, buffer, *pos, flags)
-                                                                    : dax_read(inode, buffer, *pos, flags));
-  *pos += done;
+  DioResult done = use_direct(inode, flags) ? dio_read(inode, buffer, *pos, flags, kiocb)
+                                            : DioResult(dax_read(inode, buffer, *pos, flags));
+  if (done.has_value()) {
+    if (!done->ok()) {
+      return done;
+    }
+    *pos += **done;
+  }
   file_accessed(inode);
   return done;
 }
 
-Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
-  Result<uint64_t> done = [&]() -> Result<uint64_t> {
+DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
+  DioResult done = [&]() -> DioResult {
     if (use_direct(inode, flags)) {
-      return dio_write(inode, buffer, pos, flags);
+      return dio_write(inode, buffer, pos, flags, kiocb);
     }
     InodeRwLock lock(inode);
-    FS_RETURN_IF_ERROR(lock.lock(/*shared=*/false, flags));
-    return write_exclusive(inode, buffer, pos, flags);
+    const Status locked = lock.lock(/*shared=*/false, flags);
+    return locked.ok() ? write_exclusive(inode, buffer, pos, flags) : Result<uint64_t>(locked);
   }();
-  if (!done.ok() || *done == 0) {
+  if (!done.has_value() || !done->ok() || **done == 0) {
     return done;
   }
   const uint64_t start = *pos;
-  *pos += *done;
+  *pos += **done;
   if ((flags & (kRwSync | kRwDataSync)) != 0) {
-    FS_RETURN_IF_ERROR(sync_file(inode, start, *pos - 1, /*datasync=*/(flags & kRwSync) == 0));
+    const Status synced = sync_file(inode, start, *pos - 1, /*datasync=*/(flags & kRwSync) == 0);
+    if (!synced.ok()) {
+      return Result<uint64_t>(synced);
+    }
   }
   return done;
+}
+
+Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+  return *file_read_iter(inode, buffer, pos, flags, nullptr);
+}
+
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+  return *file_write_iter(inode, buffer, pos, flags, nullptr);
 }
 
 }  // namespace daxfs::ext4

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "fs/base/result.h"
+#include "fs/io/direct_io.h"
 #include "fs/io/user_buffer.h"
 
 namespace daxfs::ext4 {
@@ -28,6 +30,12 @@ enum RwFlags : unsigned {
   kRwNoWait = 16,   // RWF_NOWAIT
 };
 
+// Nothing: the request was left in flight, and its kiocb hears, or has heard, of its end.
+using DioResult = std::optional<Result<uint64_t>>;
+
+// Whether a call with these RwFlags is direct I/O.
+bool use_direct(const Inode& inode, unsigned flags);
+
 // Reads at *pos and advances it. RETURNS: bytes read; 0 at or beyond EOF.
 // Errors: kFault, kIo, kCorrupted; kInval for a direct read of a file without DAX that is not
 // aligned to sectors. YIELDS.
@@ -37,5 +45,9 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
 // the buffer faults or space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault,
 // kIo, kRoFs, kInval as for reads. YIELDS.
 Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
+
+// The same for a call that need not wait, if there is a kiocb: direct I/O may go on after they return.
+DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
+DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
 
 }  // namespace daxfs::ext4

@@ -44,8 +44,7 @@ Inode::Inode(Volume& volume, Ino ino, uint16_t mode)
       mode_(mode),
       i_lock_(rt::Rank::kLeaf, "i_lock"),
       permissions_(mode & 07777),
-      mapping_(volume.memory(), *this),
-      dio_wait_queue_("i_dio_count") {
+      mapping_(volume.memory(), *this) {
   FS_TRACE_NAME(lock_ref(i_rwsem.object()), "i_rwsem", inode_ref(ino));
   FS_TRACE_NAME(lock_ref(i_data_sem.object()), "i_data_sem", inode_ref(ino));
   FS_TRACE_NAME(lock_ref(mapping_.invalidate_lock.object()), "invalidate_lock", inode_ref(ino));
@@ -225,16 +224,6 @@ bool Inode::update_times(TimeSpec now, bool mtime, bool ctime, bool atime) {
   set(ctime, &ctime_);
   set(atime, &atime_);
   return changed;
-}
-
-void Inode::dio_begin() { dio_count_.fetch_add(1); }
-
-void Inode::dio_end() {
-  if (dio_count_.fetch_sub(1) == 1) { dio_wait_queue_.wake_all(); }
-}
-
-void Inode::dio_wait() {
-  dio_wait_queue_.wait_event([&] { return dio_count_.load() == 0; });
 }
 
 }  // namespace daxfs::ext4

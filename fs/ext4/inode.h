@@ -22,6 +22,7 @@
 #include "fs/base/compiler.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/ext4/inode_dio.h"
 #include "fs/io/iomap.h"
 #include "fs/jbd2/handle.h"
 #include "fs/mm/address_space.h"
@@ -29,7 +30,6 @@
 #include "fs/rt/rcu.h"
 #include "fs/rt/rwsem.h"
 #include "fs/rt/spinlock.h"
-#include "fs/rt/wait_queue.h"
 
 namespace daxfs::ext4 {
 
@@ -129,14 +129,9 @@ class Inode final : public io::IomapHost {
   // Writes i_block, i_blocks and i_disksize as well. REQUIRES: i_data_sem exclusive, or nobody else sees the inode.
   [[nodiscard]] Status mark_data_dirty(jbd2::Handle& handle);
 
-  // --- direct I/O in flight (kernel: inode_dio_begin/end/wait).
-  void dio_begin();
-  void dio_end();
-  // YIELDS. REQUIRES: i_rwsem exclusive, so that none begins.
-  void dio_wait();
-
   rt::RwSem i_rwsem;
   rt::RwSem i_data_sem;
+  InodeDio dio;  // direct I/O in flight
 
  private:
   friend class InodeCache;
@@ -172,8 +167,6 @@ class Inode final : public io::IomapHost {
 
   RootBytes i_block_{};
   mm::AddressSpace mapping_;
-  rt::Atomic<uint32_t> dio_count_{0};
-  rt::WaitQueue dio_wait_queue_;
 
   // Guarded by the cache's lock.
   uint32_t references_ = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/dax/invalidate.h"
 #include "fs/ext4/extents.h"
@@ -80,6 +81,23 @@ Result<MapResult> look(Inode& inode, const MapRequest& request) {
   return map_blocks(nullptr, inode, request);
 }
 
+// Kernel: _ext4_get_block for ext4_get_block_write_nolock, until 4.5.
+Result<MapResult> look_nolock(Inode& inode, uint64_t pos, uint64_t length) {
+  const MapRequest request = request_for(pos, length, MapRequest::kNoLock);
+  // Bug kLookupStartsTransaction: any flag was taken for a wish to write.
+  const bool writes = (request.flags & (MapRequest::kCreate | MapRequest::kConvert)) != 0;
+  if (!writes && !(historical(Bug::kLookupStartsTransaction) && request.flags != 0)) {
+    return look(inode, request);
+  }
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), internal::kFileCredits));
+  const Result<MapResult> mapped = map_blocks(&handle, inode, request);
+  const Status stopped = handle.stop(mapped.status());
+  if (!stopped.ok()) {
+    return stopped;
+  }
+  return mapped;
+}
+
 // Kernel: ext4_iomap_begin.
 Result<MapResult> map_for(Inode& inode, uint64_t pos, uint64_t length, unsigned flags) {
   const MapRequest request = request_for(pos, length, 0);
@@ -98,7 +116,7 @@ Result<MapResult> map_for(Inode& inode, uint64_t pos, uint64_t length, unsigned 
 
 class Ext4IomapOps final : public io::IomapOps {
  public:
-  enum class Mode { kNormal, kOverwrite, kReport };
+  enum class Mode { kNormal, kOverwrite, kNoLock, kReport };
   explicit Ext4IomapOps(Mode mode) : mode_(mode) {}
 
   Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
@@ -110,10 +128,11 @@ class Ext4IomapOps final : public io::IomapOps {
     if (mode_ != Mode::kNormal) {
       flags &= ~unsigned{io::kIomapWrite};
     }
-    FS_ASSIGN_OR_RETURN(const MapResult map, map_for(inode, pos, length, flags));
+    FS_ASSIGN_OR_RETURN(const MapResult map, mode_ == Mode::kNoLock ? look_nolock(inode, pos, length)
+                                                                    : map_for(inode, pos, length, flags));
     FS_WARN_ON(
-        mode_ == Mode::kOverwrite && map.state != BlockState::kWritten, "EF1",
-        "an overwrite of inode %u under the shared lock meets a block that is not written at %llu",
+        overwrites() && map.state != BlockState::kWritten, "EF1",
+        "an overwrite of inode %u meets a block that is not written at %llu",
         inode.ino().value(), static_cast<unsigned long long>(pos));
     set_iomap(inode, map, pos, length, iomap);
     return ok_status();
@@ -132,6 +151,8 @@ class Ext4IomapOps final : public io::IomapOps {
   }
 
  private:
+  bool overwrites() const { return mode_ == Mode::kOverwrite || mode_ == Mode::kNoLock; }
+
   const Mode mode_;
 };
 
@@ -164,6 +185,11 @@ io::IomapOps& iomap_ops() {
 
 io::IomapOps& iomap_overwrite_ops() {
   static Ext4IomapOps ops(Ext4IomapOps::Mode::kOverwrite);
+  return ops;
+}
+
+io::IomapOps& iomap_nolock_ops() {
+  static Ext4IomapOps ops(Ext4IomapOps::Mode::kNoLock);
   return ops;
 }
 

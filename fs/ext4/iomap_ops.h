@@ -21,6 +21,8 @@ io::IomapOps& iomap_ops();
 // Direct writes that found every block allocated and written before they gave up the exclusive
 // inode lock.
 io::IomapOps& iomap_overwrite_ops();
+// The same without the inode lock: the caller holds i_data_sem.
+io::IomapOps& iomap_nolock_ops();
 // Only looks.
 io::IomapOps& iomap_report_ops();
 

@@ -43,11 +43,13 @@ struct MapRequest {
         1u
         << 6,  // the caller will not move i_disksize: no influence here, kept for its caller's sake
     kNoZeroout = 1u << 7,  // never zero neighbours to save a split
+    kNoLock = 1u << 8,     // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
   };
   // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS
   // flags).
   static constexpr std::array kAllFlags = {kCreate,           kUnwritten, kPreIo,    kConvert,
-                                           kConvertUnwritten, kZero,      kKeepSize, kNoZeroout};
+                                           kConvertUnwritten, kZero,      kKeepSize, kNoZeroout,
+                                           kNoLock};
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1

@@ -36,6 +36,7 @@
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/spinlock.h"
+#include "fs/rt/workqueue.h"
 
 namespace daxfs::mm {
 class Memory;
@@ -54,6 +55,8 @@ struct MountOptions {
   DaxMode dax = DaxMode::kInode;
   // Huge mappings of 2^huge_order pages; 0: none. The frames' users are told when the volume is mounted.
   unsigned huge_order = 0;
+  // Direct reads, and direct writes that change no block, go without the inode lock (file_dio.h).
+  bool dioread_nolock = false;
   bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
 };
 
@@ -118,6 +121,8 @@ class Volume {
   jbd2::Journal& journal() { return journal_; }
   Groups& groups() { return groups_; }
   InodeCache& inodes() { return *inodes_; }
+  // Ends direct I/O that needs process context. Kernel: s_dio_done_wq.
+  rt::Workqueue& dio_done_queue() { return dio_done_queue_; }
   const Geometry& geometry() const { return geometry_; }
   const MountOptions& options() const { return options_; }
   bool read_only() const { return options_.read_only; }
@@ -173,6 +178,7 @@ class Volume {
   OrphanList orphans_;
   rt::SpinLock raw_inode_lock_{rt::Rank::kGroup, "raw inode"};
   InodeCache* inodes_ = nullptr;
+  rt::Workqueue dio_done_queue_{"dio done"};
   uint16_t mount_state_ = 0;       // s_state to restore at unmount
   uint64_t blocks_kept_back_ = 0;  // kernel: s_resv_clusters
   rt::Atomic<uint64_t> blocks_free_{0};

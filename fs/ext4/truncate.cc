@@ -1,6 +1,8 @@
 // fs/ext4/truncate.cc - shrinking, growing, and the end of a file.
 #include "fs/ext4/truncate.h"
 
+#include <optional>
+
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/base/scope_guard.h"
@@ -104,8 +106,9 @@ Status setattr_size(Inode& inode, uint64_t new_size) {
   FS_RETURN_IF_ERROR(check_new_size(inode, new_size));
   const uint64_t old_size = inode.i_size();
   const bool shrink = new_size < old_size;
+  std::optional<DioBarrier> barrier;
   if (shrink) {
-    inode.dio_wait();
+    barrier.emplace(inode);
   }
   const LayoutLock layout(inode, LayoutChange::kTruncate);
   if (new_size != old_size) {

@@ -3,55 +3,85 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "fs/base/report.h"
 #include "fs/io/bio.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
 #include "fs/rt/trace.h"
+#include "fs/rt/workqueue.h"
 
 namespace daxfs::io {
 
 namespace {
 
-// The state of one call; lives on its task's stack, together with the bios in flight.
+// The state of one call, together with its bios; on its task's stack, or on the heap if it may be left in flight.
 class Dio {
  public:
-  Dio(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write)
-      : host_(host), buffer_(buffer), pos_(pos), write_(write), size_at_start_(host.i_size()) {}
+  explicit Dio(const DioCall& call)
+      : host_(call.host),
+        buffer_(call.buffer),
+        pos_(call.pos),
+        start_(call.pos),
+        write_(call.write),
+        size_at_start_(call.host.i_size()),
+        ops_(&call.ops),
+        end_io_(call.end_io),
+        kiocb_(call.kiocb),
+        done_queue_(call.done_queue) {}
 
-  Result<uint64_t> run(IomapOps& ops, DioEndIo* end_io, unsigned flags);
+  Result<uint64_t> run(bool pin_first);
+  // Only on the heap. Nothing: the request goes on by itself, and deletes itself in the end.
+  std::optional<Result<uint64_t>> start(bool pin_first);
 
  private:
   static constexpr unsigned kBiosInFlight = 3;  // per call; more wait for these
+  static_assert(kPinFirstBytes == kBiosInFlight * kBioPages * kPageSize);
 
+  Status pin_all();
+  void walk(unsigned flags);
   // RETURNS: how far the walk may go on; 0 ends it.
   Result<uint64_t> piece(const Iomap& iomap, uint64_t length);
   Result<uint64_t> hole(uint64_t length);
   Result<uint64_t> transfer_user(const Iomap& iomap, uint64_t length);
   Result<uint64_t> transfer_kernel(const Iomap& iomap, uint64_t length);
   Status fill(Bio& bio, uint64_t length);
+  Result<mm::PagePin> pin_next();
   Status zero_block_head(const Iomap& iomap, bool need_zeroout);
   Status zero_block_tail(const Iomap& iomap, bool need_zeroout);
   Bio& next_bio();
   void wait_for_bios();
+  Result<uint64_t> finish();
+  void all_bios_done();
+  void end_in_flight();
   static void bio_done(void* self, Bio& bio);
 
   IomapHost& host_;
-  IovBuffer& buffer_;
+  IovBuffer buffer_;
   uint64_t pos_;
+  const uint64_t start_;
   const bool write_;
   const uint64_t size_at_start_;  // a read ends here even if the file grows meanwhile
-  uint64_t moved_ = 0;            // bytes handed to bios or copied
+  IomapOps* const ops_;
+  DioEndIo* const end_io_;
+  Kiocb* const kiocb_;
+  rt::Workqueue* const done_queue_;
+  uint64_t moved_ = 0;  // bytes handed to bios or copied
   bool unwritten_ = false;
-  Status error_;  // of the walk
+  bool in_flight_ = false;  // the submitter is gone: the last bio ends the request
+  Status error_;            // of the walk
 
   std::array<Bio, kBiosInFlight> bios_;
   unsigned bios_used_ = 0;
   rt::Atomic<uint32_t> pending_{1};  // bios in flight, and 1 for the submitting task
   rt::Completion all_done_{"direct I/O"};
   rt::Atomic<int32_t> bio_error_{0};
+  rt::Work work_{[](void* self) { static_cast<Dio*>(self)->end_in_flight(); }, this};
+  std::vector<mm::PagePin> pins_;  // pin_first: in order, from pins_used_ on
+  size_t pins_used_ = 0;
 };
 
 void Dio::bio_done(void* self, Bio& bio) {
@@ -61,7 +91,11 @@ void Dio::bio_done(void* self, Bio& bio) {
     dio.bio_error_.compare_exchange(none, static_cast<int32_t>(bio.status().error()));
   }
   if (dio.pending_.fetch_sub(1) == 1) {
-    dio.all_done_.complete();
+    if (dio.in_flight_) {
+      dio.all_bios_done();
+    } else {
+      dio.all_done_.complete();
+    }
   }
 }
 
@@ -80,15 +114,22 @@ Bio& Dio::next_bio() {
   return bios_[bios_used_++];
 }
 
-Result<uint64_t> Dio::run(IomapOps& ops, DioEndIo* end_io, unsigned flags) {
-  const uint64_t start = pos_;
-  uint64_t left = buffer_.remaining();
-  if (left == 0 || (!write_ && pos_ >= size_at_start_)) {
-    return uint64_t{0};
+Status Dio::pin_all() {
+  IovBuffer ahead = buffer_;
+  while (ahead.remaining() != 0) {
+    FS_ASSIGN_OR_RETURN(mm::PagePin pin,
+                        mm::pin_user_page(ahead.mm(), ahead.address(), /*write=*/!write_));
+    pins_.push_back(std::move(pin));
+    ahead.advance(std::min(ahead.remaining(), kPageSize - ahead.address().value() % kPageSize));
   }
+  return ok_status();
+}
+
+void Dio::walk(unsigned flags) {
+  uint64_t left = buffer_.remaining();
   while (left != 0) {
     Iomap iomap;
-    error_ = begin_checked(ops, host_, pos_, left, flags, &iomap);
+    error_ = begin_checked(*ops_, host_, pos_, left, flags, &iomap);
     if (!error_.ok()) {
       break;
     }
@@ -96,7 +137,7 @@ Result<uint64_t> Dio::run(IomapOps& ops, DioEndIo* end_io, unsigned flags) {
     const uint64_t piece_pos = pos_;
     const Result<uint64_t> done = piece(iomap, length);
     const uint64_t advanced = done.ok() ? *done : 0;
-    const Status ended = ops.iomap_end(host_, piece_pos, length, advanced, flags, iomap);
+    const Status ended = ops_->iomap_end(host_, piece_pos, length, advanced, flags, iomap);
     error_ = done.ok() ? ended : done.status();
     if (!error_.ok() || advanced == 0) {
       break;
@@ -107,26 +148,85 @@ Result<uint64_t> Dio::run(IomapOps& ops, DioEndIo* end_io, unsigned flags) {
       break;
     }
   }
-  wait_for_bios();
-  FS_BUG_ON(pending_.load_unpointed() != 1, "IO2", "direct I/O returns with %u bios in flight",
-            pending_.load_unpointed() - 1);
+}
+
+// After all bios. Kernel: iomap_dio_complete.
+Result<uint64_t> Dio::finish() {
   if (error_.ok()) {
     error_ = static_cast<Errc>(bio_error_.load());
   }
   uint64_t result = error_.ok() ? moved_ : 0;
-  if (!write_ && start + result > size_at_start_) {
-    result = size_at_start_ - start;
+  if (!write_ && start_ + result > size_at_start_) {
+    result = size_at_start_ - start_;
   }
-  if (end_io != nullptr) {
-    const Status ended = end_io->end_io(host_, start, result, error_, unwritten_);
+  if (end_io_ != nullptr) {
+    const Status ended = end_io_->end_io(host_, start_, result, error_, unwritten_);
     if (error_.ok()) {
       error_ = ended;
     }
+    end_io_->finished();
   }
   if (!error_.ok()) {
     return error_;
   }
   return result;
+}
+
+Result<uint64_t> Dio::run(bool pin_first) {
+  if (buffer_.remaining() == 0 || (!write_ && pos_ >= size_at_start_)) {
+    if (end_io_ != nullptr) {
+      end_io_->finished();
+    }
+    return uint64_t{0};
+  }
+  if (pin_first) {
+    error_ = pin_all();
+    end_io_->pinned();
+  }
+  if (error_.ok()) {
+    walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
+  }
+  wait_for_bios();
+  FS_BUG_ON(pending_.load_unpointed() != 1, "IO2", "direct I/O returns with %u bios in flight",
+            pending_.load_unpointed() - 1);
+  return finish();
+}
+
+std::optional<Result<uint64_t>> Dio::start(bool pin_first) {
+  if (buffer_.remaining() == 0 || (!write_ && pos_ >= size_at_start_)) {
+    return run(pin_first);
+  }
+  if (pin_first) {
+    error_ = pin_all();
+    end_io_->pinned();
+  }
+  if (error_.ok()) {
+    walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
+  }
+  in_flight_ = true;  // told by the decrement
+  if (pending_.fetch_sub(1) == 1) {
+    return finish();
+  }
+  return std::nullopt;
+}
+
+// Kernel: iomap_dio_bio_end_io.
+void Dio::all_bios_done() {
+  const bool defer = end_io_ != nullptr && end_io_->bios_done();
+  if (defer) {
+    done_queue_->queue(work_);
+  } else {
+    end_in_flight();
+  }
+}
+
+// Kernel: iomap_dio_complete_work.
+void Dio::end_in_flight() {
+  FS_TRACE_SCOPE("iomap_dio_complete_work", inode_ref(host_.ino()));
+  const Result<uint64_t> result = finish();
+  Kiocb* const kiocb = kiocb_;
+  delete this;
+  kiocb->complete(result);
 }
 
 Result<uint64_t> Dio::piece(const Iomap& iomap, uint64_t length) {
@@ -145,6 +245,9 @@ Result<uint64_t> Dio::piece(const Iomap& iomap, uint64_t length) {
       break;
     case Iomap::Type::kMapped:
       break;
+  }
+  if (write_ && end_io_ != nullptr) {
+    end_io_->note_piece(iomap);
   }
   if (((pos_ | length) & (kSectorSize - 1)) != 0) {
     return Errc::kInval;
@@ -195,13 +298,19 @@ Result<uint64_t> Dio::transfer_user(const Iomap& iomap, uint64_t length) {
   return done;
 }
 
+Result<mm::PagePin> Dio::pin_next() {
+  if (pins_used_ < pins_.size()) {
+    return std::move(pins_[pins_used_++]);
+  }
+  return mm::pin_user_page(buffer_.mm(), buffer_.address(), /*write=*/!write_);
+}
+
 Status Dio::fill(Bio& bio, uint64_t length) {
   while (length != 0 && !bio.full()) {
     const VirtAddr address = buffer_.address();
     const uint32_t offset = static_cast<uint32_t>(address.value() & (kPageSize - 1));
     const uint32_t size = static_cast<uint32_t>(std::min(length, kPageSize - offset));
-    FS_ASSIGN_OR_RETURN(mm::PagePin pin,
-                        mm::pin_user_page(buffer_.mm(), address, /*write=*/!write_));
+    FS_ASSIGN_OR_RETURN(mm::PagePin pin, pin_next());
     bio.add_page(std::move(pin), offset, size);
     buffer_.advance(size);
     length -= size;
@@ -251,11 +360,30 @@ Status Dio::zero_block_tail(const Iomap& iomap, bool need_zeroout) {
 
 }  // namespace
 
+std::optional<Result<uint64_t>> iomap_dio_submit(const DioCall& call) {
+  FS_TRACE_SCOPE("iomap_dio_rw", inode_ref(call.host.ino()));
+  const bool pin_first = call.pin_first && call.buffer.is_user();
+  FS_BUG_ON(pin_first && call.end_io == nullptr, "IO2", "nobody to tell that pages are pinned");
+  if (call.pin_first && !call.buffer.is_user()) {
+    call.end_io->pinned();
+  }
+  if (call.kiocb == nullptr) {
+    Dio dio(call);
+    return dio.run(pin_first);
+  }
+  std::unique_ptr<Dio> dio = std::make_unique<Dio>(call);
+  Dio* const started = dio.release();  // from now on the last bio may delete it
+  std::optional<Result<uint64_t>> result = started->start(pin_first);
+  if (result.has_value()) {
+    delete started;
+  }
+  return result;
+}
+
 Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write,
-                              IomapOps& ops, DioEndIo* end_io, unsigned extra_flags) {
-  FS_TRACE_SCOPE("iomap_dio_rw", inode_ref(host.ino()));
-  Dio dio(host, buffer, pos, write);
-  return dio.run(ops, end_io, kIomapDirect | (write ? kIomapWrite : 0U) | extra_flags);
+                              IomapOps& ops, DioEndIo* end_io) {
+  return *iomap_dio_submit(
+      {.host = host, .buffer = buffer, .pos = pos, .write = write, .ops = ops, .end_io = end_io});
 }
 
 }  // namespace daxfs::io

@@ -62,6 +62,7 @@ void Journal::give_state(HandleState* state) {
 }
 
 Result<Handle> start(Journal& journal, unsigned /*credits*/, Site site) {
+  FS_WARN_ON(rt::current_context() == rt::Context::kIrq, "O12", "a transaction starts in irq context");
   HandleState*& slot = journal.current();
   if (slot != nullptr) {
     FS_BUG_ON(slot->nesting == 0, "JO1", "task %d runs a handle that was stopped", slot->owner);

@@ -29,6 +29,8 @@ class File final : public mm::VmFile {
   bool writable() const;
   // RwFlags (fs/ext4/file_rw.h) of every read and write through this description.
   unsigned rw_flags() const;
+  // The caller's reference is the only one: nobody can take another.
+  bool last_reference() const { return references_.load_unpointed() == 1; }
 
   // --- mm::VmFile
   mm::AddressSpace& mapping() override { return inode_->mapping(); }

@@ -22,6 +22,11 @@ bool access_ok(VirtAddr address, uint64_t length) {
 
 }  // namespace
 
+Status Process::check_transfer(const io::IovBuffer& buffer, uint64_t pos) const {
+  if (buffer.is_user() && !access_ok(buffer.address(), buffer.remaining())) { return Errc::kFault; }
+  return verify_area(pos, buffer.remaining());
+}
+
 Result<ext4::OpenedName> Process::open_create(std::string_view path, uint32_t flags, uint16_t mode) {
   const bool exclusive = (flags & kOpenExclusive) != 0;
   unsigned symlinks = 0;
@@ -117,8 +122,7 @@ Result<int> Process::dup(int fd) {
 
 Result<uint64_t> Process::read_at(File& file, io::IovBuffer& buffer, uint64_t* pos) {
   if (!file.readable()) { return Errc::kBadf; }
-  if (buffer.is_user() && !access_ok(buffer.address(), buffer.remaining())) { return Errc::kFault; }
-  FS_RETURN_IF_ERROR(verify_area(*pos, buffer.remaining()));
+  FS_RETURN_IF_ERROR(check_transfer(buffer, *pos));
   if (file.inode().is_directory()) { return Errc::kIsDir; }
   buffer.truncate(kRwCountMax);
   return ext4::file_read(file.inode(), buffer, pos, file.rw_flags());
@@ -126,8 +130,7 @@ Result<uint64_t> Process::read_at(File& file, io::IovBuffer& buffer, uint64_t* p
 
 Result<uint64_t> Process::write_at(File& file, io::IovBuffer& buffer, uint64_t* pos) {
   if (!file.writable()) { return Errc::kBadf; }
-  if (buffer.is_user() && !access_ok(buffer.address(), buffer.remaining())) { return Errc::kFault; }
-  FS_RETURN_IF_ERROR(verify_area(*pos, buffer.remaining()));
+  FS_RETURN_IF_ERROR(check_transfer(buffer, *pos));
   buffer.truncate(kRwCountMax);
   return ext4::file_write(file.inode(), buffer, pos, file.rw_flags());
 }

@@ -22,6 +22,8 @@ bool apply_option(std::string_view option, ext4::MountOptions* options) {
     options->huge_order = 0;
   } else if (option.size() == 6 && option.starts_with("huge=") && option[5] >= '1' && option[5] <= '9') {
     options->huge_order = static_cast<unsigned>(option[5] - '0');
+  } else if (option == "dioread_lock" || option == "dioread_nolock") {
+    options->dioread_nolock = option == "dioread_nolock";
   } else if (option == "poison_freed") {
     options->poison_freed = true;
   } else {
@@ -40,7 +42,8 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
     if (!apply_option(option, &options)) {
       if (message != nullptr) {
         *message = "unknown mount option '" + std::string(option) +
-                   "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, ro, rw or poison_freed";
+                   "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, dioread_lock, dioread_nolock, ro, rw "
+                   "or poison_freed";
       }
       return Errc::kInval;
     }

@@ -10,6 +10,12 @@ Process::Process(Filesystem& fs, mm::Mm* mm)
 Process::~Process() = default;
 
 void Process::exit() {
+  AioContext* aio = nullptr;
+  {
+    const rt::SpinGuard guard(aio_lock_);
+    aio = aio_.get();
+  }
+  if (aio != nullptr) { aio->exit(); }
   fds_.close_all();
   mm_->exit_mmap();
 }

@@ -23,6 +23,8 @@
 #include "fs/io/user_buffer.h"
 #include "fs/mm/mm.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/spinlock.h"
+#include "fs/vfs/aio.h"
 #include "fs/vfs/fd_table.h"
 #include "fs/vfs/filesystem.h"
 
@@ -36,7 +38,7 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // Closes descriptors and unmaps everything; must be called before the process dies. YIELDS.
+  // Waits for asynchronous requests, closes descriptors and unmaps everything; must be called before the process dies. YIELDS.
   void exit();
 
   mm::Mm& mm() { return *mm_; }
@@ -56,6 +58,16 @@ class Process {
   Result<uint64_t> write_bytes(int fd, std::span<const std::byte> bytes);
   Result<uint64_t> pread_bytes(int fd, std::span<std::byte> out, int64_t offset);
   Result<uint64_t> pwrite_bytes(int fd, std::span<const std::byte> bytes, int64_t offset);
+
+  // --- asynchronous reads and writes (aio_calls.cc)
+  // Starts a pread or pwrite. The buffer and the descriptor's file stay in use until the request is over; `data` comes
+  // back with its event. Only direct I/O is left in flight; anything else is over when the call returns. Errors: kBadf,
+  // kInval, kFault, kAgain if AioContext::kRequestsMax are in flight or not collected; what goes wrong later is in the
+  // event. YIELDS.
+  Status io_submit(bool write, int fd, VirtAddr buffer, uint64_t length, int64_t offset, uint64_t data);
+  // Takes the events of requests that are over, at most `wanted` (0: all), and waits for more until it has that many or
+  // nothing is in flight (where Linux would sleep for ever). YIELDS.
+  std::vector<AioEvent> io_getevents(size_t wanted);
 
   // --- sizes and space (space_calls.cc)
   Status ftruncate(int fd, int64_t length);
@@ -106,6 +118,8 @@ class Process {
   Result<ext4::InodeRef> inode_of(int fd);
 
  private:
+  AioContext& aio();
+  Status check_transfer(const io::IovBuffer& buffer, uint64_t pos) const;
   Result<FileRef> open_existing(ext4::InodeRef inode, uint32_t flags, bool created);
   Result<int> open_unnamed(std::string_view path, uint32_t flags, uint16_t mode);
   Result<ext4::OpenedName> open_create(std::string_view path, uint32_t flags, uint16_t mode);
@@ -121,6 +135,8 @@ class Process {
   std::unique_ptr<mm::Mm> owned_mm_;
   mm::Mm* mm_;
   FdTable fds_;
+  rt::SpinLock aio_lock_{rt::Rank::kLeaf, "aio"};
+  std::unique_ptr<AioContext> aio_ FS_GUARDED_BY(aio_lock_);  // made by the first io_submit
 };
 
 }  // namespace daxfs::vfs

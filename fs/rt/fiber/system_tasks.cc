@@ -200,6 +200,8 @@ FS_NO_TSAN void raise_irq(void (*callback)(void*), void* arg, Site site) {
     g_current->context = context;
     return;
   }
+  // As many as there are ids: whoever may sleep waits for one of them to end. Kernel: blk_mq_get_tag.
+  while (internal::lowest_free(kFirstIrqTask, kFirstWorkerTask) == kNoTask && !in_atomic()) { relax(site); }
   const TaskId id = claim_id(kFirstIrqTask, kFirstWorkerTask, "interrupts", site);
   ++g_engine.system_tasks;
   internal::start_system_task(id, Context::kIrq, "irq", [callback, arg] { callback(arg); })->wait_site = site;

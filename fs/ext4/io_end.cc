@@ -1,0 +1,150 @@
+// fs/ext4/io_end.cc - the end of a direct request.
+#include "fs/ext4/io_end.h"
+
+#include <vector>
+
+#include "fs/base/historical.h"
+#include "fs/base/raw_lock.h"
+#include "fs/base/report.h"
+#include "fs/ext4/extents.h"
+#include "fs/ext4/file_internal.h"
+#include "fs/ext4/fsync.h"
+#include "fs/ext4/inode.h"
+#include "fs/rt/task.h"
+#include "fs/rt/trace.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+// Requests that are over. Their memory stays theirs, so that a mark that comes too late is seen (O13) and hits nobody
+// else's.
+struct Spare {
+  RawLock lock;
+  std::vector<IoEnd*> all;
+};
+Spare& spare() {
+  static Spare& instance = *new Spare;
+  return instance;
+}
+
+bool pointer_in_inode() {
+  return historical(Bug::kIoEndPointerClobber) || historical(Bug::kDeferThroughPointer);
+}
+
+}  // namespace
+
+IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
+  IoEnd* io_end = nullptr;
+  {
+    const RawGuard guard(spare().lock);
+    if (!spare().all.empty()) {
+      io_end = spare().all.back();
+      spare().all.pop_back();
+    }
+  }
+  if (io_end == nullptr) {
+    io_end = new IoEnd;
+  }
+  io_end->inode_ = &inode;
+  io_end->unlock_ = nullptr;
+  io_end->flags_ = 0;
+  io_end->sync_flags_ = sync_flags & (kRwSync | kRwDataSync);
+  io_end->left_in_flight_ = false;
+  io_end->counted_ = true;
+  io_end->alive_ = true;
+  inode.dio.begin();
+  return io_end;
+}
+
+void IoEnd::pinned() {
+  if (unlock_ != nullptr) {
+    unlock_(*inode_);
+  }
+}
+
+// Kernel: ext4_set_io_unwritten_flag; the flag and the count belong together (32c80b32c053).
+void IoEnd::mark_unwritten() {
+  FS_WARN_ON(!alive_, "O13", about(inode_ref(inode_->ino())),
+             "inode %u: blocks are to be converted at the end of a request that is over", inode_->ino().value());
+  if ((flags_ & kUnwritten) != 0) {
+    return;
+  }
+  flags_ |= kUnwritten;
+  if (!historical(Bug::kUnwrittenNotCounted)) {
+    inode_->dio.conversion_begin();
+  }
+}
+
+void IoEnd::note_piece(const io::Iomap& iomap) {
+  if (iomap.type != io::Iomap::Type::kUnwritten) {
+    // Bug kDeferOnFirstPiece: the first piece decided where the request would end.
+    if (historical(Bug::kDeferOnFirstPiece) && flags_ == 0) {
+      flags_ |= kFirstPieceSeen;
+    }
+    return;
+  }
+  // Bugs kIoEndPointerClobber, kDeferThroughPointer (2bcba4781fa3, 74dae4278546): found through the inode, where another
+  // request may have put itself, or nothing, meanwhile.
+  IoEnd* const current = pointer_in_inode() ? inode_->dio.current_io_end() : this;
+  IoEnd* const marked = historical(Bug::kIoEndPointerClobber) ? current : this;
+  if (marked != nullptr) {
+    marked->mark_unwritten();
+  }
+  if (current != nullptr && (flags_ & kFirstPieceSeen) == 0) {
+    current->flags_ |= kDefer;
+  }
+}
+
+bool IoEnd::bios_done() {
+  left_in_flight_ = true;
+  const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0;
+  // Bug kDioDoneBeforeConversion (266991b13890): the bytes are there, so whoever waits may go on.
+  if (defer && historical(Bug::kDioDoneBeforeConversion)) {
+    counted_ = false;
+    inode_->dio.end();
+  }
+  return defer;
+}
+
+// Kernel: ext4_convert_unwritten_extents, for direct I/O.
+Status IoEnd::convert(uint64_t pos, uint64_t size) {
+  FS_WARN_ON(rt::current_context() == rt::Context::kIrq, "O12", about(inode_ref(inode_->ino())),
+             "unwritten blocks of inode %u are converted in irq context", inode_->ino().value());
+  const LogicalBlock first = internal::block_of(pos);
+  const uint32_t count = internal::block_after(pos + size) - first;
+  return internal::with_handle(*inode_, [&](jbd2::Handle& handle) -> Status {
+    FS_ASSIGN_OR_RETURN(const bool complete, convert_unwritten_extents(handle, *inode_, first, count));
+    FS_WARN_ON(!complete, "IE2", about(extent_ref(inode_->ino(), first.value(), count)),
+               "inode %u: blocks of a write at %llu are gone before it is over", inode_->ino().value(),
+               static_cast<unsigned long long>(pos));
+    return ok_status();
+  });
+}
+
+// Kernel: ext4_dio_write_end_io; of a request that was left in flight also the end of iomap_dio_complete.
+Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Status error,
+                     bool /*unwritten*/) {
+  Status status = error;
+  if ((flags_ & kUnwritten) != 0) {
+    if (status.ok() && size != 0) {
+      status = convert(pos, size);
+    }
+    inode_->dio.conversion_end();
+  }
+  if (left_in_flight_ && sync_flags_ != 0 && status.ok() && size != 0) {
+    status = sync_file(*inode_, pos, pos + size - 1, /*datasync=*/(sync_flags_ & kRwSync) == 0);
+  }
+  return status;
+}
+
+void IoEnd::finished() {
+  alive_ = false;
+  if (counted_) {
+    inode_->dio.end();
+  }
+  const RawGuard guard(spare().lock);
+  spare().all.push_back(this);
+}
+
+}  // namespace daxfs::ext4
