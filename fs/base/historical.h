@@ -114,19 +114,19 @@
   X(kDeferOnFirstPiece, "end-io-in-interrupt-context/first-piece", "A10", "-",                                         \
     "the first piece of a request decides in which context it ends", "O12")                                            \
   X(kZeroIsTwoFlags, "get-blocks-flag-overlap/any", "A11", "the class of 713e8dde3e71",                                \
-    "the number of ZERO is that of two other flags, and any of its bits means it", "LD6 O9 O11 O18")                   \
+    "the number of ZERO is that of two other flags, and any of its bits means it", "O11 O9")                       \
   X(kZeroIsTwoFlagsStrict, "get-blocks-flag-overlap/all", "A11", "the class of 713e8dde3e71",                          \
-    "the number of ZERO is that of two other flags", "LD6 O9 O11 O18")                                                 \
+    "the number of ZERO is that of two other flags", "O11 O9")                                                     \
   X(kNoLockWithoutDataSem, "nolock-lookup-without-outer-lock", "A12", "2bcba4781fa3",                                  \
     "blocks of an overwrite are looked up with NO_LOCK and nobody holds i_data_sem", "O11 O15")                        \
   X(kNoLockLooksLocked, "recursive-i_data_sem-read/lookup", "A13", "2bcba4781fa3",                                     \
-    "a lookup with NO_LOCK takes i_data_sem again", "O10 O11 LD2")                                                     \
+    "a lookup with NO_LOCK takes i_data_sem again", "O11 O10")                                                         \
   X(kNoLockUnlocks, "recursive-i_data_sem-read/unlock", "A13", "2bcba4781fa3",                                         \
     "a lookup with NO_LOCK releases i_data_sem, which it did not take", "O11")                                         \
   X(kLookupStartsTransaction, "lookup-starts-transaction", "A14", "2bcba4781fa3",                                      \
-    "a lookup with NO_LOCK starts a transaction under i_data_sem", "O11 O12 LD3")                                      \
+    "a lookup with NO_LOCK starts a transaction under i_data_sem", "O11 O12")                                          \
   X(kRelockUnderDataSem, "overwrite-relock-order/exit", "A15", "4bd809dbbf17",                                         \
-    "an overwrite takes the inode lock again before it gives i_data_sem up", "O10 O11 LD3")                            \
+    "an overwrite takes the inode lock again before it gives i_data_sem up", "O11 O10")                                \
   X(kOverwriteUnlocksFirst, "overwrite-relock-order/entry", "A15", "4bd809dbbf17",                                     \
     "an overwrite gives the inode lock up before it has i_data_sem", "EF1 O15")                                        \
   X(kOverwriteCheckStale, "overwrite-check-goes-stale", "A16", "4bd809dbbf17",                                         \

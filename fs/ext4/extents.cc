@@ -202,7 +202,8 @@ void note_written(Inode& inode, const Result<MapResult>& map) {
 
 namespace {
 
-// i_data_sem shared, unless the caller has it (kNoLock). The analysis cannot follow a lock that is taken on a condition.
+// i_data_sem shared, unless the caller has it (kNoLock). The analysis cannot follow a lock that is taken on a
+// condition.
 class LookupLock {
  public:
   LookupLock(Inode& inode, uint32_t flags, Site site) FS_NO_THREAD_SAFETY_ANALYSIS

@@ -66,10 +66,13 @@ Result<uint64_t> dio_write_checks(Inode& inode, InodeRwLock& lock, io::IovBuffer
 // Which way round the two locks of an overwrite are exchanged is what keeps punch away from its blocks, and both from
 // each other's throats. The analysis cannot follow an exchange.
 void exchange_for_data_sem(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
-  // Bug kOverwriteUnlocksFirst: between the two anybody may take the blocks away.
+  // Bug kOverwriteUnlocksFirst: between the two anybody may take the blocks away; also because a write did not count as
+  // in flight so early then (1f555cfa29e8).
   if (historical(Bug::kOverwriteUnlocksFirst)) {
+    inode.dio.end();
     inode.i_rwsem.up_write();
     inode.i_data_sem.down_read();
+    inode.dio.begin();
     return;
   }
   // Bug kNoLockWithoutDataSem: the lookups are told that the lock is held.

@@ -84,8 +84,8 @@ void IoEnd::note_piece(const io::Iomap& iomap) {
     }
     return;
   }
-  // Bugs kIoEndPointerClobber, kDeferThroughPointer (2bcba4781fa3, 74dae4278546): found through the inode, where another
-  // request may have put itself, or nothing, meanwhile.
+  // Bugs kIoEndPointerClobber, kDeferThroughPointer (2bcba4781fa3, 74dae4278546): found through the inode, where
+  // another request may have put itself, or nothing, meanwhile.
   IoEnd* const current = pointer_in_inode() ? inode_->dio.current_io_end() : this;
   IoEnd* const marked = historical(Bug::kIoEndPointerClobber) ? current : this;
   if (marked != nullptr) {

@@ -311,6 +311,7 @@ Result<std::unique_ptr<Volume>> Volume::mount_with(pmem::Device& device, mm::Mem
       return refuse(message, set.error(), "a process still has page tables for other huge pages").error();
     }
   }
+  arm_injections(options.fail);
   std::unique_ptr<Volume> volume(new Volume(device, memory, options, inodes));
   FS_RETURN_IF_ERROR(MountSteps(*volume, message).run());
   if (options.read_only) {

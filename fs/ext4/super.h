@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/inject.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/ext4/format.h"
@@ -57,6 +58,7 @@ struct MountOptions {
   unsigned huge_order = 0;
   // Direct reads, and direct writes that change no block, go without the inode lock (file_dio.h).
   bool dioread_nolock = false;
+  InjectionPlan fail{};  // counted from the mount on
   bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
 };
 

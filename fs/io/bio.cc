@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
 #include "fs/rt/irq.h"
@@ -45,6 +46,9 @@ void Bio::add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length) {
 void Bio::submit(Site site) {
   FS_TRACE_SCOPE("submit_bio", {});
   rt::point(rt::PointKind::kBioSubmit, bio_object(device_offset_), site);
+  if (inject(Injection::kBio)) {
+    status_ = Errc::kIo;
+  }
   rt::raise_irq(&Bio::complete_in_irq, this, site);
 }
 
@@ -56,7 +60,8 @@ void Bio::complete() {
   FS_TRACE_SCOPE("bio_endio", {});
   rt::point(rt::PointKind::kBioComplete, bio_object(device_offset_));
   uint64_t at = device_offset_;
-  for (unsigned i = 0; i < count_; ++i) {
+  const bool fails = !status_.ok();  // on order
+  for (unsigned i = 0; i < count_ && !fails; ++i) {
     transfer(segments_[i], at);
     at += segments_[i].length;
   }

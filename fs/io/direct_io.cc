@@ -42,6 +42,7 @@ class Dio {
   static_assert(kPinFirstBytes == kBiosInFlight * kBioPages * kPageSize);
 
   Status pin_all();
+  void release_rest();
   void walk(unsigned flags);
   // RETURNS: how far the walk may go on; 0 ends it.
   Result<uint64_t> piece(const Iomap& iomap, uint64_t length);
@@ -125,6 +126,13 @@ Status Dio::pin_all() {
   return ok_status();
 }
 
+// Pages that the walk did not come to.
+void Dio::release_rest() {
+  for (; pins_used_ < pins_.size(); ++pins_used_) {
+    pins_[pins_used_].release();
+  }
+}
+
 void Dio::walk(unsigned flags) {
   uint64_t left = buffer_.remaining();
   while (left != 0) {
@@ -186,6 +194,7 @@ Result<uint64_t> Dio::run(bool pin_first) {
   if (error_.ok()) {
     walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
   }
+  release_rest();
   wait_for_bios();
   FS_BUG_ON(pending_.load_unpointed() != 1, "IO2", "direct I/O returns with %u bios in flight",
             pending_.load_unpointed() - 1);
@@ -203,6 +212,7 @@ std::optional<Result<uint64_t>> Dio::start(bool pin_first) {
   if (error_.ok()) {
     walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
   }
+  release_rest();
   in_flight_ = true;  // told by the decrement
   if (pending_.fetch_sub(1) == 1) {
     return finish();

@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/mm/page_table.h"
 #include "fs/pmem/raw_copy.h"
@@ -125,6 +126,10 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
   uint32_t frame = 0;
   {
     RawGuard guard(pool_lock_);
+    if (inject(Injection::kMemory)) {
+      dram_ran_out_ = true;
+      return Errc::kNoMem;
+    }
     if (!dram_free_.empty()) {
       frame = dram_free_.back();
       dram_free_.pop_back();

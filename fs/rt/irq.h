@@ -10,8 +10,8 @@
 
 namespace daxfs::rt {
 
-// At most 31 interrupts may be pending at a time (a bio each): whoever may sleep waits for one to end; in atomic context
-// that is a harness verdict. YIELDS.
+// At most 31 interrupts may be pending at a time (a bio each): whoever may sleep waits for one to end; in atomic
+// context that is a harness verdict. YIELDS.
 void raise_irq(void (*callback)(void*), void* arg, Site site = Site::current());
 
 }  // namespace daxfs::rt

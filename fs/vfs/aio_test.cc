@@ -43,6 +43,7 @@ TEST(Aio, AWriteAndAReadGoOnAndTheirEventsCome) {
   });
 }
 
+// ID1: one mark, one conversion, counted once each.
 TEST(Aio, UnwrittenBlocksAreConvertedBeforeTheEventComes) {
   in_world(plain(), [](World& w) {
     const int fd = w.open("f", kDirectRw);
@@ -69,6 +70,7 @@ TEST(Aio, ExtendingWritesAreOverWhenTheCallReturns) {
   });
 }
 
+// IE2: otherwise a worker converts blocks that are gone (corpus/bugs/dio-done-before-conversion).
 TEST(Aio, TruncateAndPunchWaitForWhatIsInFlight) {
   for (const char* mount : {"dax=never", "dax=never,dioread_nolock"}) {
     in_world(plain(mount), [](World& w) {
@@ -118,6 +120,7 @@ TEST(Aio, AnUnlinkedFileLivesUntilItsRequestIsOver) {
   });
 }
 
+// AI1, AI2.
 TEST(Aio, AProcessWaitsForItsRequestsWhenItEnds) {
   in_world(plain(), [](World& w) {
     const int fd = w.open("f", kDirectRw);

@@ -1,5 +1,6 @@
 #include "fs/vfs/filesystem.h"
 
+#include <charconv>
 #include <utility>
 
 #include "fs/ext4/fsync.h"
@@ -7,6 +8,12 @@
 
 namespace daxfs::vfs {
 namespace {
+
+// A number from 1 on.
+bool parse_count(std::string_view text, uint32_t* count) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *count);
+  return error == std::errc() && end == text.data() + text.size() && *count != 0;
+}
 
 bool apply_option(std::string_view option, ext4::MountOptions* options) {
   if (option.empty() || option == "defaults" || option == "rw") {
@@ -24,6 +31,12 @@ bool apply_option(std::string_view option, ext4::MountOptions* options) {
     options->huge_order = static_cast<unsigned>(option[5] - '0');
   } else if (option == "dioread_lock" || option == "dioread_nolock") {
     options->dioread_nolock = option == "dioread_nolock";
+  } else if (option.starts_with("fail_bio=")) {
+    return parse_count(option.substr(9), &options->fail[static_cast<size_t>(Injection::kBio)]);
+  } else if (option.starts_with("fail_alloc=")) {
+    return parse_count(option.substr(11), &options->fail[static_cast<size_t>(Injection::kAlloc)]);
+  } else if (option.starts_with("fail_memory=")) {
+    return parse_count(option.substr(12), &options->fail[static_cast<size_t>(Injection::kMemory)]);
   } else if (option == "poison_freed") {
     options->poison_freed = true;
   } else {
@@ -42,8 +55,8 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
     if (!apply_option(option, &options)) {
       if (message != nullptr) {
         *message = "unknown mount option '" + std::string(option) +
-                   "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, dioread_lock, dioread_nolock, ro, rw "
-                   "or poison_freed";
+                   "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, dioread_lock, dioread_nolock, "
+                   "fail_bio=N, fail_alloc=N, fail_memory=N, ro, rw or poison_freed";
       }
       return Errc::kInval;
     }

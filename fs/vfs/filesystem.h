@@ -24,7 +24,8 @@
 namespace daxfs::vfs {
 
 // Parses "dax=always,ro": dax=always|inode|never, dax (always), huge=never|1..9 (order of huge mappings; 9 is 2 MiB),
-// dioread_lock (default), dioread_nolock, ro, rw, poison_freed, defaults; empty is the default.
+// dioread_lock (default), dioread_nolock, ro, rw, poison_freed, defaults; fail_bio=N, fail_alloc=N, fail_memory=N: the
+// Nth bio (kIo), allocation of blocks (kNoSpc), page of private memory (kNoMem) fails. Empty is the default.
 // Errors: kInval with a message that names the option.
 Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::string* message);
 

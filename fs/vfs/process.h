@@ -38,7 +38,8 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // Waits for asynchronous requests, closes descriptors and unmaps everything; must be called before the process dies. YIELDS.
+  // Waits for asynchronous requests, closes descriptors and unmaps everything; must be called before the process dies.
+  // YIELDS.
   void exit();
 
   mm::Mm& mm() { return *mm_; }

@@ -13,6 +13,7 @@
 #include "fuzz/exec/interpreter.h"
 #include "fuzz/exec/templates.h"
 #include "fuzz/oracle/judge.h"
+#include "fuzz/oracle/model.h"
 
 namespace daxfuzz::exec {
 
@@ -50,6 +51,7 @@ struct Executor::Run {
   void run_tasks();
   void run_task(TaskState& task);
   void audit();
+  void collect_events();
   void finish();
   void check_image();
   void read_finals();
@@ -119,6 +121,19 @@ uint64_t mapped_address(const Interpreter::ProcessState& state, const prog::Memo
   return state.mapping(memory.slot) + static_cast<uint64_t>(memory.offset);
 }
 
+bool submits(const prog::Program& program) {
+  const auto asynchronous = [](const prog::Op& op) { return oracle::is_asynchronous(op.code); };
+  const auto any = [&](const auto& list) { return std::any_of(list.begin(), list.end(), asynchronous); };
+  return std::any_of(program.processes.begin(), program.processes.end(),
+                     [&](const prog::Process& process) { return any(process.init); }) ||
+         std::any_of(program.tasks.begin(), program.tasks.end(), [&](const prog::Task& task) { return any(task.ops); });
+}
+
+void mix_result(const oracle::OpRecord& record) {
+  rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
+                static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
+}
+
 }  // namespace
 
 void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record) {
@@ -129,15 +144,15 @@ void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::O
   interpreter.step(states[record.process], op, record);
   durability.finish(record);
   record.end_seq = next_sequence();
+  if (oracle::is_asynchronous(op.code)) { record.submitted_seq = record.end_seq; }
   record.finished = true;
-  rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
-                static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
+  if (!oracle::is_asynchronous(op.code)) { mix_result(record); }
   if (__atomic_sub_fetch(&running, 1, __ATOMIC_RELAXED) == 0 && config.audit_each_op) { audit(); }
 }
 
 void Executor::Run::run_init() {
   TaskState& state = *executor.tasks_[prog::kTasksMax];
-  Interpreter interpreter(program, state.arena);
+  Interpreter interpreter(program, state.arena, &sequence);
   size_t at = 0;
   for (uint8_t p = 0; p < program.processes.size(); ++p) {
     const auto& init = program.processes[p].init;
@@ -153,7 +168,7 @@ void Executor::Run::run_init() {
 
 void Executor::Run::run_task(TaskState& task) {
   const prog::Task& list = program.tasks[task.task];
-  Interpreter interpreter(program, task.arena);
+  Interpreter interpreter(program, task.arena, &sequence);
   for (size_t i = 0; i < list.ops.size(); ++i) {
     oracle::OpRecord& record = outcome.history.records[task.first_record + i];
     record.task = task.task;
@@ -256,8 +271,22 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
   history.finals.push_back({record.ino, record.generation, inode.size, first, history.final_pieces.size() - first});
 }
 
+// Transfers that nobody waited for, so that they are judged like the others.
+void Executor::Run::collect_events() {
+  Interpreter interpreter(program, executor.tasks_[prog::kTasksMax]->arena, &sequence);
+  for (size_t i = 0; i < program.processes.size(); ++i) {
+    uint64_t hash = 0;
+    interpreter.collect_events(states[i], 0, &hash);
+    rt::trace_mix(hash);
+  }
+  for (oracle::OpRecord& record : outcome.history.records) {
+    record.end_seq = std::max(record.end_seq, record.collected_seq);
+  }
+}
+
 void Executor::Run::finish() {
   rt::run_pending_system_tasks();
+  if (submits(program)) { collect_events(); }
   audit();
   for (size_t i = 0; i < program.processes.size(); ++i) { processes[i]->exit(); }
   rt::run_pending_system_tasks();

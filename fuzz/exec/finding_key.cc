@@ -37,8 +37,8 @@ std::string short_function(std::string_view pretty) {
 std::string call_kind(const prog::Op& op) {
   using prog::OpCode;
   switch (op.code) {
-    case OpCode::kRead: case OpCode::kPread: return "read";
-    case OpCode::kWrite: case OpCode::kPwrite: return "write";
+    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return "read";
+    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: return "write";
     case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return "access";
     case OpCode::kTruncate: case OpCode::kFtruncate: return "truncate";
     case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: case OpCode::kSync: return "sync";

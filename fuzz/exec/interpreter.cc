@@ -159,6 +159,10 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
       return run_touch(call);
     case OpCode::kProcessVmReadv:
       return run_process_vm_readv(call);
+    case OpCode::kIoSubmitPread: case OpCode::kIoSubmitPwrite:
+      return run_io_submit(call);
+    case OpCode::kIoGetevents:
+      return run_io_getevents(call);
     default:
       return run_name_call(call);
   }
@@ -233,6 +237,80 @@ void Interpreter::run_transfer(Call& call) {
   }
   call.answer(moved);
   if (!write && moved.ok() && known) { call.set_data(bytes.first(*moved)); }
+}
+
+// The record is what the event will lead back to. Its memory stays until then.
+void Interpreter::run_io_submit(Call& call) {
+  const prog::Op& op = call.op;
+  oracle::OpRecord& record = call.record;
+  const bool write = op.code == OpCode::kIoSubmitPwrite;
+  auto& process = call.process();
+  VirtAddr address = call.address(op.buffer);
+  const bool sane = op.length >= 0;
+  const uint64_t length = sane ? std::min<uint64_t>(call.length(), kTransferMax) : call.length();
+  if (op.buffer.kind == MemoryKind::kAnonymous && sane && record.ino != 0) {
+    const uint64_t misalignment = static_cast<uint64_t>(op.buffer.offset);
+    record.scratch_size =
+        std::max<uint64_t>(daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
+    const auto mapped =
+        process.mmap(VirtAddr(0), record.scratch_size, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
+                     daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
+    if (!mapped.ok()) { return call.answer(mapped.status()); }
+    record.scratch = mapped->value();
+    address = *mapped + misalignment;
+    if (write) {
+      const auto bytes = arena_.take(length);
+      fill(bytes, op.buffer);
+      if (process.store(address, bytes).bytes_done != bytes.size()) {
+        process.munmap(*mapped, record.scratch_size).ignore_error("a scratch mapping; leaks show in the audit");
+        return call.answer(Status(Errc::kNoMem));
+      }
+    }
+  }
+  const Status begun =
+      process.io_submit(write, call.fd(), address, length, op.offset, reinterpret_cast<uint64_t>(&record));
+  if (begun.ok()) { return; }  // the event says the rest, and may have come already
+  if (record.scratch != 0) {
+    process.munmap(VirtAddr(record.scratch), record.scratch_size)
+        .ignore_error("a scratch mapping; leaks show in the audit");
+  }
+  call.answer(begun);
+}
+
+size_t Interpreter::collect_events(ProcessState& state, size_t wanted, uint64_t* hash) {
+  auto& process = *state.process;
+  const auto events = process.io_getevents(wanted);
+  for (const daxfs::vfs::AioEvent& event : events) {
+    oracle::OpRecord& record = *reinterpret_cast<oracle::OpRecord*>(event.data);
+    record.error = event.error;
+    record.ret = event.error == Errc::kOk ? static_cast<int64_t>(event.bytes) : -1;
+    const bool read = record.op->code == OpCode::kIoSubmitPread;
+    if (record.scratch != 0) {
+      if (read && record.ret > 0) {
+        const auto bytes = arena_.take(event.bytes);
+        const VirtAddr from(record.scratch + static_cast<uint64_t>(record.op->buffer.offset));
+        // Short only where another task unmapped it: then nobody can say what arrived.
+        if (process.load(from, bytes).bytes_done == bytes.size()) {
+          record.data = bytes;
+          record.data_hash = daxfs::crc32c(0xffffffff, bytes.data(), bytes.size());
+        }
+      }
+      process.munmap(VirtAddr(record.scratch), record.scratch_size)
+          .ignore_error("a scratch mapping; leaks show in the audit");
+    }
+    record.collected_seq = __atomic_add_fetch(sequence_, 1, __ATOMIC_RELAXED);
+    *hash = *hash * 31 + (static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
+                          record.data_hash << 8);
+  }
+  return events.size();
+}
+
+void Interpreter::run_io_getevents(Call& call) {
+  if (call.op.length < 0) { return call.answer(Status(Errc::kInval)); }
+  uint64_t hash = 0;
+  const size_t taken = collect_events(call.state, static_cast<size_t>(call.op.length), &hash);
+  call.done(static_cast<int64_t>(taken));
+  call.record.data_hash = hash;
 }
 
 void Interpreter::run_space_call(Call& call) {

@@ -59,16 +59,23 @@ class Interpreter {
     std::array<uint64_t, prog::kMappingSlots> mappings_{};
   };
 
-  Interpreter(const prog::Program& program, Arena& arena) : program_(program), arena_(arena) {}
+  // `sequence`: the counter of begins and ends (oracle::OpRecord).
+  Interpreter(const prog::Program& program, Arena& arena, uint64_t* sequence)
+      : program_(program), arena_(arena), sequence_(sequence) {}
 
   // Runs the operation and fills `record` (all but its times and place). YIELDS.
   void step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record);
+  // Takes the events of up to `wanted` (0: all) asynchronous transfers of the process, and puts results and data where
+  // they began. RETURNS: how many. `hash`: of what they say. YIELDS.
+  size_t collect_events(ProcessState& process, size_t wanted, uint64_t* hash);
 
  private:
   struct Call;
 
   void run_file_call(Call& call);
   void run_transfer(Call& call);
+  void run_io_submit(Call& call);
+  void run_io_getevents(Call& call);
   void run_space_call(Call& call);
   void run_name_call(Call& call);
   void run_memory_call(Call& call);
@@ -79,6 +86,7 @@ class Interpreter {
 
   const prog::Program& program_;
   Arena& arena_;
+  uint64_t* const sequence_;
 };
 
 // FNV-1a, 64 bits: what result lines and dedup keys print. A byte at a time, so not for every run.

@@ -207,7 +207,7 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
 bool may_meet_bad_page(Model& model, const OpRecord& record, uint64_t length) {
   const FileHistory* const file = model.file_of(record);
   const auto pos = model.position(record);
-  if (file == nullptr || !pos || !record.dax || model.foreign_image()) { return true; }
+  if (file == nullptr || !pos || !record.dax || model.foreign_image() || model.bios_fail()) { return true; }
   return file->may_be_bad(*pos, *pos + length, period_of(record));
 }
 
@@ -235,7 +235,7 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   // Through a mapping a read may end early at a page that cannot be had.
   const bool whole = record.op->buffer.kind == MemoryKind::kAnonymous && model.scratch_untouched(record);
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
-                         (record.dax || !model.memory_ran_out());
+                         (!uses_scratch(record) || !model.memory_ran_out());
   if (got > most || cut_short) {
     return object(text("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
                        name_of(record).c_str(), number(*pos), number(got), number(least), number(most)),
@@ -248,7 +248,7 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
 std::optional<Objection> check_access_mode(Model& model, const OpRecord& record) {
   const OpRecord* const open = model.descriptors().opened_by(record);
   if (open == nullptr || record.error != Errc::kOk) { return std::nullopt; }
-  const bool reads = record.op->code == OpCode::kRead || record.op->code == OpCode::kPread;
+  const bool reads = is_transfer(record.op->code) && !is_write(record.op->code);
   if (reads ? readable(open->op->flags) : writable(open->op->flags)) { return std::nullopt; }
   return object(name_of(record) + " succeeded on a descriptor that was not opened for it", {});
 }
@@ -462,8 +462,10 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
   const uint32_t flags = open->op->flags;
   bool good = false;
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: good = readable(flags); break;
-    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFallocate: good = writable(flags); break;
+    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: good = readable(flags); break;
+    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: case OpCode::kFallocate:
+      good = writable(flags);
+      break;
     case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kLseek: case OpCode::kFstat: case OpCode::kFtruncate:
       good = (flags & prog::kOPath) == 0;
       break;
@@ -497,6 +499,7 @@ std::optional<Objection> check_error(const prog::Program& program, const History
     case Errc::kCorrupted: case Errc::kHwPoison:
       if (history.foreign_image) { return std::nullopt; }
       if (record.error != Errc::kCorrupted && some_memory_failed(history, record)) { return std::nullopt; }
+      if (record.error == Errc::kIo && orders_failing_bio(program)) { return std::nullopt; }
       break;
     case Errc::kRoFs:
       if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
@@ -554,7 +557,7 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
   switch (record.op->code) {
     case OpCode::kRead: case OpCode::kPread: case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFtruncate:
-    case OpCode::kFallocate:
+    case OpCode::kFallocate: case OpCode::kIoSubmitPread: case OpCode::kIoSubmitPwrite:
       if (auto objection = check_access_mode(model, record)) { return objection; }
       break;
     case OpCode::kOpen: case OpCode::kDup:
@@ -563,8 +566,8 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
     default: break;
   }
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: return check_read(model, record);
-    case OpCode::kWrite: case OpCode::kPwrite: return check_write(record);
+    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return check_read(model, record);
+    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: return check_write(record);
     case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
       return check_access(model, record);
     case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return check_attributes(model, record);

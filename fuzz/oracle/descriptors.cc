@@ -20,41 +20,41 @@ void Descriptors::build(std::span<const OpRecord* const> order, bool starts_empt
 
 bool Descriptors::certain(const OpRecord& record) const {
   if (record.ino == 0) { return false; }
-  const Period period = period_of(record);
+  const Period period = call_period_of(record);
   if (record.op->code == OpCode::kOpen) {
     // The inode is asked for after the open: somebody may have closed and reused the number.
     return std::none_of(closes_.begin(), closes_.end(), [&](const OpRecord* close) {
-      return close->process == record.process && close->fd == record.ret && period_of(*close).overlaps(period);
+      return close->process == record.process && close->fd == record.ret && call_period_of(*close).overlaps(period);
     });
   }
   if (!record.op->info().has(prog::OperandKind::kFd)) { return true; }  // attributes by name
   for (const OpRecord* close : closes_) {
     if (close->process != record.process || close == &record) { continue; }
-    if (close->fd == record.fd && period_of(*close).overlaps(period)) { return false; }
+    if (close->fd == record.fd && call_period_of(*close).overlaps(period)) { return false; }
   }
   return true;
 }
 
 const OpRecord* Descriptors::opened_by(const OpRecord& record) const {
   if (!certain(record)) { return nullptr; }
-  const Period period = period_of(record);
+  const Period period = call_period_of(record);
   const OpRecord* found = nullptr;
   for (const OpRecord* open : opens_) {
     if (open->process != record.process || open->ret != record.fd || open->error != daxfs::Errc::kOk) { continue; }
-    if (period_of(*open).before(period)) {
+    if (call_period_of(*open).before(period)) {
       if (found == nullptr || found->begin_seq < open->begin_seq) { found = open; }
-    } else if (period_of(*open).overlaps(period)) {
+    } else if (call_period_of(*open).overlaps(period)) {
       return nullptr;
     }
   }
   if (found == nullptr || found->op->code != OpCode::kOpen || found->ino != record.ino) { return nullptr; }
   for (const OpRecord* open : opens_) {
     const bool same = open->process == record.process && open->ret == found->ret && open != found;
-    if (same && period_of(*open).overlaps(period_of(*found))) { return nullptr; }
+    if (same && call_period_of(*open).overlaps(call_period_of(*found))) { return nullptr; }
   }
   for (const OpRecord* close : closes_) {
     if (close->process != record.process || close->fd != found->fd || close == &record) { continue; }
-    if (close->end_seq > found->begin_seq && close->begin_seq < record.end_seq) { return nullptr; }
+    if (close->end_seq > found->begin_seq && close->begin_seq < call_period_of(record).end) { return nullptr; }
   }
   return found;
 }
@@ -72,7 +72,7 @@ bool Descriptors::first_use(const OpRecord& record) const {
 
 std::optional<int> Descriptors::lowest_free(const OpRecord& record) const {
   if (!starts_empty_) { return std::nullopt; }
-  const Period period = period_of(record);
+  const Period period = call_period_of(record);
   std::vector<int> users;  // how many opens of a number are not closed
   const auto count = [&](int64_t fd, int change) {
     if (fd < 0) { return; }
@@ -81,13 +81,13 @@ std::optional<int> Descriptors::lowest_free(const OpRecord& record) const {
     users[at] += change;
   };
   for (const OpRecord* open : opens_) {
-    if (open == &record || open->process != record.process || period.before(period_of(*open))) { continue; }
-    if (!period_of(*open).before(period)) { return std::nullopt; }
+    if (open == &record || open->process != record.process || period.before(call_period_of(*open))) { continue; }
+    if (!call_period_of(*open).before(period)) { return std::nullopt; }
     if (open->error == daxfs::Errc::kOk) { count(open->ret, 1); }
   }
   for (const OpRecord* close : closes_) {
-    if (close->process != record.process || period.before(period_of(*close))) { continue; }
-    if (!period_of(*close).before(period)) { return std::nullopt; }
+    if (close->process != record.process || period.before(call_period_of(*close))) { continue; }
+    if (!call_period_of(*close).before(period)) { return std::nullopt; }
     count(close->fd, -1);
   }
   return static_cast<int>(std::find_if(users.begin(), users.end(), [](int n) { return n <= 0; }) - users.begin());
@@ -118,7 +118,7 @@ std::optional<uint64_t> Descriptors::position(const OpRecord& record) const {
     if (its_open != open) { continue; }
     const bool crowded = std::any_of(order_.begin(), order_.end(), [&](const OpRecord* third) {
       return third != other && third->process == record.process && moves_position(*third) &&
-             period_of(*third).overlaps(period_of(*other));
+             call_period_of(*third).overlaps(call_period_of(*other));
     });
     if (self) { return known && !crowded ? std::optional(at) : std::nullopt; }
     if (crowded) {

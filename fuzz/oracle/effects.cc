@@ -176,7 +176,7 @@ void Model::note_writes(const OpRecord& record) {
   switch (op.code) {
     case OpCode::kMemoryFailure: return memory_failure(record);
     case OpCode::kStore: case OpCode::kTouch: return store(record);
-    case OpCode::kRead: case OpCode::kPread: return read_into_memory(record);
+    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return read_into_memory(record);
     case OpCode::kMadvise:
       if (op.flags == prog::kAdvRemove) { remove_advice(record); }
       return;

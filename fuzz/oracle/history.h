@@ -38,6 +38,12 @@ struct OpRecord {
 
   uint64_t begin_seq = 0;
   uint64_t end_seq = 0;
+  // Of io_submit_*: when the call returned, while its request may have gone on until end_seq; and the result is the
+  // request's. 0: the call is all there is.
+  uint64_t submitted_seq = 0;
+  uint64_t collected_seq = 0;  // when its event was taken
+  uint64_t scratch = 0;       // private memory of such a request until its event is taken
+  uint64_t scratch_size = 0;
 
   int64_t ret = -1;              // what the call returned; -1 with `error` when it failed
   daxfs::Errc error = daxfs::Errc::kOk;

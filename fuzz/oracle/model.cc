@@ -15,11 +15,28 @@ constexpr uint64_t kUserTop = uint64_t{1} << 47;  // one past the last address t
 
 }  // namespace
 
-bool is_write(OpCode code) { return code == OpCode::kWrite || code == OpCode::kPwrite; }
+bool is_write(OpCode code) {
+  return code == OpCode::kWrite || code == OpCode::kPwrite || code == OpCode::kIoSubmitPwrite;
+}
+
+bool is_asynchronous(OpCode code) { return code == OpCode::kIoSubmitPread || code == OpCode::kIoSubmitPwrite; }
+
+bool is_positioned(OpCode code) {
+  return code == OpCode::kPread || code == OpCode::kPwrite || is_asynchronous(code);
+}
+
+bool uses_scratch(const OpRecord& record) {
+  if (record.op->buffer.kind != MemoryKind::kAnonymous || record.ino == 0 || !is_transfer(record.op->code)) {
+    return false;
+  }
+  return !record.dax || is_asynchronous(record.op->code);
+}
 
 bool reads_memory(OpCode code) { return code == OpCode::kLoad || code == OpCode::kProcessVmReadv; }
 
-bool is_transfer(OpCode code) { return is_write(code) || code == OpCode::kRead || code == OpCode::kPread; }
+bool is_transfer(OpCode code) {
+  return is_write(code) || code == OpCode::kRead || code == OpCode::kPread || code == OpCode::kIoSubmitPread;
+}
 
 uint64_t asked(const OpRecord& record) {
   return record.op->length < 0 ? 0 : std::min(static_cast<uint64_t>(record.op->length), kTransferMax);
@@ -30,7 +47,8 @@ MemoryRange memory_of(const OpRecord& record) {
   switch (op.code) {
     case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
       return {record.address, std::min(static_cast<uint64_t>(op.length), kTransferMax)};
-    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
+    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: case OpCode::kIoSubmitPread:
+    case OpCode::kIoSubmitPwrite:
       if (op.buffer.kind != MemoryKind::kMapping) { return {}; }
       return {record.buffer_address, asked(record)};
     default:
@@ -48,7 +66,8 @@ bool refused(const OpRecord& record) {
     case Errc::kInval:
       // Direct I/O finds out about alignment piece by piece.
       return !is_transfer(op.code) || record.dax || op.length < 0 ||
-             (op.offset < 0 && (op.code == OpCode::kPread || op.code == OpCode::kPwrite));
+             (op.offset < 0 && is_positioned(op.code));
+    case Errc::kAgain: return is_asynchronous(op.code);
     default:
       return false;
   }
@@ -89,7 +108,7 @@ std::optional<uint64_t> Model::position(const OpRecord& record) const {
       if (append.record == &record) { return append.pos; }
     }
   }
-  if (code == OpCode::kPread || code == OpCode::kPwrite) {
+  if (is_positioned(code)) {
     if (record.op->offset < 0) { return std::nullopt; }
     return static_cast<uint64_t>(record.op->offset);
   }
@@ -227,8 +246,9 @@ void Model::note_mapping(const OpRecord& record) {
       return note_mremap(record);
     case OpCode::kMprotect:
       return mappings.protect(record.address, record.address + length, period);
-    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
-      if (op.buffer.kind == MemoryKind::kAnonymous && !record.dax && record.ino != 0) { mappings.scratch(period); }
+    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: case OpCode::kIoSubmitPread:
+    case OpCode::kIoSubmitPwrite:
+      if (uses_scratch(record)) { mappings.scratch(period); }
       return;
     default:
       return;
@@ -266,7 +286,7 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
 }
 
 bool Model::scratch_untouched(const OpRecord& record) {
-  if (record.dax || record.op->buffer.kind != MemoryKind::kAnonymous) { return true; }
+  if (!uses_scratch(record)) { return true; }
   const Period period = period_of(record);
   Mappings& own = mappings(record);
   if (own.scratch_in_doubt(period)) { return false; }
@@ -280,7 +300,10 @@ bool Model::scratch_untouched(const OpRecord& record) {
   return true;
 }
 
+bool orders_failing_bio(const prog::Program& program) { return program.mount.find("fail_bio=") != std::string::npos; }
+
 void Model::build(const prog::Program& program, const History& history) {
+  bios_fail_ = orders_failing_bio(program);
   file_count_ = 0;
   names_static_ = true;
   append_in_doubt_ = false;

@@ -30,6 +30,7 @@ class Model {
   void build(const prog::Program& program, const History& history);
 
   std::span<const OpRecord* const> order() const { return order_; }  // by begin
+  bool bios_fail() const { return bios_fail_; }  // some bio fails on order
   bool foreign_image() const { return foreign_image_; }  // History::foreign_image
   const Descriptors& descriptors() const { return descriptors_; }
   Mappings& mappings(const OpRecord& record) { return mappings_[record.process]; }
@@ -87,6 +88,7 @@ class Model {
   bool names_static_ = true;
   bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
   bool foreign_image_ = false;
+  bool bios_fail_ = false;
   bool shifts_seen_ = false;
   bool memory_ran_out_ = false;
   std::vector<Append> appends_;
@@ -100,9 +102,15 @@ struct MemoryRange {
 };
 // The buffer of a transfer if it is in a mapping, the range of load, store and touch; otherwise empty.
 MemoryRange memory_of(const OpRecord& record);
+// The program wants some bio to fail.
+bool orders_failing_bio(const prog::Program& program);
 // Bytes that read and write asked for, as far as the executor passes them on.
 uint64_t asked(const OpRecord& record);
 bool is_transfer(prog::OpCode code);
+bool is_positioned(prog::OpCode code);    // of transfers: the offset is an operand
+bool is_asynchronous(prog::OpCode code);  // a transfer that may go on after its call
+// The bytes go through private memory that the harness maps for the transfer.
+bool uses_scratch(const OpRecord& record);
 bool is_write(prog::OpCode code);
 // Of a mapping, and nothing else: load, process_vm_readv.
 bool reads_memory(prog::OpCode code);

@@ -20,6 +20,11 @@ struct Period {
   constexpr bool overlaps(Period other) const { return begin < other.end && other.begin < end; }
 };
 
+// Of the call, without what a request that it began did later: while its operands were looked at.
+inline Period call_period_of(const OpRecord& record) {
+  return {record.begin_seq, record.submitted_seq != 0 ? record.submitted_seq : record.end_seq};
+}
+
 inline Period period_of(const OpRecord& record) { return {record.begin_seq, record.end_seq}; }
 
 }  // namespace daxfuzz::oracle

@@ -3,6 +3,7 @@
 #include "fuzz/prog/generate.h"
 
 #include <algorithm>
+#include <string>
 
 #include "fs/base/types.h"
 #include "fuzz/prog/edit.h"
@@ -30,6 +31,7 @@ class Generator {
     program_.image = random_.pick(options_.images);
     program_.mount = random_.pick(options_.mounts);
     world_.set_mount(program_.mount);
+    if (random_.chance(1, 24)) { order_failure(program_, random_); }
     choose_swarm();
     set_up();
     if (options_.tasks_min <= 2 && options_.tasks_max >= 2 && random_.chance(1, 2)) {
@@ -39,6 +41,7 @@ class Generator {
       if (random_.chance(3, 4)) { duel(); }
       if (random_.chance(1, 4)) { duel(); }
       if (random_.chance(1, 8)) { dismantle(); }
+      if (random_.chance(1, 8)) { direct_duel(); }
     }
     if (random_.chance(1, 32)) { accident(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
@@ -166,7 +169,11 @@ class Generator {
     const size_t count = options_.tasks_max >= 3 && random_.chance(1, 4) ? 3 : 2;
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
-    if (random_.chance(3, 4)) { duel(); }
+    if (random_.chance(1, 5)) {
+      direct_duel();
+    } else if (random_.chance(3, 4)) {
+      duel();
+    }
     for (size_t i = 0; i < program_.tasks.size(); i++) {
       Task& task = program_.tasks[i];
       const bool more = task.ops.empty() || random_.chance(1, 4);
@@ -193,6 +200,48 @@ class Generator {
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     add_duellist(first, random_.pick(kUsers));
     add_duellist(second, random_.pick(kChangers));
+  }
+
+  // Two tasks on the file of descriptor 1, whose transfers go around caches: one that transfers, one that transfers or
+  // changes what is behind it. Part of its blocks are data, and part are not.
+  void direct_duel() {
+    static constexpr OpCode kUsers[] = {OpCode::kIoSubmitPwrite, OpCode::kPwrite, OpCode::kIoSubmitPwrite,
+                                        OpCode::kIoSubmitPread, OpCode::kPread};
+    static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kPwrite,
+                                           OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
+    if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
+    if (random_.chance(1, 2)) {
+      const int64_t length = random_.between(2, 6) * kPage;
+      add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .length = length});
+      add_init(0, Op{.code = OpCode::kPwrite,
+                     .fd = 1,
+                     .offset = random_.between(0, 1) * kPage,
+                     .length = kPage,
+                     .buffer = anonymous(0x64, Pattern::kSequence)});
+    }
+    const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
+    const auto second = static_cast<uint8_t>(
+        (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    add_direct(first, random_.pick(kUsers));
+    add_direct(second, random_.pick(kChangers));
+    if (random_.chance(1, 3)) { add_direct(second, OpCode::kPread); }
+  }
+
+  void add_direct(uint8_t task, OpCode code) {
+    if (program_.tasks[task].process != 0) { return; }
+    Op op;
+    op.code = code;
+    OperandMaker(world_, 0, random_, options_).randomise_all(op);
+    op.fd = 1;
+    const OpInfo& info = op.info();
+    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && random_.chance(3, 4)) {
+      op.offset = random_.between(0, 4) * kPage;
+      op.length = random_.between(1, 3) * kPage;
+      op.buffer = info.has(OperandKind::kSource) ? anonymous(static_cast<uint8_t>(random_.between(0x41, 0x5a)),
+                                                             Pattern::kSequence)
+                                                 : Memory{.kind = MemoryKind::kAnonymous};
+    }
+    insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
 
   // One task takes away all that holds the contended file - mapping, descriptor, name - while another one transfers
@@ -248,6 +297,26 @@ class Generator {
 };
 
 }  // namespace
+
+bool order_failure(Program& program, Random& random) {
+  static constexpr std::string_view kKinds[] = {"fail_bio=", "fail_alloc=", "fail_memory="};
+  const size_t at = program.mount.find("fail_");
+  std::string mount = program.mount;
+  if (at != std::string::npos) {
+    mount.resize(at == 0 ? 0 : at - 1);
+    if (random.chance(1, 2)) {
+      program.mount = mount;
+      return true;
+    }
+  }
+  if (!mount.empty()) { mount += ','; }
+  // Each power of two is as likely as the next.
+  const uint32_t top = uint32_t{1} << random.below(6);
+  mount.append(random.pick(std::span<const std::string_view>(kKinds))).append(std::to_string(top + random.below(top)));
+  if (!valid_mount_options(mount)) { return false; }
+  program.mount = mount;
+  return true;
+}
 
 std::array<uint16_t, kOpCount> Options::table_weights() {
   std::array<uint16_t, kOpCount> weights{};

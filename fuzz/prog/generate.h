@@ -14,6 +14,10 @@ namespace daxfuzz::prog {
 
 Program generate(Random& random, const Options& options = default_options());
 
+// Appends a failure on order (fail_bio=, fail_alloc=, fail_memory=) to the mount options, or takes one away. False:
+// there was no room for one.
+bool order_failure(Program& program, Random& random);
+
 // An operation drawn by weight, with random operands. RETURNS: a `sync` when all weights are zero.
 Op random_op(Random& random, const Options& options, const class World& world, uint8_t process);
 

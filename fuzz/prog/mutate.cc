@@ -235,6 +235,8 @@ class Mutator {
     return true;
   }
 
+  bool change_failure() { return order_failure(program_, random_); }
+
   bool change_image() {
     const std::string_view image = random_.pick(options_.images);
     if (program_.image == image) { return false; }
@@ -332,7 +334,7 @@ class Mutator {
           X(add_preemption, 10) X(remove_preemption, 6) X(shift_event, 14)                       \
               X(redirect_preemption, 4) X(move_anchor, 6) X(add_random_task, 2)                  \
                   X(remove_random_task, 1) X(change_process, 1) X(change_mount, 1)               \
-                      X(change_image, 1)
+                      X(change_image, 1) X(change_failure, 1)
 
 using Method = bool (Mutator::*)();
 constexpr Method kMethods[] = {

@@ -79,7 +79,8 @@ static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "
 constexpr std::string_view kImages[] = {"small", "default", "csum", "huge", "files"};
 constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=never",
                                         "",           "dax=always,ro", "ro",
-                                        "dax=always,huge=2", "dax=inode,huge=2", "dax=always,huge=9"};
+                                        "dax=always,huge=2", "dax=inode,huge=2", "dax=always,huge=9",
+                                        "dax=never,dioread_nolock", "dax=inode,dioread_nolock"};
 
 bool valid_chars(std::string_view text, std::string_view extra) {
   for (char c : text) {

@@ -104,7 +104,13 @@ inline constexpr size_t kOperandsMax = 6;
   X(kMemoryFailure, "memory_failure", kNone, 1, "the memory behind a page of a file goes bad",    \
     kFd, kOffset)                                                                                 \
   X(kProcessVmReadv, "process_vm_readv", kNone, 3,                                                \
-    "read memory of the own process through pinned pages", kSplitAddr, kLength)
+    "read memory of the own process through pinned pages", kSplitAddr, kLength)                   \
+  X(kIoSubmitPread, "io_submit_pread", kNone, 2, "begin a read at an offset", kFd, kDest,         \
+    kLength, kOffset)                                                                             \
+  X(kIoSubmitPwrite, "io_submit_pwrite", kNone, 3, "begin a write at an offset", kFd, kSource,    \
+    kLength, kOffset)                                                                             \
+  X(kIoGetevents, "io_getevents", kNone, 1, "wait for that many of the begun; 0: for all",        \
+    kLength)
 // clang-format on
 
 enum class OpCode : uint8_t {

@@ -265,7 +265,9 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
       }
       return;
     }
-    case OperandKind::kLength: op.length = length(size_of_target(op)); return;
+    case OperandKind::kLength:
+      op.length = op.code == OpCode::kIoGetevents ? random_.below(4) : length(size_of_target(op));
+      return;
     case OperandKind::kLength2: op.length2 = length(size_of_target(op)); return;
     case OperandKind::kAddr:
       op.addr = random_.chance(1, 48) ? Memory{.kind = MemoryKind::kBad} : address(op.length);

@@ -111,6 +111,9 @@ task T3 in P0
   load m0 -1 4K
   store m0 4K-2 4 seq:0x00
   touch m0 0 16K 0x54
+  io_submit_pread f0 buf 8K 4K
+  io_submit_pwrite f0 seq:0x41 4K 0
+  io_getevents 0
   drop_caches
   process_vm_readv m0 4K 8K
   setxflags f0 dax|immutable|append

@@ -120,6 +120,7 @@ void World::apply(uint8_t process, const Op& op) {
     case OpCode::kFtruncate: return grow(process, op.fd, op.length);
     case OpCode::kFallocate:
     case OpCode::kPwrite:
+    case OpCode::kIoSubmitPwrite:
       if (in_reach(op.offset, op.length)) { grow(process, op.fd, op.offset + op.length); }
       return;
     default: return;
@@ -127,15 +128,16 @@ void World::apply(uint8_t process, const Op& op) {
 }
 
 bool World::may_copy_onto_itself(uint8_t process, const Op& op) const {
+  const bool asynchronous = op.code == OpCode::kIoSubmitPread || op.code == OpCode::kIoSubmitPwrite;
   const bool buffered = op.code == OpCode::kRead || op.code == OpCode::kWrite ||
-                        op.code == OpCode::kPread || op.code == OpCode::kPwrite;
+                        op.code == OpCode::kPread || op.code == OpCode::kPwrite || asynchronous;
   if (!buffered || op.buffer.kind != MemoryKind::kMapping || op.fd == kBadFd) { return false; }
   const MappingGuess& mapping = mappings_[process][op.buffer.slot];
   const FileSet file = fds_[process][op.fd].files;
   const bool same =
       (file & mapping.files) != 0 || ((file & linked_) != 0 && (mapping.files & linked_) != 0);
   if (!same) { return false; }
-  const bool positioned = op.code == OpCode::kPread || op.code == OpCode::kPwrite;
+  const bool positioned = op.code == OpCode::kPread || op.code == OpCode::kPwrite || asynchronous;
   const bool append = (fds_[process][op.fd].flags & kOAppend) != 0;
   if (!positioned || append || mapping.bindings != 1 || !in_reach(op.offset, op.length) ||
       !in_reach(mapping.offset, 0) || op.buffer.offset > kFar || op.buffer.offset < -kFar) {
