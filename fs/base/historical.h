@@ -114,9 +114,9 @@
   X(kDeferOnFirstPiece, "end-io-in-interrupt-context/first-piece", "A10", "-",                                         \
     "the first piece of a request decides in which context it ends", "O12")                                            \
   X(kZeroIsTwoFlags, "get-blocks-flag-overlap/any", "A11", "the class of 713e8dde3e71",                                \
-    "the number of ZERO is that of two other flags, and any of its bits means it", "O11 O9")                       \
+    "the number of ZERO is that of two other flags, and any of its bits means it", "O11 O9")                           \
   X(kZeroIsTwoFlagsStrict, "get-blocks-flag-overlap/all", "A11", "the class of 713e8dde3e71",                          \
-    "the number of ZERO is that of two other flags", "O11 O9")                                                     \
+    "the number of ZERO is that of two other flags", "O11 O9")                                                         \
   X(kNoLockWithoutDataSem, "nolock-lookup-without-outer-lock", "A12", "2bcba4781fa3",                                  \
     "blocks of an overwrite are looked up with NO_LOCK and nobody holds i_data_sem", "O11 O15")                        \
   X(kNoLockLooksLocked, "recursive-i_data_sem-read/lookup", "A13", "2bcba4781fa3",                                     \
@@ -139,6 +139,14 @@
     "punch does not keep out reads that take no lock", "O15 O16")                                                      \
   X(kUnwrittenNotCounted, "unwritten-counter-imbalance", "C16", "32c80b32c053",                                        \
     "a request is marked for conversion and not counted", "ID1 O10")                                                   \
+  X(kZeroRangeDropsFirst, "zero-range-flag-alias", "C20", "713e8dde3e71",                                        \
+    "zero range drops what is cached of its extents before it converts them", "O18 O9")                                \
+  X(kCacheDuringSplit, "es-phantom-hole-during-split", "C21", "8b4b19a2f963",                                          \
+    "a search of the tree in the middle of a split caches a hole that is none", "O18 O9")                              \
+  X(kCacheStaysOnFailedSplit, "es-not-dropped-on-failed-split", "C22", "79b592e8f1b4",                                 \
+    "what is cached of an extent stays when splitting it failed and it was zeroed", "O18 O9")                          \
+  X(kSplitZeroesTailOnly, "split-zeroout-marks-all-written", "C24", "CVE-2026-45858",                                  \
+    "an extent that cannot be split becomes written as a whole, and its head is not zeroed", "O16 O9")                 \
   X(kSiblingMaskLost, "sibling-mask-lost", "D01", "8d2c0d36d682",                                                      \
     "a walk that meets a sibling leaves its tag in and lands on the wrong slot", "O5 O6")                              \
   X(kCreateIgnoresSibling, "create-ignores-sibling", "D02", "8a14f4d8328c",                                            \

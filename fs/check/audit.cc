@@ -1,5 +1,6 @@
 #include "fs/check/audit.h"
 
+#include <algorithm>
 #include <string>
 
 #include "fs/base/report.h"
@@ -195,6 +196,30 @@ void check_file_pte(const MappedPage& page) {
              (ull)index.value());
 }
 
+// What is cached of the extent tree against the tree.
+void check_extent_status(ext4::Inode& inode) {
+  using Status = ext4::ExtentStatus;
+  for (const Status::Range& range : inode.extent_status.ranges()) {
+    for (uint64_t at = range.lblk.value(); at < range.end;) {
+      const LogicalBlock block(static_cast<uint32_t>(at));
+      const auto next = ext4::next_extent(inode, block);
+      if (!next.ok()) { return; }
+      const bool hole = !next->has_value() || !(*next)->contains(block);
+      auto state = Status::State::kHole;
+      if (!hole) { state = (*next)->unwritten ? Status::State::kUnwritten : Status::State::kWritten; }
+      const bool right = state == range.state &&
+                         (hole || (*next)->block_of(block).value() == range.pblk.value() + (at - range.lblk.value()));
+      FS_WARN_ON(!right, "O18", daxfs::about(extent_ref(inode.ino(), block.value())),
+                 "inode %u block %u: cached as %s, the extent tree has %s", inode.ino().value(), block.value(),
+                 range.state == Status::State::kHole ? "a hole" : range.state == Status::State::kWritten ? "written"
+                                                                                                         : "unwritten",
+                 hole ? "a hole" : (*next)->unwritten ? "an unwritten extent" : "a written extent");
+      const uint64_t next_begin = next->has_value() ? (*next)->lblk.value() : range.end;
+      at = hole ? std::max(next_begin, at + 1) : (*next)->end();
+    }
+  }
+}
+
 void check_page_tables(mm::Mm& mm) {
   std::vector<std::string> broken;
   mm.audit(&broken);
@@ -218,7 +243,9 @@ void check_page_tables(mm::Mm& mm) {
 
 void audit(const AuditScope& scope) {
   for (const ext4::InodeRef& inode : scope.fs.volume().inodes().all()) {
-    if (inode->is_regular()) { check_tree(*inode); }
+    if (!inode->is_regular()) { continue; }
+    check_tree(*inode);
+    check_extent_status(*inode);
   }
   for (mm::Mm* mm : scope.mms) { check_page_tables(*mm); }
 }

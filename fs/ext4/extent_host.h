@@ -63,6 +63,8 @@ class ExtentHost {
   virtual Status zero_data(FsBlock first, uint32_t count) = 0;
   // Where to look for a file's first block.
   virtual FsBlock home_goal() const = 0;
+  // The tree was searched at `lblk` in the middle of a split, when it shows a hole up to `end` that is none.
+  virtual void searched_in_split(LogicalBlock /*lblk*/, uint64_t /*end*/) {}
   // i_disksize rounded up to blocks.
   virtual uint64_t eof_block() const = 0;
 };

@@ -188,6 +188,7 @@ Status ExtentTree::split_at(LogicalBlock at) {
   FS_RETURN_IF_ERROR(changed(&path, path.depth()));
   path.reset();
 
+  host_.searched_in_split(at, run->end());
   const Status inserted = insert_run(tail_of(*run, at), false);
   if (inserted.ok()) {
     return inserted;

@@ -104,6 +104,12 @@ class InodeExtentHost final : public ExtentHost {
   }
   Status zero_data(FsBlock first, uint32_t blocks) override;
 
+  // Bug kCacheDuringSplit (8b4b19a2f963): every search of the tree went to the cache.
+  void searched_in_split(LogicalBlock lblk, uint64_t end) override {
+    if (historical(Bug::kCacheDuringSplit)) {
+      inode_.extent_status.insert({.lblk = lblk, .end = end, .pblk = FsBlock(0), .state = ExtentStatus::State::kHole});
+    }
+  }
   uint32_t huge_blocks() const override { return volume_.huge_blocks(); }
   FsBlock home_goal() const override { return default_goal(volume_, inode_.ino()); }
   uint64_t eof_block() const override { return div_round_up(inode_.i_disksize(), kBlockSize); }
@@ -164,6 +170,7 @@ Status InodeExtentHost::zero_data(FsBlock first, uint32_t blocks) {
 template <typename F>
 Status change_tree(jbd2::Handle& handle, Inode& inode, F&& change) FS_REQUIRES(inode.i_data_sem) {
   inode.i_data_sem.assert_held_write();
+  inode.extent_status.clear();
   InodeExtentHost host(inode, &handle);
   ExtentTree tree(host);
   return host.finish(change(tree));
@@ -231,6 +238,47 @@ class LookupLock {
   const Site site_;
 };
 
+ExtentStatus::State cached_state(bool unwritten) {
+  return unwritten ? ExtentStatus::State::kUnwritten : ExtentStatus::State::kWritten;
+}
+
+// From the cache, or from the tree and then into the cache. A cached range must cover the request: a shorter one may
+// have grown since by merging.
+Result<MapResult> look_cached(Inode& inode, const MapRequest& request) {
+  if (const auto range = inode.extent_status.lookup(request.lblk, request.len)) {
+    MapResult result;
+    result.lblk = request.lblk;
+    result.len = request.len;
+    if (range->state != ExtentStatus::State::kHole) {
+      result.pblk = range->pblk + (request.lblk - range->lblk);
+      result.state =
+          range->state == ExtentStatus::State::kWritten ? BlockState::kWritten : BlockState::kUnwritten;
+    }
+    return result;
+  }
+  InodeExtentHost host(inode, nullptr);
+  BlockMapper mapper(host);
+  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, mapper.tree().lookup(request.lblk));
+  if ((request.flags & MapRequest::kNoCache) == 0) {
+    if (found.run.has_value()) {
+      inode.extent_status.insert({.lblk = found.run->lblk,
+                                  .end = found.run->end(),
+                                  .pblk = found.run->pblk,
+                                  .state = cached_state(found.run->unwritten)});
+    } else {
+      inode.extent_status.insert({.lblk = request.lblk, .end = found.hole_end, .pblk = FsBlock(0)});
+    }
+  }
+  return mapper.answer(request, found);
+}
+
+// Bugs: who changes the tree does not empty the cache beforehand.
+bool keeps_cache_for_now(const MapRequest& request) {
+  const bool by_caller =
+      historical(Bug::kZeroRangeDropsFirst) && (request.flags & MapRequest::kConvertUnwritten) != 0;
+  return by_caller || historical(Bug::kCacheStaysOnFailedSplit);
+}
+
 // Bugs kZeroIsTwoFlags, kZeroIsTwoFlagsStrict: the number given to ZERO was that of NO_LOCK and CONVERT_UNWRITTEN
 // together.
 uint32_t aliased_flags(uint32_t flags) {
@@ -261,8 +309,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   clipped.flags = aliased_flags(clipped.flags);
   {
     const LookupLock lock(inode, clipped.flags, site);
-    InodeExtentHost host(inode, nullptr);
-    Result<MapResult> found = BlockMapper(host).look(clipped);
+    Result<MapResult> found = look_cached(inode, clipped);
     trace_extent(inode, found, /*changed=*/false);
     if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) {
       return found;
@@ -272,8 +319,16 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
             request.lblk.value());
   // Reloaded: what the lookup saw may be different by now, so map() looks again.
   const rt::WriteLock lock(inode.i_data_sem, site);
+  const bool late = keeps_cache_for_now(clipped);
+  if (!late) {
+    inode.extent_status.clear();
+  }
   InodeExtentHost host(inode, handle);
-  Result<MapResult> mapped = BlockMapper(host).map(clipped);
+  BlockMapper mapper(host);
+  Result<MapResult> mapped = mapper.map(clipped);
+  if (late && historical(Bug::kCacheStaysOnFailedSplit) && !mapper.split_failed()) {
+    inode.extent_status.clear();
+  }
   trace_extent(inode, mapped, /*changed=*/true);
   note_written(inode, mapped);
   FS_RETURN_IF_ERROR(host.finish(mapped.status()));

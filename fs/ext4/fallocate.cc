@@ -1,6 +1,7 @@
 // fs/ext4/fallocate.cc - checks, and the modes that are not a change of existing blocks' places.
 #include "fs/ext4/fallocate.h"
 
+#include "fs/base/historical.h"
 #include "fs/base/types.h"
 #include "fs/dax/invalidate.h"
 #include "fs/dax/rw.h"
@@ -130,9 +131,13 @@ Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
   const LayoutLock layout(inode, LayoutChange::kZeroRange);
   dax::truncate_pagecache_range(inode.mapping(), whole.begin, whole.end);
   inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
-  return alloc_file_blocks(
-      inode, whole, new_size,
-      MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten);
+  constexpr uint32_t kFlags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten;
+  // Bug kZeroRangeDropsFirst (713e8dde3e71): what was cached is dropped, and the lookups that follow cache it again.
+  if (historical(Bug::kZeroRangeDropsFirst)) {
+    inode.extent_status.remove(internal::block_of(whole.begin), whole.end / kBlockSize);
+    return alloc_file_blocks(inode, whole, new_size, kFlags);
+  }
+  return alloc_file_blocks(inode, whole, new_size, kFlags | MapRequest::kNoCache);
 }
 
 // Kernel: ext4_zero_range.

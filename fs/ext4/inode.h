@@ -22,6 +22,7 @@
 #include "fs/base/compiler.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/ext4/extent_status.h"
 #include "fs/ext4/inode_dio.h"
 #include "fs/io/iomap.h"
 #include "fs/jbd2/handle.h"
@@ -132,6 +133,7 @@ class Inode final : public io::IomapHost {
   rt::RwSem i_rwsem;
   rt::RwSem i_data_sem;
   InodeDio dio;  // direct I/O in flight
+  ExtentStatus extent_status;  // what lookups in the extent tree found
 
  private:
   friend class InodeCache;

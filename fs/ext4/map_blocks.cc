@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 
 namespace daxfs::ext4 {
@@ -172,6 +173,7 @@ Status BlockMapper::split_or_zero(const ExtentRun& run, LogicalBlock first, uint
   const uint64_t end = uint64_t{first.value()} + len;
   const Status status = split_only ? tree_.isolate(first, len) : tree_.set_state(first, len, false);
   *written = !split_only;
+  split_failed_ = split_failed_ || status.error() == Errc::kNoSpc;
   if (status.error() != Errc::kNoSpc || !may_zero_out(run, end, flags)) {
     return status;
   }
@@ -180,7 +182,10 @@ Status BlockMapper::split_or_zero(const ExtentRun& run, LogicalBlock first, uint
   if (split_only) {
     FS_RETURN_IF_ERROR(zero_part(run, first.value(), end));
   }
-  FS_RETURN_IF_ERROR(zero_part(run, run.lblk.value(), first.value()));
+  // Bug kSplitZeroesTailOnly: as if the range began where the extent does.
+  if (!historical(Bug::kSplitZeroesTailOnly)) {
+    FS_RETURN_IF_ERROR(zero_part(run, run.lblk.value(), first.value()));
+  }
   FS_RETURN_IF_ERROR(zero_part(run, end, run.end()));
   *written = true;
   // A failed split may have left a cut where two leaves meet: piece by piece, none of which needs a

@@ -44,12 +44,13 @@ struct MapRequest {
         << 6,  // the caller will not move i_disksize: no influence here, kept for its caller's sake
     kNoZeroout = 1u << 7,  // never zero neighbours to save a split
     kNoLock = 1u << 8,     // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
+    kNoCache = 1u << 9,    // what is found does not go to the extent status cache
   };
   // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS
   // flags).
   static constexpr std::array kAllFlags = {kCreate,           kUnwritten, kPreIo,    kConvert,
                                            kConvertUnwritten, kZero,      kKeepSize, kNoZeroout,
-                                           kNoLock};
+                                           kNoLock,           kNoCache};
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1
@@ -92,9 +93,12 @@ class BlockMapper {
   Result<MapResult> map(const MapRequest& request);
 
   ExtentTree& tree() { return tree_; }
+  // What a lookup of the request's first block means for the request.
+  MapResult answer(const MapRequest& request, const ExtentTree::Lookup& found) const;
+  // Whether a split found no block for a tree node; then the extent may have been zeroed instead.
+  bool split_failed() const { return split_failed_; }
 
  private:
-  MapResult answer(const MapRequest& request, const ExtentTree::Lookup& found) const;
   Result<MapResult> fill_hole(const MapRequest& request, const ExtentTree::Lookup& found,
                               uint32_t len);
   FsBlock goal(LogicalBlock lblk, const ExtentTree::Lookup& found) const;
@@ -107,6 +111,7 @@ class BlockMapper {
 
   ExtentHost& host_;
   ExtentTree tree_;
+  bool split_failed_ = false;
 };
 
 }  // namespace daxfs::ext4

@@ -49,6 +49,19 @@ class Operations : public testing::Test {
   Outcome outcome_;
 };
 
+TEST_F(Operations, ARequestsRecordSaysWhatBecameOfIt) {
+  run("  f = open \"f0\" rdwr|creat\n  pwrite f seq:0x41 8K 0\n  io_submit_pwrite f 0x61 4K 4K\n"
+      "  io_submit_pread f buf 8K 4K\n  io_getevents 1\n  io_submit_pread bad buf 4K 0\n  io_getevents 0\n");
+  EXPECT_EQ(op(2).ret, 4096);
+  EXPECT_EQ(op(3).ret, 4096);
+  ASSERT_EQ(op(3).data.size(), 4096u);
+  EXPECT_EQ(op(3).data[0], std::byte{0x61});
+  EXPECT_EQ(op(4).ret, 1);
+  EXPECT_EQ(op(5).error, Errc::kBadf);
+  EXPECT_EQ(op(6).ret, 1);
+  EXPECT_GT(op(3).end_seq, op(3).submitted_seq);
+}
+
 TEST_F(Operations, SlotNeverAssignedIsABadDescriptorOrNoMemory) {
   run("  read f3 buf 10\n  close bad\n  load m3 0 10\n  munmap m3 0\n");
   EXPECT_EQ(op(0).error, Errc::kBadf);

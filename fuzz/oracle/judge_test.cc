@@ -49,6 +49,30 @@ TEST(JudgeBytes, StaleByteIsO16) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(0xdb), 10, 0).pread(0, 10, 0, bytes(10, 0xdb)).said(), "");
 }
 
+TEST(JudgeBytes, AnAsynchronousWriteLastsUntilItsEventIsTaken) {
+  const auto story = [](uint8_t meanwhile, uint8_t afterwards) {
+    Story s;
+    s.open(0).pwrite(0, fill(1), 10, 0);
+    s.during(100, 200).io_submit_pwrite(0, fill(2), 10, 0, 110);
+    s.during(150, 160).task(1).pread(0, 10, 0, bytes(10, meanwhile));
+    s.during(250, 260).task(1).pread(0, 10, 0, bytes(10, afterwards));
+    return s.said();
+  };
+  EXPECT_EQ(story(1, 2), "");
+  EXPECT_EQ(story(2, 2), "");
+  EXPECT_THAT(story(3, 2), HasSubstr("0x01"));
+  EXPECT_THAT(story(1, 1), HasSubstr("only 0x02 possible"));
+}
+
+TEST(JudgeBytes, ACloseAfterTheSubmissionLeavesNoDoubtAboutTheFile) {
+  Story s;
+  s.open(0).pwrite(0, fill(1), 10, 0).open(1);
+  s.during(100, 200).io_submit_pwrite(0, fill(2), 10, 0, 110);
+  s.during(120, 130).close(0);
+  s.during(300, 310).open(0, prog::kORdWr).pread(0, 10, 0, bytes(10, 1));
+  EXPECT_THAT(s.said(), HasSubstr("only 0x02 possible"));
+}
+
 TEST(JudgeBytes, ConcurrentWriteGivesOldOrNewBytes) {
   const auto story = [](std::vector<uint8_t> data) {
     Story s;

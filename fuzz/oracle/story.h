@@ -115,6 +115,14 @@ class Story {
     on(file);
     return *this;
   }
+  // The call was over at `submitted`, the request when the operation's time ends.
+  Story& io_submit_pwrite(uint32_t file, Memory source, uint64_t length, uint64_t offset, uint64_t submitted) {
+    add({.code = OpCode::kIoSubmitPwrite, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length), .buffer = source},
+        static_cast<int64_t>(length));
+    on(file).submitted_seq = submitted;
+    return *this;
+  }
   Story& pread(uint32_t file, uint64_t length, uint64_t offset, std::vector<uint8_t> data) {
     add({.code = OpCode::kPread, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
          .length = static_cast<int64_t>(length), .buffer = anonymous()},

@@ -1,0 +1,87 @@
+// fs/ext4/extent_status.cc - ranges in order, cut where they overlap.
+#include "fs/ext4/extent_status.h"
+
+#include <algorithm>
+
+#include "fs/base/report.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+using Range = ExtentStatus::Range;
+
+// The part of `range` from `at` on.
+Range tail(Range range, uint64_t at) {
+  if (range.state != ExtentStatus::State::kHole) {
+    range.pblk = range.pblk + (at - range.lblk.value());
+  }
+  range.lblk = LogicalBlock(static_cast<uint32_t>(at));
+  return range;
+}
+
+}  // namespace
+
+std::optional<Range> ExtentStatus::lookup(LogicalBlock lblk, uint32_t len) const {
+  const RawGuard guard(lock_);
+  for (const Range& range : ranges_) {
+    if (range.end <= lblk.value()) {
+      continue;
+    }
+    if (range.lblk > lblk || range.end < uint64_t{lblk.value()} + len) {
+      break;
+    }
+    return range;
+  }
+  return std::nullopt;
+}
+
+void ExtentStatus::remove_locked(uint64_t first, uint64_t end) {
+  for (size_t i = 0; i < ranges_.size();) {
+    const Range range = ranges_[i];
+    if (range.end <= first || range.lblk.value() >= end) {
+      ++i;
+      continue;
+    }
+    ranges_.erase(ranges_.begin() + static_cast<ptrdiff_t>(i));
+    if (range.end > end) {
+      ranges_.insert(ranges_.begin() + static_cast<ptrdiff_t>(i), tail(range, end));
+    }
+    if (range.lblk.value() < first) {
+      Range head = range;
+      head.end = first;
+      ranges_.insert(ranges_.begin() + static_cast<ptrdiff_t>(i), head);
+      ++i;
+    }
+  }
+}
+
+void ExtentStatus::insert(const Range& range) {
+  FS_BUG_ON(range.length() == 0 || range.end <= range.lblk.value(), "ES1", "a range of no blocks at %u",
+            range.lblk.value());
+  const RawGuard guard(lock_);
+  remove_locked(range.lblk.value(), range.end);
+  if (ranges_.size() >= kRangesMax) {
+    ranges_.clear();
+  }
+  const auto at = std::find_if(ranges_.begin(), ranges_.end(),
+                               [&](const Range& other) { return other.lblk > range.lblk; });
+  ranges_.insert(at, range);
+}
+
+void ExtentStatus::remove(LogicalBlock first, uint64_t end) {
+  const RawGuard guard(lock_);
+  remove_locked(first.value(), end);
+}
+
+void ExtentStatus::clear() {
+  const RawGuard guard(lock_);
+  ranges_.clear();
+}
+
+std::vector<Range> ExtentStatus::ranges() const {
+  const RawGuard guard(lock_);
+  return ranges_;
+}
+
+}  // namespace daxfs::ext4

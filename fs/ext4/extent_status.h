@@ -1,0 +1,59 @@
+// fs/ext4/extent_status.h - ExtentStatus: what lookups in an inode's extent tree found, kept until the tree changes.
+//
+// A range is an extent or a hole as the tree had it. Whoever changes the tree empties the cache first; lookups during
+// the change do not fill it, because they see a tree that is half changed.
+//
+// Kernel: fs/ext4/extents_status.c (struct extent_status, ext4_es_insert_extent, ext4_es_lookup_extent,
+// ext4_es_remove_extent).
+// Locking: a lock of its own, which no task is preempted under, inside i_data_sem. Lookups and insertions want
+// i_data_sem shared at least, removal exclusive or nobody else who looks.
+// Invariants:
+//   O18  each range says what the extent tree says of its blocks.
+//   ES1  ranges do not overlap.
+// Not covered: delayed ranges (nothing is allocated late yet); Linux looks here before it takes i_data_sem, and changes
+// only the part that a change of the tree touched.
+// Tested by: fs/ext4/extent_status_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "fs/base/raw_lock.h"
+#include "fs/base/types.h"
+
+namespace daxfs::ext4 {
+
+class ExtentStatus {
+ public:
+  enum class State : uint8_t { kHole, kWritten, kUnwritten };
+  struct Range {
+    LogicalBlock lblk;
+    uint64_t end = 0;  // one past the last block
+    FsBlock pblk;      // of lblk; none for a hole
+    State state = State::kHole;
+
+    uint64_t length() const { return end - lblk.value(); }
+    bool operator==(const Range&) const = default;
+  };
+
+  // The range that covers all of [lblk, lblk + len), if there is one.
+  std::optional<Range> lookup(LogicalBlock lblk, uint32_t len) const;
+  // Replaces what overlaps. REQUIRES: not empty.
+  void insert(const Range& range);
+  void remove(LogicalBlock first, uint64_t end);
+  void clear();
+
+  // For audits, in order.
+  std::vector<Range> ranges() const;
+
+ private:
+  static constexpr size_t kRangesMax = 32;  // more, and all are forgotten (kernel: the shrinker)
+
+  void remove_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
+
+  mutable RawLock lock_;
+  std::vector<Range> ranges_ FS_GUARDED_BY(lock_);  // in order
+};
+
+}  // namespace daxfs::ext4
