@@ -23,6 +23,7 @@ CHECKS = {
     "headers": sources.check_headers,
     "lines": sources.check_lines,
     "historical": sources.check_historical,
+    "shared": sources.check_shared,
     "documents": documents.check_documents,
     "words": documents.check_words,
     "corpus": documents.check_corpus,

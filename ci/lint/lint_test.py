@@ -129,6 +129,12 @@ class LintTest(unittest.TestCase):
                         "begin with '// fs/low/base.h - ")
         self.assert_one(sources.check_headers, {"fs/up/thing_test.cc": None}, "names a file that does not exist")
 
+    def test_guarded_and_unwatched(self):
+        code = "  rt::Mutex lock;\n  int count FS_GUARDED_BY(lock) = 0;\n"
+        self.assert_one(sources.check_shared, {"fs/low/data.cc": code}, "fs/low/data.cc:2: count is guarded by lock")
+        for fine in (code.replace("int count", 'rt::Shared<int, "count"> count'), code.replace("rt::Mutex", "RawLock")):
+            self.assertEqual([], self.findings(sources.check_shared, {"fs/low/data.cc": fine}))
+
     def test_long_lines(self):
         self.assert_one(sources.check_lines, {"fs/low/base.cc": "x" * 121 + "\n"}, "121 columns")
 

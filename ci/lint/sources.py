@@ -125,3 +125,25 @@ def check_historical(tree):
         if corpus and not any(name.startswith(f"corpus/bugs/{bug}/") for name in corpus):
             findings.append(Finding(table, number, f"no corpus/bugs/{bug}/: add a program that replays it"))
     return findings
+
+
+# Guarded members that are no data of tasks: (path, member, reason).
+UNWATCHED = []
+
+
+def check_shared(tree):
+    """What a lock guards says so to the detector of data races, or nobody would miss the lock."""
+    findings = []
+    for name in tree.sources():
+        if not name.startswith("fs/") or name.startswith(("fs/base/", "fs/rt/")) or is_test(name):
+            continue
+        code = strip_code(tree.text(name))
+        raw = set(re.findall(r"\bRawLock\s+(\w+)", code))
+        for number, line in enumerate(code.splitlines(), 1):
+            member = re.search(r"(\w+)(?:\[\w+\])?\s+FS_GUARDED_BY\(([\w.>-]+)\)", line)
+            if not member or "rt::Shared<" in line or member.group(2) in raw:
+                continue
+            if not any(name == path and member.group(1) == field for path, field, _ in UNWATCHED):
+                findings.append(Finding(name, number, f"{member.group(1)} is guarded by {member.group(2)}: make it an "
+                                                      "rt::Shared<T, \"name\"> (fs/rt/shared.h), which finds data races"))
+    return findings

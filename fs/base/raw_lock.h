@@ -8,19 +8,25 @@
 #pragma once
 
 #include "fs/base/compiler.h"
+#include "fs/base/happens_before.h"
 
 namespace daxfs {
 
 class FS_CAPABILITY("raw lock") RawLock {
  public:
+  RawLock() { internal::order_begin(this); }
   void lock() FS_ACQUIRE() {
     while (__atomic_exchange_n(&held_, true, __ATOMIC_ACQUIRE)) {
 #if defined(__x86_64__)
       __builtin_ia32_pause();
 #endif
     }
+    internal::order_acquire(this);
   }
-  void unlock() FS_RELEASE() { __atomic_store_n(&held_, false, __ATOMIC_RELEASE); }
+  void unlock() FS_RELEASE() {
+    internal::order_release(this);
+    __atomic_store_n(&held_, false, __ATOMIC_RELEASE);
+  }
 
  private:
   bool held_ = false;

@@ -44,6 +44,7 @@ enum class Verdict : uint8_t {
   kLivelock,      // step budget exceeded
   kLeak,          // references, pins, locks, memory left at the end
   kLockMisuse,    // recursion, rank inversion, sleep in atomic, unbalanced release
+  kDataRace,      // two accesses to shared data, one a write, that nothing orders (rt/shared.h)
   kSanitizer,
   kHarness,       // the harness itself is wrong
 };

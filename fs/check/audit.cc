@@ -234,7 +234,7 @@ void check_page_tables(mm::Mm& mm) {
     if (vma.file == nullptr || !pte.present()) { return; }
     // A private copy belongs to the process alone.
     if (!pte.special() && !mm.memory().is_pmem(pte.pfn())) { return; }
-    mapped.push_back({&static_cast<vfs::File*>(vma.file)->inode(), vma.pgoff_of(address), pte, mm.id(), address});
+    mapped.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address), pte, mm.id(), address});
   });
   for (const MappedPage& page : mapped) { check_file_pte(page); }
 }

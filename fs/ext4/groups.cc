@@ -225,7 +225,7 @@ Status Groups::verify_block_bitmap(void* context, uint64_t argument, FsBlock blo
   const Bitmap bitmap(bytes);
   if (bitmap.count_clear(group.block_count) != group.blocks_free) {
     return FS_CORRUPT("block bitmap of group %u has %u free blocks, its descriptor says %u", index,
-                      bitmap.count_clear(group.block_count), group.blocks_free);
+                      bitmap.count_clear(group.block_count), group.blocks_free.get());
   }
   const uint64_t first = geometry.first_block(index).value();
   for (const Zone& zone : self.system_zone_) {
@@ -255,7 +255,7 @@ Status Groups::verify_inode_bitmap(void* context, uint64_t argument, FsBlock /*b
   const Bitmap bitmap(bytes);
   if (bitmap.count_clear(geometry.inodes_per_group) != group.inodes_free) {
     return FS_CORRUPT("inode bitmap of group %u has %u free inodes, its descriptor says %u", index,
-                      bitmap.count_clear(geometry.inodes_per_group), group.inodes_free);
+                      bitmap.count_clear(geometry.inodes_per_group), group.inodes_free.get());
   }
   if (index == 0 && bitmap.any_clear(0, geometry.first_ino - 1)) {
     return FS_CORRUPT("inode bitmap of group 0: reserved inodes are marked free");
@@ -280,7 +280,7 @@ Status Groups::build_block_bitmap(void* context, uint64_t argument, FsBlock /*bl
   const uint32_t clear = bitmap.view().count_clear(group.block_count);
   if (clear != group.blocks_free) {
     return FS_CORRUPT("group %u is uninitialised with %u free blocks, its descriptor says %u", index, clear,
-                      group.blocks_free);
+                      group.blocks_free.get());
   }
   return ok_status();
 }

@@ -23,6 +23,7 @@
 #include "fs/ext4/block_run.h"
 #include "fs/ext4/format.h"
 #include "fs/jbd2/handle.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 
 namespace daxfs::ext4 {
@@ -37,11 +38,12 @@ struct Group {
   uint32_t block_count = 0;  // the last group may be short
 
   rt::SpinLock lock{rt::Rank::kGroup, "group"};
-  uint32_t blocks_free FS_GUARDED_BY(lock) = 0;
-  uint32_t inodes_free FS_GUARDED_BY(lock) = 0;
-  uint32_t dirs_used FS_GUARDED_BY(lock) = 0;
-  uint32_t itable_unused FS_GUARDED_BY(lock) = 0;  // inodes at the table's end that were never used
-  uint16_t flags FS_GUARDED_BY(lock) = 0;          // bg_flags
+  rt::Shared<uint32_t, "bg_blocks_free"> blocks_free FS_GUARDED_BY(lock) = 0;
+  rt::Shared<uint32_t, "bg_inodes_free"> inodes_free FS_GUARDED_BY(lock) = 0;
+  rt::Shared<uint32_t, "bg_dirs_used"> dirs_used FS_GUARDED_BY(lock) = 0;
+  // Inodes at the table's end that were never used.
+  rt::Shared<uint32_t, "bg_itable_unused"> itable_unused FS_GUARDED_BY(lock) = 0;
+  rt::Shared<uint16_t, "bg_flags"> flags FS_GUARDED_BY(lock) = 0;          // bg_flags
 };
 
 // Constants derived from the superblock; set at mount.

@@ -71,7 +71,7 @@ void Inode::set_identity(uint32_t generation, uint32_t flags) {
 void Inode::load(const RawInode& raw) {
   set_identity(raw.i_generation, raw.i_flags);
   i_size_.store(raw.size());
-  std::memcpy(i_block_.data(), raw.i_block, sizeof(raw.i_block));
+  std::memcpy(i_block().data(), raw.i_block, sizeof(raw.i_block));
   file_acl_ = raw.i_file_acl_lo | static_cast<uint64_t>(raw.i_file_acl_high) << 32;
   const bool extra = has_extra_times(volume_, raw);
   const rt::SpinGuard guard(i_lock_);
@@ -109,7 +109,8 @@ void Inode::fill_attributes(RawInode& raw) const {
   raw.i_generation = generation_;
   raw.set_size(i_disksize_);
   if (!set_raw_sectors(volume_, &raw, sectors_)) {
-    (void)FS_CORRUPT("inode %u: %llu sectors do not fit", ino_.value(), static_cast<unsigned long long>(sectors_));
+    (void)FS_CORRUPT("inode %u: %llu sectors do not fit", ino_.value(),
+                     static_cast<unsigned long long>(sectors_.get()));
   }
   const EncodedTime atime = encode(atime_, extra);
   const EncodedTime mtime = encode(mtime_, extra);
@@ -133,14 +134,14 @@ Status Inode::mark_dirty(jbd2::Handle& handle) {
 Status Inode::mark_data_dirty(jbd2::Handle& handle) {
   return update_inode(volume_, handle, ino_, [&](RawInode& raw) {
     fill_attributes(raw);
-    std::memcpy(raw.i_block, i_block_.data(), sizeof(raw.i_block));
+    std::memcpy(raw.i_block, i_block_.get().data(), sizeof(raw.i_block));
   });
 }
 
 Status Inode::write_new(jbd2::Handle& handle) {
   return init_inode(volume_, handle, ino_, [&](RawInode& raw) {
     fill_attributes(raw);
-    std::memcpy(raw.i_block, i_block_.data(), sizeof(raw.i_block));
+    std::memcpy(raw.i_block, i_block_.get().data(), sizeof(raw.i_block));
   });
 }
 
@@ -214,7 +215,7 @@ void Inode::set_permissions(uint16_t bits) {
 bool Inode::update_times(TimeSpec now, bool mtime, bool ctime, bool atime) {
   const rt::SpinGuard guard(i_lock_);
   bool changed = false;
-  const auto set = [&](bool wanted, TimeSpec* time) {
+  const auto set = [&](bool wanted, auto* time) {
     if (wanted && *time != now) {
       *time = now;
       changed = true;

@@ -30,6 +30,7 @@
 #include "fs/rt/atomic.h"
 #include "fs/rt/rcu.h"
 #include "fs/rt/rwsem.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 
 namespace daxfs::ext4 {
@@ -122,8 +123,9 @@ class Inode final : public io::IomapHost {
   bool update_times(TimeSpec now, bool mtime, bool ctime, bool atime = false);
 
   // --- extent tree root. REQUIRES: i_data_sem (any mode to read, exclusive to write).
-  RootBytes& i_block() { return i_block_; }
-  const RootBytes& i_block() const { return i_block_; }
+  // To change: the announcement of shared.h is here, so ask again after a point.
+  RootBytes& i_block() { return i_block_.write(); }
+  const RootBytes& i_block() const { return i_block_.get(); }
 
   // Writes links, times, flags, sizes into the inode table through `handle`. Does not touch i_block.
   [[nodiscard]] Status mark_dirty(jbd2::Handle& handle);
@@ -157,22 +159,22 @@ class Inode final : public io::IomapHost {
 
   rt::Atomic<uint64_t> i_size_{0};
   mutable rt::SpinLock i_lock_;
-  uint64_t i_disksize_ FS_GUARDED_BY(i_lock_) = 0;
-  uint64_t sectors_ FS_GUARDED_BY(i_lock_) = 0;
-  uint32_t links_ FS_GUARDED_BY(i_lock_) = 0;
-  uint32_t flags_ FS_GUARDED_BY(i_lock_) = 0;
-  uint16_t permissions_ FS_GUARDED_BY(i_lock_) = 0;
-  TimeSpec atime_ FS_GUARDED_BY(i_lock_);
-  TimeSpec mtime_ FS_GUARDED_BY(i_lock_);
-  TimeSpec ctime_ FS_GUARDED_BY(i_lock_);
-  TimeSpec crtime_ FS_GUARDED_BY(i_lock_);
+  rt::Shared<uint64_t, "i_disksize"> i_disksize_ FS_GUARDED_BY(i_lock_) = 0;
+  rt::Shared<uint64_t, "i_blocks"> sectors_ FS_GUARDED_BY(i_lock_) = 0;
+  rt::Shared<uint32_t, "i_nlink"> links_ FS_GUARDED_BY(i_lock_) = 0;
+  rt::Shared<uint32_t, "i_flags"> flags_ FS_GUARDED_BY(i_lock_) = 0;
+  rt::Shared<uint16_t, "i_mode"> permissions_ FS_GUARDED_BY(i_lock_) = 0;
+  rt::Shared<TimeSpec, "i_atime"> atime_ FS_GUARDED_BY(i_lock_);
+  rt::Shared<TimeSpec, "i_mtime"> mtime_ FS_GUARDED_BY(i_lock_);
+  rt::Shared<TimeSpec, "i_ctime"> ctime_ FS_GUARDED_BY(i_lock_);
+  rt::Shared<TimeSpec, "i_crtime"> crtime_ FS_GUARDED_BY(i_lock_);
 
-  RootBytes i_block_{};
+  rt::Shared<RootBytes, "i_block"> i_block_;  // guarded by i_data_sem
   mm::AddressSpace mapping_;
 
   // Guarded by the cache's lock.
-  uint32_t references_ = 0;
-  bool evicting_ = false;
+  rt::Shared<uint32_t, "i_count"> references_ = 0;
+  rt::Shared<bool, "i_state"> evicting_ = false;
   struct RcuLink : rt::RcuHead {
     Inode* inode = nullptr;
   } rcu_;

@@ -245,7 +245,8 @@ void InodeCache::evict_all() {
     const rt::SpinGuard guard(lock_);
     for (const Inode* inode = first_; inode != nullptr; inode = inode->next_in_cache_) {
       if (inode->references_ != 0) {
-        FS_FINDING(Verdict::kLeak, "IC2", "inode %u has %u users at unmount", inode->ino().value(), inode->references_);
+        FS_FINDING(Verdict::kLeak, "IC2", "inode %u has %u users at unmount", inode->ino().value(),
+                   inode->references_.get());
       }
     }
   }

@@ -108,7 +108,7 @@ class InodeCache {
   rt::SpinLock lock_;
   rt::WaitQueue state_changed_;
   Inode* first_ = nullptr;  // sorted by number; a fuzzing run has a handful
-  uint64_t evictions_ FS_GUARDED_BY(lock_) = 0;  // tells a loader that what it read may be old
+  rt::Shared<uint64_t, "evictions"> evictions_ FS_GUARDED_BY(lock_) = 0;  // tells a loader that what it read may be old
 };
 
 }  // namespace daxfs::ext4

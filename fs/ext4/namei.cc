@@ -291,7 +291,7 @@ Result<std::string> readlink(Inode& inode) {
       return FS_CORRUPT("symlink inode %u is neither fast nor in a block", inode.ino().value());
     }
     const rt::ReadLock lock(inode.i_data_sem);
-    return std::string(reinterpret_cast<const char*>(inode.i_block().data()), size);
+    return std::string(reinterpret_cast<const char*>(std::as_const(inode).i_block().data()), size);
   }
   MapRequest request;
   request.lblk = LogicalBlock(0);

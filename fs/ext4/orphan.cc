@@ -27,36 +27,39 @@ Status set_next(Volume& volume, jbd2::Handle& handle, Ino ino, Ino next) {
 Status orphan_add(Volume& volume, jbd2::Handle& handle, Ino ino) {
   Volume::OrphanList& list = volume.orphans();
   rt::MutexLock lock(list.lock);
-  if (std::find(list.inodes.begin(), list.inodes.end(), ino) != list.inodes.end()) { return ok_status(); }
-  const Ino head = list.inodes.empty() ? Ino(0) : list.inodes.front();
+  if (std::find(list.inodes.get().begin(), list.inodes.get().end(), ino) !=
+      list.inodes.get().end()) {
+    return ok_status();
+  }
+  const Ino head = list.inodes.get().empty() ? Ino(0) : list.inodes.get().front();
   FS_BUG_ON(volume.super().s_last_orphan != head.value(), "OR1", "the chain starts with inode %u, the list with %u",
             static_cast<unsigned>(volume.super().s_last_orphan), head.value());
   FS_RETURN_IF_ERROR(set_next(volume, handle, ino, head));
   FS_RETURN_IF_ERROR(set_head(volume, handle, ino));
-  list.inodes.insert(list.inodes.begin(), ino);
+  list.inodes.write().insert(list.inodes.get().begin(), ino);
   return ok_status();
 }
 
 Status orphan_del(Volume& volume, jbd2::Handle& handle, Ino ino) {
   Volume::OrphanList& list = volume.orphans();
   rt::MutexLock lock(list.lock);
-  const auto found = std::find(list.inodes.begin(), list.inodes.end(), ino);
-  if (found == list.inodes.end()) { return ok_status(); }
-  const Ino next = found + 1 == list.inodes.end() ? Ino(0) : *(found + 1);
-  if (found == list.inodes.begin()) {
+  const auto found = std::find(list.inodes.get().begin(), list.inodes.get().end(), ino);
+  if (found == list.inodes.get().end()) { return ok_status(); }
+  const Ino next = found + 1 == list.inodes.get().end() ? Ino(0) : *(found + 1);
+  if (found == list.inodes.get().begin()) {
     FS_RETURN_IF_ERROR(set_head(volume, handle, next));
   } else {
     FS_RETURN_IF_ERROR(set_next(volume, handle, *(found - 1), next));
   }
   FS_RETURN_IF_ERROR(set_next(volume, handle, ino, Ino(0)));
-  list.inodes.erase(found);
+  list.inodes.write().erase(found);
   return ok_status();
 }
 
 bool orphan_listed(Volume& volume, Ino ino) {
   Volume::OrphanList& list = volume.orphans();
   rt::MutexLock lock(list.lock);
-  return std::find(list.inodes.begin(), list.inodes.end(), ino) != list.inodes.end();
+  return std::find(list.inodes.get().begin(), list.inodes.get().end(), ino) != list.inodes.get().end();
 }
 
 Status orphan_load(Volume& volume) {
@@ -86,8 +89,8 @@ Status orphan_cleanup(Volume& volume, Status (*process)(Volume&, Ino)) {
     Ino ino;
     {
       rt::MutexLock lock(volume.orphans().lock);
-      if (volume.orphans().inodes.empty()) { return ok_status(); }
-      ino = volume.orphans().inodes.front();
+      if (volume.orphans().inodes.get().empty()) { return ok_status(); }
+      ino = volume.orphans().inodes.get().front();
     }
     FS_RETURN_IF_ERROR(process(volume, ino));
     // Whatever was done for it, it must not come again.

@@ -36,6 +36,7 @@
 #include "fs/pmem/device.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 #include "fs/rt/workqueue.h"
 
@@ -148,7 +149,7 @@ class Volume {
   // --- for orphan.h.
   struct OrphanList {
     rt::Mutex lock{rt::Rank::kOrphan, "orphan"};  // kernel: s_orphan_lock
-    std::vector<Ino> inodes FS_GUARDED_BY(lock);  // in on-disk order, newest first
+    rt::Shared<std::vector<Ino>, "s_orphan"> inodes FS_GUARDED_BY(lock);  // in on-disk order, newest first
   };
   OrphanList& orphans() { return orphans_; }
   // --- for inode_io.h. Kernel: i_raw_lock, there one an inode.

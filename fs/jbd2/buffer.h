@@ -94,8 +94,15 @@ class Buffer {
 
   explicit Buffer(BufferCache* cache) : lock_(rt::Rank::kBuffer, "buffer"), cache_(cache) {}
 
-  State state() const { return __atomic_load_n(&state_, __ATOMIC_ACQUIRE); }
-  void set_state(State state) { __atomic_store_n(&state_, state, __ATOMIC_RELEASE); }
+  State state() const {
+    const State state = __atomic_load_n(&state_, __ATOMIC_ACQUIRE);
+    internal::order_acquire(&state_);
+    return state;
+  }
+  void set_state(State state) {
+    internal::order_release(&state_);
+    __atomic_store_n(&state_, state, __ATOMIC_RELEASE);
+  }
 
   alignas(64) std::array<std::byte, kBlockSize> bytes_;  // not zeroed: filled by the first read
   rt::Mutex lock_;

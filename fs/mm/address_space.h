@@ -22,6 +22,7 @@
 #include "fs/lib/xarray.h"
 #include "fs/mm/errseq.h"
 #include "fs/rt/rwsem.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/wait_queue.h"
 
 namespace daxfs::mm {
@@ -58,8 +59,9 @@ class AddressSpace {
   void assert_unmapped(Site site = Site::current()) const;
 
   lib::XArray i_pages;
-  uint64_t nrpages = 0;        // guarded by i_pages' lock
-  uint64_t nrexceptional = 0;  // guarded by i_pages' lock; in pages: a PMD entry counts 512
+  rt::Shared<uint64_t, "nrpages"> nrpages = 0;  // guarded by i_pages' lock
+  // Guarded by i_pages' lock; in pages: a PMD entry counts 512.
+  rt::Shared<uint64_t, "nrexceptional"> nrexceptional = 0;
   uint64_t zero_page_made = 0;  // the latest zero page entry, in FrameHistory's time; guarded by i_pages' lock
   rt::RwSem invalidate_lock;
   rt::RwSem i_mmap_rwsem;
@@ -73,7 +75,7 @@ class AddressSpace {
   Memory& memory_;
   MappingHost& host_;
   Vma* first_vma_ = nullptr;
-  Vma* last_vma_ = nullptr;
+  rt::Shared<Vma*, "i_mmap"> last_vma_ = nullptr;
 };
 
 }  // namespace daxfs::mm

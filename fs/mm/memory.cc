@@ -100,7 +100,7 @@ void Memory::reset() {
   for (const auto& table : tables_) {
     // An abandoned run leaves tables in use; a run that ended gave them back empty.
     if (table->used != 0) {
-      std::memset(table.get(), 0, sizeof(TablePage));
+      std::memset(static_cast<void*>(table.get()), 0, sizeof(TablePage));
     }
     tables_free_.push_back(table.get());
   }

@@ -20,19 +20,19 @@ Mm::Mm(Memory& memory, uint64_t id)
 Mm::~Mm() = default;
 
 size_t Mm::vma_index(VirtAddr address) const {
-  const auto it = std::upper_bound(vmas_.begin(), vmas_.end(), address,
+  const auto it = std::upper_bound(vmas().begin(), vmas().end(), address,
                                    [](VirtAddr a, const Vma* vma) { return a < vma->end; });
-  return static_cast<size_t>(it - vmas_.begin());
+  return static_cast<size_t>(it - vmas().begin());
 }
 
 Vma* Mm::find_vma(VirtAddr address) {
   const size_t n = vma_index(address);
-  return n < vmas_.size() ? vmas_[n] : nullptr;
+  return n < vmas().size() ? vmas()[n] : nullptr;
 }
 
 Vma* Mm::next_vma(const Vma& vma) const {
   const size_t n = vma_index(vma.end);
-  return n < vmas_.size() ? vmas_[n] : nullptr;
+  return n < vmas().size() ? vmas()[n] : nullptr;
 }
 
 Vma* Mm::new_vma() {
@@ -68,8 +68,8 @@ void Mm::finish_removed(const Removed& removed, Site site) {
 
 void Mm::for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit, Site site) {
   rt::ReadLock lock(mmap_lock, site);
-  for (size_t n = vma_index(begin); n < vmas_.size() && vmas_[n]->begin < end; ++n) {
-    visit(*vmas_[n]);
+  for (size_t n = vma_index(begin); n < vmas().size() && vmas()[n]->begin < end; ++n) {
+    visit(*vmas()[n]);
   }
 }
 
@@ -79,8 +79,8 @@ bool Mm::next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site si
   if (vma == nullptr || vma->begin >= end) {
     return false;
   }
-  range->begin = std::max(begin, vma->begin);
-  range->end = std::min(end, vma->end);
+  range->begin = std::max(begin, vma->begin.get());
+  range->end = std::min(end, vma->end.get());
   range->pgoff = vma->pgoff_of(range->begin);
   range->shared = vma->shared;
   range->writable = vma->writable();
@@ -126,7 +126,7 @@ void Mm::exit_mmap(Site site) {
 }
 
 void Mm::reset() {
-  vmas_.clear();
+  vmas_.write().clear();
   vma_free_.clear();
   for (const auto& vma : vma_pool_) {
     vma_free_.push_back(vma.get());
@@ -144,7 +144,8 @@ void Mm::account(Pte pte, int change) {
   if (!pte.present() || pte.special()) {
     return;
   }
-  uint64_t& count = memory_.is_pmem(pte.pfn()) ? counters_.file_pages : counters_.anon_pages;
+  Counters& counters = counters_.write();
+  uint64_t& count = memory_.is_pmem(pte.pfn()) ? counters.file_pages : counters.anon_pages;
   const uint64_t pages = pte.huge() ? memory_.huge_pages() : 1;
   count += pages * static_cast<uint64_t>(static_cast<int64_t>(change));
 }

@@ -31,6 +31,7 @@
 #include "fs/mm/tlb_gate.h"
 #include "fs/mm/vma.h"
 #include "fs/rt/rwsem.h"
+#include "fs/rt/shared.h"
 
 namespace daxfs::mm {
 
@@ -180,8 +181,8 @@ class Mm {
     uint64_t file_pages = 0;  // present PTEs of pmem frames
     uint64_t anon_pages = 0;  // of DRAM frames; the zero page is never counted
   };
-  Counters counters() const FS_NO_THREAD_SAFETY_ANALYSIS { return counters_; }  // at rest
-  uint64_t vma_count() const { return vmas_.size(); }
+  Counters counters() const FS_NO_THREAD_SAFETY_ANALYSIS { return counters_.peek(); }  // at rest
+  uint64_t vma_count() const { return vmas_.peek().size(); }
 
   rt::RwSem mmap_lock;
   PageTable page_table;
@@ -198,6 +199,7 @@ class Mm {
   };
 
   // mm.cc
+  const std::vector<Vma*>& vmas() const { return vmas_.get(); }
   size_t vma_index(VirtAddr address) const;  // of the first VMA that ends after `address`
   Vma* next_vma(const Vma& vma) const;
   Vma* new_vma();
@@ -254,13 +256,13 @@ class Mm {
 
   Memory& memory_;
   const uint64_t id_;
-  std::vector<Vma*> vmas_;  // sorted by address; guarded by mmap_lock
+  rt::Shared<std::vector<Vma*>, "mm_mt"> vmas_;  // sorted by address; guarded by mmap_lock
   RawLock pool_lock_;
   std::vector<std::unique_ptr<Vma>> vma_pool_ FS_GUARDED_BY(pool_lock_);
   std::vector<Vma*> vma_free_ FS_GUARDED_BY(pool_lock_);
   VirtAddr user_buffer_ FS_GUARDED_BY(pool_lock_){0};
   uint64_t user_buffer_length_ FS_GUARDED_BY(pool_lock_) = 0;
-  Counters counters_ FS_GUARDED_BY(page_table.ptl);
+  rt::Shared<Counters, "rss_stat"> counters_ FS_GUARDED_BY(page_table.ptl);
 };
 
 }  // namespace daxfs::mm

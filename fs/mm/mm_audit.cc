@@ -44,7 +44,7 @@ void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
 }  // namespace
 
 void Mm::for_each_pte(FunctionRef<void(const Vma&, VirtAddr, Pte)> visit) const {
-  for (const Vma* vma : vmas_) {
+  for (const Vma* vma : vmas_.peek()) {
     page_table.for_each(vma->begin, vma->end, [&](VirtAddr address, Pte pte) {
       visit(*vma, address, pte);
       return true;
@@ -55,7 +55,7 @@ void Mm::for_each_pte(FunctionRef<void(const Vma&, VirtAddr, Pte)> visit) const 
 bool Mm::audit(std::vector<std::string>* report) const {
   const size_t before = report->size();
   VirtAddr end(0);
-  for (const Vma* vma : vmas_) {
+  for (const Vma* vma : vmas_.peek()) {
     if (vma->begin < end || vma->begin >= vma->end || vma->begin.value() % kPageSize != 0 ||
         vma->end.value() % kPageSize != 0 || vma->end > kTaskSize) {
       add_line(report, "MM6", vma->begin, "malformed or overlapping VMA");

@@ -42,16 +42,16 @@ bool is_sync(const MmapArgs& args) {
 
 bool Mm::range_is_free(VirtAddr begin, uint64_t length) const {
   const size_t n = vma_index(begin);
-  return n == vmas_.size() || vmas_[n]->begin >= begin + length;
+  return n == vmas().size() || vmas()[n]->begin >= begin + length;
 }
 
 Result<VirtAddr> Mm::find_free(uint64_t length) const {
   // Top down below kMmapTop: the highest gap that fits.
   VirtAddr gap_end = kMmapTop;
-  for (size_t n = vma_index(kMmapTop); n <= vmas_.size(); --n) {
+  for (size_t n = vma_index(kMmapTop); n <= vmas().size(); --n) {
     // Gap between VMA n - 1 and VMA n, clipped to the area.
-    const VirtAddr high = n < vmas_.size() ? std::min(vmas_[n]->begin, gap_end) : gap_end;
-    const VirtAddr low = n > 0 ? std::max(vmas_[n - 1]->end, kMmapMin) : kMmapMin;
+    const VirtAddr high = n < vmas().size() ? std::min(vmas()[n]->begin.get(), gap_end) : gap_end;
+    const VirtAddr low = n > 0 ? std::max(vmas()[n - 1]->end.get(), kMmapMin) : kMmapMin;
     if (low < high && high - low >= length) {
       return high - length;
     }
@@ -61,11 +61,11 @@ Result<VirtAddr> Mm::find_free(uint64_t length) const {
   }
   // Bottom up above it.
   VirtAddr at = kMmapTop;
-  for (size_t n = vma_index(kMmapTop); n < vmas_.size(); ++n) {
-    if (vmas_[n]->begin > at && vmas_[n]->begin - at >= length) {
+  for (size_t n = vma_index(kMmapTop); n < vmas().size(); ++n) {
+    if (vmas()[n]->begin > at && vmas()[n]->begin - at >= length) {
       return at;
     }
-    at = std::max(at, vmas_[n]->end);
+    at = std::max(at, vmas()[n]->end.get());
   }
   if (kTaskSize - at >= length) {
     return at;

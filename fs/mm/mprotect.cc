@@ -141,8 +141,8 @@ Status Mm::madvise_dontneed(VirtAddr addr, uint64_t length, Site site) {
       return Errc::kNoMem;
     }
     gap |= vma->begin > at;
-    const VirtAddr begin = std::max(at, vma->begin);
-    const VirtAddr part_end = std::min(end, vma->end);
+    const VirtAddr begin = std::max(at, vma->begin.get());
+    const VirtAddr part_end = std::min(end, vma->end.get());
     // Shared anonymous memory keeps its pages in an object that we do not model, so its PTEs are
     // the only place.
     if (vma->file != nullptr || !vma->shared) {

@@ -419,16 +419,18 @@ void PageTable::free_tables() { give_back(true); }
 
 // level 0: PTEs.
 void PageTable::give_back_table(TablePage* table, unsigned level, bool check_empty) {
-  for (uint64_t n = 0; level != 0 && table->used != 0 && n < kTableEntries; ++n) {
+  uint32_t left = level != 0 ? table->used.get() : 0;
+  for (uint64_t n = 0; left != 0 && n < kTableEntries; ++n) {
     if (TablePage* const below = as_table(Pmd::from_word(table->entries[n])); below != nullptr) {
       give_back_table(below, level - 1, check_empty);
       table->entries[n] = 0;
       --table->used;
+      --left;
     }
   }
-  FS_WARN_ON(check_empty && table->used != 0, "MM5", "a page table is freed with %u entries", table->used);
+  FS_WARN_ON(check_empty && table->used != 0, "MM5", "a page table is freed with %u entries", table->used.get());
   FS_WARN_ON(check_empty && table->deposits != 0, "MM10", "a page table is freed with %u deposited tables",
-             table->deposits);
+             table->deposits.get());
   give_back_chain(table->deposited);
   if (table->used != 0) {
     *table = TablePage{};

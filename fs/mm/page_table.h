@@ -33,6 +33,7 @@
 #include "fs/base/types.h"
 #include "fs/mm/function_ref.h"
 #include "fs/mm/pte.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 
 namespace daxfs::mm {
@@ -47,8 +48,8 @@ inline constexpr VirtAddr kTaskSize{kPgdSize * kPgdEntries};    // one past the 
 // Aligned so that a Pmd word has room for its flags below the address.
 struct alignas(256) TablePage {
   uint64_t entries[kTableEntries];
-  uint32_t used;          // non-zero entries; under ptl
-  uint32_t deposits;      // length of the list below; under ptl
+  rt::Shared<uint32_t, "table entries"> used;  // non-zero entries; under ptl
+  rt::Shared<uint32_t, "table deposits"> deposits;  // length of the list below; under ptl
   TablePage* deposited;   // of a table of PMDs: waiting PTE tables. Of one of these: the next
 };
 

@@ -61,7 +61,7 @@ void for_each_mapped_part(AddressSpace& mapping, PgOff first, uint64_t count, Bo
   const PgOff last_end =
       count == 0 || count > UINT64_MAX - first.value() ? PgOff(UINT64_MAX) : first + count;
   for (Vma* vma = mapping.first_vma(); vma != nullptr; vma = vma->next_in_file) {
-    const PgOff begin = std::max(first, vma->pgoff);
+    const PgOff begin = std::max(first, vma->pgoff.get());
     const PgOff end = std::min(last_end, vma->pgoff_end());
     if (begin < end) {
       body(*vma, vma->va_of(begin), vma->va_of(end));

@@ -12,6 +12,7 @@
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/mm/page_table.h"
+#include "fs/rt/shared.h"
 
 namespace daxfs::mm {
 
@@ -63,17 +64,17 @@ class VmFile {
 
 struct Vma {
   Mm* mm = nullptr;
-  VirtAddr begin{0};  // page aligned, as is end
-  VirtAddr end{0};
-  unsigned prot = kProtNone;
+  rt::Shared<VirtAddr, "vm_start"> begin;  // page aligned, as is end
+  rt::Shared<VirtAddr, "vm_end"> end;
+  rt::Shared<unsigned, "vm_page_prot"> prot = kProtNone;
   bool shared = false;
   bool sync = false;       // MAP_SYNC
   bool may_write = true;   // mprotect may add kProtWrite
-  VmFile* file = nullptr;  // null: anonymous
-  PgOff pgoff{
-      0};  // file page at begin; for anonymous memory the page number of begin when it was mapped
-  Vma* next_in_file = nullptr;  // on AddressSpace's list
-  Vma* prev_in_file = nullptr;
+  rt::Shared<VmFile*, "vm_file"> file = nullptr;  // null: anonymous
+  // File page at begin; for anonymous memory the page number of begin when it was mapped.
+  rt::Shared<PgOff, "vm_pgoff"> pgoff;
+  rt::Shared<Vma*, "shared.rb"> next_in_file = nullptr;  // on AddressSpace's list
+  rt::Shared<Vma*, "shared.rb"> prev_in_file = nullptr;
 
   // All but mm, place and links, which other processes change under i_mmap_rwsem (kernel: vm_area_dup).
   void copy_kind(const Vma& other) {

@@ -35,10 +35,10 @@ bool can_merge(const Vma& low, const Vma& high) {
 void Mm::insert_vma(Vma& vma, Site site) {
   const size_t n = vma_index(vma.begin);
   FS_BUG_ON(vma.begin >= vma.end || vma.begin.value() % kPageSize != 0 ||
-                vma.end.value() % kPageSize != 0 || (n < vmas_.size() && vmas_[n]->begin < vma.end),
+                vma.end.value() % kPageSize != 0 || (n < vmas().size() && vmas()[n]->begin < vma.end),
             "MM6", "VMA [%" PRIx64 ", %" PRIx64 ") is malformed or overlaps another",
             vma.begin.value(), vma.end.value());
-  vmas_.insert(vmas_.begin() + static_cast<ptrdiff_t>(n), &vma);
+  vmas_.write().insert(vmas().begin() + static_cast<ptrdiff_t>(n), &vma);
   if (vma.file == nullptr) {
     return;
   }
@@ -85,7 +85,7 @@ void Mm::split_vma(Vma& vma, VirtAddr at, Site site) {
     mapping.link_vma(*high);
   }
   const size_t n = vma_index(at);
-  vmas_.insert(vmas_.begin() + static_cast<ptrdiff_t>(n), high);
+  vmas_.write().insert(vmas().begin() + static_cast<ptrdiff_t>(n), high);
 }
 
 void Mm::remove_vma(Vma& vma, Removed* removed, Site site) {
@@ -95,9 +95,9 @@ void Mm::remove_vma(Vma& vma, Removed* removed, Site site) {
     mapping.unlink_vma(vma);
   }
   const size_t n = vma_index(vma.begin);
-  vmas_.erase(vmas_.begin() + static_cast<ptrdiff_t>(n));
+  vmas_.write().erase(vmas().begin() + static_cast<ptrdiff_t>(n));
   vma.next_in_file = nullptr;
-  (removed->last == nullptr ? removed->first : removed->last->next_in_file) = &vma;
+  (removed->last == nullptr ? removed->first : removed->last->next_in_file.write()) = &vma;
   removed->last = &vma;
 }
 
@@ -119,17 +119,17 @@ bool Mm::merge_with_next(Vma& vma, Removed* removed, Site site) {
     vma.end = end;
   }
   // Both cover the upper half now; the table of the process forgets the second one.
-  vmas_.erase(std::find(vmas_.begin(), vmas_.end(), next));
+  vmas_.write().erase(std::find(vmas().begin(), vmas().end(), next));
   next->next_in_file = nullptr;
-  (removed->last == nullptr ? removed->first : removed->last->next_in_file) = next;
+  (removed->last == nullptr ? removed->first : removed->last->next_in_file.write()) = next;
   removed->last = next;
   return true;
 }
 
 void Mm::merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site) {
   size_t n = begin.value() == 0 ? 0 : vma_index(begin - 1);
-  while (n < vmas_.size() && vmas_[n]->begin < end) {
-    if (!merge_with_next(*vmas_[n], removed, site)) {
+  while (n < vmas().size() && vmas()[n]->begin < end) {
+    if (!merge_with_next(*vmas()[n], removed, site)) {
       ++n;
     }
   }
@@ -137,17 +137,17 @@ void Mm::merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
 
 void Mm::unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site) {
   size_t n = vma_index(begin);
-  if (n < vmas_.size() && vmas_[n]->begin < begin) {
-    split_vma(*vmas_[n], begin, site);
+  if (n < vmas().size() && vmas()[n]->begin < begin) {
+    split_vma(*vmas()[n], begin, site);
     ++n;
   }
   const size_t last = vma_index(end);
-  if (last < vmas_.size() && vmas_[last]->begin < end) {
-    split_vma(*vmas_[last], end, site);
+  if (last < vmas().size() && vmas()[last]->begin < end) {
+    split_vma(*vmas()[last], end, site);
   }
-  const bool had = n < vmas_.size() && vmas_[n]->begin < end;
-  while (n < vmas_.size() && vmas_[n]->begin < end) {
-    Vma& vma = *vmas_[n];
+  const bool had = n < vmas().size() && vmas()[n]->begin < end;
+  while (n < vmas().size() && vmas()[n]->begin < end) {
+    Vma& vma = *vmas()[n];
     // While it is still on the file's list, so that no rmap walk can miss a PTE in between.
     zap_range(vma, vma.begin, vma.end, true, site);
     remove_vma(vma, removed, site);

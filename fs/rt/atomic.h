@@ -19,8 +19,10 @@ namespace daxfs::rt {
 template <typename T>
 class Atomic {
  public:
-  explicit Atomic(T value = T{}) : value_(value), object_(new_object_id(ObjectClass::kAtomic)) {}
-  Atomic(T value, ObjectId object) : value_(value), object_(object) {}
+  explicit Atomic(T value = T{}) : value_(value), object_(new_object_id(ObjectClass::kAtomic)) {
+    daxfs::internal::order_begin(this);
+  }
+  Atomic(T value, ObjectId object) : value_(value), object_(object) { daxfs::internal::order_begin(this); }
   Atomic(const Atomic&) = delete;
   Atomic& operator=(const Atomic&) = delete;
 

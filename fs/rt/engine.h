@@ -94,9 +94,14 @@ class Observer {
   virtual void on_event(const Event& event) = 0;
 };
 
+// Data races on fields that say they are shared (fs/rt/shared.h). At the end: a race is the finding of a run that has
+// no other and came to its end. Either way it is the first race, and the same finding.
+enum class Races : uint8_t { kIgnore, kReportAtEnd, kReportAtOnce };
+
 struct RunLimits {
   uint64_t events_max = 1000000;  // more is a livelock verdict
   bool observe = false;
+  Races races = Races::kIgnore;   // else each point costs as much as with an observer
   bool capture_stacks = false;    // keep a backtrace of every blocked task for the deadlock graph
   // Told of the finding where it was noticed, on that task's stack, with the run's trace hash so far. Then the process
   // traps there, so that a crash's stack is the finding's. Null: the run is abandoned and has an outcome.

@@ -83,7 +83,7 @@ FS_NO_TSAN inline void ExclusiveLock<kHolder>::note_held(unsigned subclass, Site
   if constexpr (!kSleeps) { ++internal::g_current->no_sleep; }
   constexpr internal::LockMode kMode = kSleeps ? internal::LockMode::kExclusive : internal::LockMode::kSpin;
   internal::push_held(this, object_, name_, site, rank_, subclass, kMode);
-  internal::announce_acquire(this);
+  internal::announce_acquire(this, name_);
 }
 
 template <Holder kHolder>
@@ -115,7 +115,7 @@ FS_NO_TSAN inline void ExclusiveLock<kHolder>::unlock(Site site) {
     return;
   }
   if constexpr (kHolder == Holder::kMayNotSleep) { --owner_->no_sleep; }
-  internal::announce_release(this);
+  internal::announce_release(this, name_);
   owner_ = nullptr;
   if (__builtin_expect(!queue_.empty(), 0)) { unlock_slow(); }
   point(PointKind::kUnlock, object_, site);

@@ -5,6 +5,7 @@
 // Tested by: fs/rt/lock_test.cc, fs/rt/lockdep_test.cc.
 #pragma once
 
+#include "fs/base/happens_before.h"
 #include "fs/rt/lock_rank.h"
 #include "fs/rt/task.h"
 
@@ -17,19 +18,35 @@ void __tsan_release(void* addr);  // NOLINT(bugprone-reserved-identifier)
 
 namespace daxfs::rt::internal {
 
-// Happens-before edges of the fiber primitives, for TSan only.
-FS_NO_TSAN inline void announce_acquire([[maybe_unused]] const void* primitive) {
-#if defined(DAXFS_RT_FIBER) && defined(DAXFS_TSAN)
-  __tsan_acquire(const_cast<void*>(primitive));
-#endif
-}
-FS_NO_TSAN inline void announce_release([[maybe_unused]] const void* primitive) {
-#if defined(DAXFS_RT_FIBER) && defined(DAXFS_TSAN)
-  __tsan_release(const_cast<void*>(primitive));
-#endif
+#if defined(DAXFS_RT_FIBER)
+
+// A plant of fs/rt/race.h; null when there is none.
+extern const char* g_unordered_lock __attribute__((visibility("hidden")));
+FS_COLD bool lock_is_unordered(const char* name);
+FS_NO_TSAN inline bool planted(const char* lock_name) {
+  return __builtin_expect(g_unordered_lock != nullptr, 0) && lock_is_unordered(lock_name);
 }
 
-#if defined(DAXFS_RT_FIBER)
+// Happens-before edges of the fiber primitives, for TSan and for the detector of fs/rt/shared.h. Of locks with their
+// name.
+FS_NO_TSAN inline void announce_acquire(const void* primitive, const char* lock_name = nullptr) {
+#if defined(DAXFS_TSAN)
+  if (planted(lock_name)) { return; }
+  __tsan_acquire(const_cast<void*>(primitive));
+#endif
+  if (__builtin_expect(daxfs::internal::g_happens_before != nullptr, 0) && !planted(lock_name)) {
+    daxfs::internal::g_happens_before->acquire(primitive);
+  }
+}
+FS_NO_TSAN inline void announce_release(const void* primitive, const char* lock_name = nullptr) {
+#if defined(DAXFS_TSAN)
+  if (planted(lock_name)) { return; }
+  __tsan_release(const_cast<void*>(primitive));
+#endif
+  if (__builtin_expect(daxfs::internal::g_happens_before != nullptr, 0) && !planted(lock_name)) {
+    daxfs::internal::g_happens_before->release(primitive);
+  }
+}
 
 enum class LockMode : uint8_t { kExclusive, kShared, kSpin, kRank };
 

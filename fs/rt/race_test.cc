@@ -7,6 +7,7 @@
 #include "fs/rt/completion.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/mutex.h"
+#include "fs/rt/race_scenes.h"
 #include "fs/rt/rcu.h"
 #include "fs/rt/rwsem.h"
 #include "fs/rt/spinlock.h"
@@ -149,6 +150,16 @@ TEST(Race, SynchronisedCodeIsNotReported) {
     EXPECT_EQ(by_work, 3);
   }), 0);
   EXPECT_EQ(under_mutex + under_spin + under_sem, 45);
+}
+
+// Both look at the same run of each scene and say the same.
+TEST(Race, TheDetectorOfSharedFieldsAgrees) {
+  for (const RaceScene& scene : kRaceScenes) {
+    g_reports = 0;
+    const auto outcome = run_lambda([&] { scene.run(); }, default_policy(), {.races = Races::kReportAtEnd});
+    EXPECT_EQ(g_reports > 0, scene.racy) << scene.name;
+    EXPECT_EQ(outcome.finding.has_value(), scene.racy) << scene.name;
+  }
 }
 
 TEST(Race, AnAbandonedRunDoesNotTaintTheNext) {

@@ -22,8 +22,10 @@ class RefCount {
   static constexpr int32_t kSaturated = 0x40000000;
 
 #if defined(DAXFS_RT_FIBER)
-  explicit RefCount(int32_t value = 1) : value_(value), object_(new_object_id(ObjectClass::kAtomic)) {}
-  RefCount(int32_t value, ObjectId object) : value_(value), object_(object) {}
+  explicit RefCount(int32_t value = 1) : value_(value), object_(new_object_id(ObjectClass::kAtomic)) {
+    daxfs::internal::order_begin(this);
+  }
+  RefCount(int32_t value, ObjectId object) : value_(value), object_(object) { daxfs::internal::order_begin(this); }
 #else
   explicit RefCount(int32_t value = 1) : value_(value) {}
   RefCount(int32_t value, ObjectId /*object*/) : value_(value) {}

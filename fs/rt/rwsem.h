@@ -49,6 +49,7 @@ class FS_CAPABILITY("rwsem") RwSem {
   FS_NOINLINE void down_read_slow(unsigned subclass, Site site);
   FS_NOINLINE void down_write_slow(unsigned subclass, Site site);
   FS_NOINLINE void grant_queued();  // REQUIRES: no writer
+  void announce_exclusive();
   internal::TaskCore* writer_ = nullptr;
   uint32_t readers_ = 0;
   Rank rank_;
@@ -112,7 +113,7 @@ FS_NO_TSAN inline void RwSem::down_read_nested(unsigned subclass, Site site) {
   }
   ++readers_;
   internal::push_held(this, object_, name_, site, rank_, subclass, internal::LockMode::kShared);
-  internal::announce_acquire(this);
+  internal::announce_acquire(this, name_);
 }
 
 FS_NO_TSAN inline bool RwSem::try_down_read(Site site) {
@@ -121,7 +122,7 @@ FS_NO_TSAN inline bool RwSem::try_down_read(Site site) {
   if (readers_ != 0 && internal::find_held(this) != nullptr) { internal::report_recursion(this, name_, site); }
   ++readers_;
   internal::push_held(this, object_, name_, site, rank_, 0, internal::LockMode::kShared);
-  internal::announce_acquire(this);
+  internal::announce_acquire(this, name_);
   return true;
 }
 
@@ -130,9 +131,15 @@ FS_NO_TSAN inline void RwSem::up_read(Site site) {
     internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
     return;
   }
-  internal::announce_release(this);
+  internal::announce_release(&readers_, name_);
   if (--readers_ == 0 && __builtin_expect(!queue_.empty(), 0)) { grant_queued(); }
   point(PointKind::kUnlock, object_, site);
+}
+
+// Readers wait for writers, writers for both; readers are not ordered among each other.
+FS_NO_TSAN inline void RwSem::announce_exclusive() {
+  internal::announce_acquire(this, name_);
+  internal::announce_acquire(&readers_, name_);
 }
 
 FS_NO_TSAN inline void RwSem::down_write_nested(unsigned subclass, Site site) {
@@ -148,7 +155,7 @@ FS_NO_TSAN inline void RwSem::down_write_nested(unsigned subclass, Site site) {
   }
   writer_ = internal::g_current;
   internal::push_held(this, object_, name_, site, rank_, subclass, internal::LockMode::kExclusive);
-  internal::announce_acquire(this);
+  announce_exclusive();
 }
 
 FS_NO_TSAN inline bool RwSem::try_down_write(Site site) {
@@ -156,7 +163,7 @@ FS_NO_TSAN inline bool RwSem::try_down_write(Site site) {
   if (writer_ != nullptr || readers_ != 0 || !queue_.empty()) { return false; }
   writer_ = internal::g_current;
   internal::push_held(this, object_, name_, site, rank_, 0, internal::LockMode::kExclusive);
-  internal::announce_acquire(this);
+  announce_exclusive();
   return true;
 }
 
@@ -165,7 +172,7 @@ FS_NO_TSAN inline void RwSem::up_write(Site site) {
     internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
     return;
   }
-  internal::announce_release(this);
+  internal::announce_release(this, name_);
   writer_ = nullptr;
   if (__builtin_expect(!queue_.empty(), 0)) { grant_queued(); }
   point(PointKind::kUnlock, object_, site);

@@ -97,8 +97,8 @@ void AioContext::exit() { collect(0, nullptr); }
 
 AioContext& Process::aio() {
   const rt::SpinGuard guard(aio_lock_);
-  if (aio_ == nullptr) { aio_ = std::make_unique<AioContext>(); }
-  return *aio_;
+  if (aio_.get() == nullptr) { aio_ = std::make_unique<AioContext>(); }
+  return *aio_.get();
 }
 
 // Kernel: io_submit_one, aio_prep_rw, aio_read, aio_write.

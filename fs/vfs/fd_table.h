@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fs/base/result.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 #include "fs/vfs/file.h"
 
@@ -31,7 +32,7 @@ class FdTable {
 
  private:
   rt::SpinLock lock_;
-  std::vector<File*> files_ FS_GUARDED_BY(lock_);
+  rt::Shared<std::vector<File*>, "fd table"> files_ FS_GUARDED_BY(lock_);
 };
 
 }  // namespace daxfs::vfs

@@ -14,6 +14,7 @@
 #include "fs/mm/vma.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/refcount.h"
+#include "fs/rt/shared.h"
 
 namespace daxfs::vfs {
 
@@ -43,7 +44,7 @@ class File final : public mm::VmFile {
   bool may_write() const override { return writable(); }
 
   rt::Mutex pos_lock;
-  uint64_t pos FS_GUARDED_BY(pos_lock) = 0;  // bytes; in a directory INT64_MAX: read to its end
+  rt::Shared<uint64_t, "f_pos"> pos FS_GUARDED_BY(pos_lock) = 0;  // bytes; in a directory INT64_MAX: read to its end
 
  private:
   File(ext4::InodeRef inode, uint32_t flags);

@@ -139,14 +139,14 @@ Result<uint64_t> Process::read(int fd, VirtAddr buffer, uint64_t length) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   const rt::MutexLock lock(file->pos_lock);
   auto iov = io::IovBuffer::user(*mm_, buffer, length);
-  return read_at(*file, iov, &file->pos);
+  return read_at(*file, iov, &file->pos.write());
 }
 
 Result<uint64_t> Process::write(int fd, VirtAddr buffer, uint64_t length) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   const rt::MutexLock lock(file->pos_lock);
   auto iov = io::IovBuffer::user(*mm_, buffer, length);
-  return write_at(*file, iov, &file->pos);
+  return write_at(*file, iov, &file->pos.write());
 }
 
 Result<uint64_t> Process::pread(int fd, VirtAddr buffer, uint64_t length, int64_t offset) {
@@ -169,14 +169,14 @@ Result<uint64_t> Process::read_bytes(int fd, std::span<std::byte> out) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   const rt::MutexLock lock(file->pos_lock);
   auto iov = io::IovBuffer::kernel_sink(out);
-  return read_at(*file, iov, &file->pos);
+  return read_at(*file, iov, &file->pos.write());
 }
 
 Result<uint64_t> Process::write_bytes(int fd, std::span<const std::byte> bytes) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   const rt::MutexLock lock(file->pos_lock);
   auto iov = io::IovBuffer::kernel_source(bytes);
-  return write_at(*file, iov, &file->pos);
+  return write_at(*file, iov, &file->pos.write());
 }
 
 Result<uint64_t> Process::pread_bytes(int fd, std::span<std::byte> out, int64_t offset) {

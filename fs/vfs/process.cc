@@ -13,7 +13,7 @@ void Process::exit() {
   AioContext* aio = nullptr;
   {
     const rt::SpinGuard guard(aio_lock_);
-    aio = aio_.get();
+    aio = aio_.get().get();
   }
   if (aio != nullptr) { aio->exit(); }
   fds_.close_all();

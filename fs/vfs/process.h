@@ -137,7 +137,7 @@ class Process {
   mm::Mm* mm_;
   FdTable fds_;
   rt::SpinLock aio_lock_{rt::Rank::kLeaf, "aio"};
-  std::unique_ptr<AioContext> aio_ FS_GUARDED_BY(aio_lock_);  // made by the first io_submit
+  rt::Shared<std::unique_ptr<AioContext>, "ioctx"> aio_ FS_GUARDED_BY(aio_lock_);  // made by the first io_submit
 };
 
 }  // namespace daxfs::vfs

@@ -116,6 +116,12 @@ bool moved_names(const oracle::History& history) {
   });
 }
 
+std::string joined(const std::set<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) { all += (all.empty() ? "" : "+") + word; }
+  return all;
+}
+
 uint64_t mapped_address(const Interpreter::ProcessState& state, const prog::Memory& memory) {
   if (memory.kind != prog::MemoryKind::kMapping) { return 0; }
   return state.mapping(memory.slot) + static_cast<uint64_t>(memory.offset);
@@ -334,9 +340,18 @@ std::string Executor::Run::during(const Finding& finding) const {
     for (const oracle::OpRecord& record : outcome.history.records) {
       if (record.op != nullptr && !record.finished) { kinds.insert(call_kind(*record.op)); }
     }
-    std::string all;
-    for (const std::string& kind : kinds) { all += (all.empty() ? "" : "+") + kind; }
-    return all;
+    return joined(kinds);
+  }
+  if (finding.verdict == Verdict::kDataRace) {  // of both calls, whichever came first
+    std::set<std::string> kinds;
+    for (const oracle::OpRecord& record : outcome.history.records) {
+      for (const daxfs::ObjectRef& ref : finding.about.refs) {
+        if (record.op != nullptr && ref == daxfs::op_ref(record.task, record.index)) {
+          kinds.insert(call_kind(*record.op));
+        }
+      }
+    }
+    return joined(kinds);
   }
   const int task = finding.task == rt::kRootTask ? oracle::kInitTask : finding.task;
   for (const oracle::OpRecord& record : outcome.history.records) {
@@ -432,7 +447,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
     policy = &own_schedule_;
   }
   const rt::RunLimits limits{.events_max = config.events_max, .observe = config.observer != nullptr,
-                             .capture_stacks = config.capture_stacks,
+                             .races = config.races, .capture_stacks = config.capture_stacks,
                              .at_finding = config.at_finding != nullptr ? &Run::at_finding : nullptr,
                              .at_finding_context = run.get()};
   rt::run_into(*policy, limits, config.observer, &Executor::root, run.get(), &engine_outcome_);

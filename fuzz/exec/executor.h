@@ -33,6 +33,7 @@ struct RunConfig {
   daxfs::rt::Policy* policy = nullptr;           // null: the program's own schedule
   daxfs::rt::Observer* observer = nullptr;       // sees every point
   uint64_t events_max = 5'000'000;              // a run of the largest program takes a tenth
+  daxfs::rt::Races races = daxfs::rt::Races::kReportAtEnd;  // data races of the library's own fields (O14)
   bool capture_stacks = false;                   // backtraces in deadlock reports
   std::span<const std::byte> image;              // instead of the program's template; must outlive the executor
   std::vector<std::byte>* image_out = nullptr;   // filled with the image after the unmount

@@ -1,12 +1,15 @@
-// fuzz/exec/observer_reads.h - a harness that looks at live kernel state between two points of a fiber.
+// fuzz/exec/observer_reads.h - a harness that looks at live kernel state between two points of a
+// fiber.
 //
-// No other fiber can run meanwhile, so the look is atomic without the locks that code in fs/ must take; taking them
-// would add points and change what is observed. TSan, which judges fibers by happens-before alone, must not listen.
-// Not covered: native threads: there the look would be a race; callers do not look.
-// Tested by: fuzz/exec/durability_test.cc, in the tsan flavour
+// No other fiber can run meanwhile, so the look is atomic without the locks that code in fs/ must
+// take; taking them would add points and change what is observed. TSan, which judges fibers by
+// happens-before alone, must not listen; nor must the detector of fs/rt/shared.h. Not covered:
+// native threads: there the look would be a race; callers do not look. Tested by:
+// fuzz/exec/durability_test.cc, in the tsan flavour
 #pragma once
 
 #include "fs/base/compiler.h"
+#include "fs/rt/shared.h"
 
 #if defined(DAXFS_TSAN)
 extern "C" {
@@ -30,6 +33,9 @@ class ObserverReads {
 #endif
   ObserverReads(const ObserverReads&) = delete;
   ObserverReads& operator=(const ObserverReads&) = delete;
+
+ private:
+  const daxfs::rt::UnwatchedAccesses unwatched_;
 };
 
 }  // namespace daxfuzz::exec

@@ -16,6 +16,7 @@ constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something get
 constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
+constexpr unsigned kRacesEvery = 4;     // of so many runs, one is watched for data races
 constexpr int64_t kSmallFile = 64 << 10;  // bytes
 // A program that runs long costs many short ones, and its mutants run as long: kept only for what is rare.
 constexpr uint64_t kEventsCheap = 6000;
@@ -165,6 +166,8 @@ bool FuzzLoop::run_once(daxfs::rt::Policy* policy, sched::Touches* touches) {
     EdgeCounters::get().reset();
     config.observer = &coverage_;
   }
+  // They cost as much as an observer and half as much again. Replays look always.
+  if (!watches() || stats_.runs % kRacesEvery != 0) { config.races = daxfs::rt::Races::kIgnore; }
   const bool sampled = orders_ != nullptr && stats_.runs % options_.orders_every == 0;
   if (sampled) {
     orders_->begin_run(candidate_, config.observer);

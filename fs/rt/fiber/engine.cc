@@ -25,7 +25,7 @@ FS_NO_TSAN void arm() {
   Engine& e = g_engine;
   uint64_t n = e.events_max - e.events + 1;
   if (e.ask_left < n) { n = e.ask_left; }
-  if (e.observe) { n = 1; }
+  if (e.each_event) { n = 1; }
   e.armed = g_countdown = n;
 }
 
@@ -145,6 +145,8 @@ FS_NO_TSAN void count_final_event(PointKind kind, ObjectId object, Site site, co
   e.last_kind = kind;
   e.last_object = object;
   e.last_site = site;
+  current()->point_kind = kind;
+  current()->point_site = site;
   if (e.observe) { notify_observer(kind, object, site, waits_for); }
   if (e.events > e.events_max) { report_livelock(site); }
 }
@@ -210,6 +212,7 @@ void root_main() {
   g_engine.root(g_engine.root_arg);
   join_all_spawned();
   run_pending_system_tasks();
+  stop_at_race();
 }
 
 FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* observer, RunOutcome* outcome) {
@@ -219,6 +222,7 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.ask_left = kNeverAsk;
   e.events_max = limits.events_max < kIdleCountdown ? limits.events_max : kIdleCountdown;
   e.observe = limits.observe && observer != nullptr;
+  e.each_event = e.observe || limits.races != Races::kIgnore;
   e.capture_stacks = limits.capture_stacks;
   e.at_finding = limits.at_finding;
   e.at_finding_context = limits.at_finding_context;
@@ -240,6 +244,7 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.objects_made.fill(0);
   e.clock_ns = 0;
   rcu_reset();
+  races_begin_run(limits.races);
 }
 
 // After an abandoned run: which fibers are stuck in the middle of a task.
@@ -259,6 +264,7 @@ FS_NO_TSAN void sweep_tasks(Fiber* host) {
 FS_NO_TSAN void finish_run(RunOutcome* outcome) {
   Engine& e = g_engine;
   e.active = false;
+  races_end_run();
   daxfs::internal::g_stop_at_findings = false;
   sweep_tasks(&e.host);
   outcome->events = e.events;
@@ -298,6 +304,8 @@ FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
   e.last_kind = kind;
   e.last_object = object;
   e.last_site = site;
+  current()->point_kind = kind;
+  current()->point_site = site;
   if (e.observe) { notify_observer(kind, object, site); }
   if (e.events > e.events_max) { report_livelock(site); }
   if (e.ask_left != 0) {

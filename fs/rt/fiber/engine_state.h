@@ -29,6 +29,8 @@ struct Task : TaskCore {
   uint64_t event_in_op = 0;  // up to the engine's last settle()
   uint64_t run_serial = 0;   // of the run that `activations` belongs to
   uint32_t activations = 0;
+  PointKind point_kind = PointKind::kTask;  // its latest point, while races are watched
+  Site point_site;
   const char* name = "";
   Fiber fiber;
   TaskCallable callable;
@@ -69,6 +71,7 @@ struct Engine {
   unsigned system_tasks = 0;  // active ones
   bool active = false;
   bool observe = false;
+  bool each_event = false;  // look at each: somebody observes, or races are watched
   bool capture_stacks = false;
   bool policy_is_default = false;
   bool abandoned = false;
@@ -163,5 +166,10 @@ FS_COLD void capture_stack(Task* task);
 // RCU and system task hooks of the engine.
 void rcu_reset();
 void system_task_ended();
+
+// race.cc
+void races_begin_run(Races mode);
+void races_end_run();
+void stop_at_race();  // if there was one
 
 }  // namespace daxfs::rt::internal

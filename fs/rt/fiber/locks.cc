@@ -20,6 +20,7 @@ FS_NO_TSAN internal::Task* task_of(const LockWaiter* waiter) { return static_cas
 template <Holder kHolder>
 ExclusiveLock<kHolder>::ExclusiveLock(Rank rank, const char* name)
     : name_(name), object_(new_object_id(ObjectClass::kLock)), rank_(rank) {
+  daxfs::internal::order_begin(this);
   if constexpr (kHolder == Holder::kMaySleep) {
     FS_TRACE_NAME(lock_ref(object_), name);
   } else {
@@ -49,6 +50,8 @@ template class ExclusiveLock<Holder::kMayNotSleep>;
 
 RwSem::RwSem(Rank rank, const char* name)
     : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {
+  daxfs::internal::order_begin(this);
+  daxfs::internal::order_begin(&readers_);
   FS_TRACE_NAME(lock_ref(object_), name);
 }
 
@@ -59,7 +62,7 @@ FS_NO_TSAN void RwSem::down_read_slow(unsigned subclass, Site site) {
   queue_.push(&waiter);
   internal::block_on_lock(this, object_, name_, site);
   internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kShared);
-  internal::announce_acquire(this);
+  internal::announce_acquire(this, name_);
 }
 
 FS_NO_TSAN void RwSem::down_write_slow(unsigned subclass, Site site) {
@@ -68,7 +71,7 @@ FS_NO_TSAN void RwSem::down_write_slow(unsigned subclass, Site site) {
   queue_.push(&waiter);
   internal::block_on_lock(this, object_, name_, site);
   internal::push_held(this, object_, name_, site, rank_, subclass, LockMode::kExclusive);
-  internal::announce_acquire(this);
+  announce_exclusive();
 }
 
 FS_NO_TSAN void RwSem::grant_queued() {
@@ -95,7 +98,7 @@ FS_NO_TSAN void RwSem::downgrade_write(Site site) {
   for (unsigned i = 0; i < g_current->held_count; ++i) {
     if (g_current->held[i].lock == this) { g_current->held[i].mode = LockMode::kShared; }
   }
-  internal::announce_release(this);
+  internal::announce_release(this, name_);
   writer_ = nullptr;
   readers_ = 1;
   grant_queued();

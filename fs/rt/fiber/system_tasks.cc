@@ -210,7 +210,7 @@ FS_NO_TSAN void raise_irq(void (*callback)(void*), void* arg, Site site) {
 
 // -------------------------------------------------------------------------------------------------- work queues
 
-Workqueue::Workqueue(const char* name) : name_(name), flushers_(name) {}
+Workqueue::Workqueue(const char* name) : name_(name), flushers_(name) { daxfs::internal::order_begin(this); }
 Workqueue::~Workqueue() = default;
 
 FS_NO_TSAN bool Workqueue::queue(Work& work, Site site) {

@@ -10,9 +10,12 @@ using internal::g_current;
 using internal::Task;
 
 WaitQueue::WaitQueue(const char* name) : name_(name), object_(new_object_id(ObjectClass::kWaitQueue)) {
+  daxfs::internal::order_begin(this);
   FS_TRACE_NAME(wait_ref(object_), name);
 }
-WaitQueue::WaitQueue(const char* name, ObjectId object) : name_(name), object_(object) {}
+WaitQueue::WaitQueue(const char* name, ObjectId object) : name_(name), object_(object) {
+  daxfs::internal::order_begin(this);
+}
 
 FS_NO_TSAN bool Waiter::matches(uint64_t key, const void* owner) const {
   if (wake_function_ != nullptr) { return wake_function_(*this, key, owner); }
