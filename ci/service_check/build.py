@@ -32,16 +32,21 @@ class Built:
         seeds = os.path.join(self.work, "seeds")
         os.makedirs(seeds)
         os.makedirs(self.out)
-        target = "syscalls_fuzzer"
-        need(os.path.exists(os.path.join(self.tools, target)), f"{self.tools} has no {target}: cmake --build {self.tools}")
-        shutil.copy(os.path.join(self.tools, target), self.out)
+        for target in ("syscalls_fuzzer", "xarray_fuzzer"):
+            need(os.path.exists(os.path.join(self.tools, target)), f"{self.tools} has no {target}: cmake --build {self.tools}")
+            shutil.copy(os.path.join(self.tools, target), self.out)
         files = [os.path.join(folder, name) for top in SEED_FOLDERS for folder, _, names in os.walk(os.path.join(self.tree, top))
                  for name in names if name.endswith(".txt")]
         subprocess.run([os.path.join(self.tools, "corpus_files"), "pack", seeds, *sorted(files)], check=True)
-        with zipfile.ZipFile(os.path.join(self.out, target + "_seed_corpus.zip"), "w") as archive:
-            for name in sorted(os.listdir(seeds)):
-                archive.write(os.path.join(seeds, name), name)
+        self.zip_seeds("syscalls_fuzzer", seeds)
+        self.zip_seeds("xarray_fuzzer", os.path.join(self.tree, "corpus/xarray"))
         self.enter()
+
+    def zip_seeds(self, target, folder):
+        with zipfile.ZipFile(os.path.join(self.out, target + "_seed_corpus.zip"), "w") as archive:
+            for name in sorted(os.listdir(folder)):
+                if os.path.isfile(os.path.join(folder, name)) and name != "README.md":
+                    archive.write(os.path.join(folder, name), name)
 
     def enter(self):
         """Finds the targets in $OUT as services do, moves $OUT to the jail, and unpacks the seeds there."""

@@ -2,8 +2,8 @@
 // engines that mutate bytes, and the target's options. ci/oss-fuzz/build.sh runs it.
 //
 //   corpus_files pack OUT_DIR FILE...   each program as OUT_DIR/<hash of its bytes>
-//   corpus_files dict                   one token an operation of the table, as its encoder writes it
-//   corpus_files options DICT_NAME      max_len from the table: what the longest program takes
+//   corpus_files dict TARGET            one token an operation: as its encoder writes it; of xarray_fuzzer as text
+//   corpus_files options TARGET         max_len: what the longest program of the table takes
 //
 // `daxfuzz pack` does the first for one file, but wants libraries that a service's build does without.
 // Tested by: fuzz/targets/targets_test.py
@@ -17,6 +17,7 @@
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/xarray/ops.h"
 
 namespace {
 
@@ -120,12 +121,23 @@ size_t longest_program() {
   return power;
 }
 
-void print_options(const char* dictionary) {
-  std::printf(
-      "# Made by corpus_files: the longest program of the table, and what fibers want of ASan.\n");
-  std::printf("[libfuzzer]\nmax_len = %zu\nlen_control = 0\ntimeout = 25\ndict = %s\n\n",
-              longest_program(), dictionary);
+constexpr size_t kXarrayBytes = 1024;  // 127 operations; longer ones find nothing more
+
+void print_options(const std::string& target, size_t max_len) {
+  std::printf("# Made by corpus_files: the longest input worth a try, and what fibers want of ASan.\n");
+  std::printf("[libfuzzer]\nmax_len = %zu\nlen_control = 0\ntimeout = 25\ndict = %s.dict\n\n", max_len, target.c_str());
   std::printf("[asan]\ndetect_stack_use_after_return = 0\n");
+}
+
+// Of the text form: what each kind of operation begins with.
+void print_xarray_dictionary() {
+  std::printf("# Made by corpus_files from fuzz/xarray/ops.h.\nheader=\"xarray fanout \"\n");
+  for (unsigned kind = 0; kind <= static_cast<unsigned>(xarray::OpKind::kWalkOn); ++kind) {
+    const std::string line = xarray::print_op(
+        {.kind = static_cast<xarray::OpKind>(kind), .entry = daxfs::lib::XEntry::from_value(1)});
+    const std::string word = line.substr(0, std::min(line.find(' '), line.find('\n')));
+    std::printf("%s=\"\\x0a%s \"\n", word.c_str(), word.c_str());
+  }
 }
 
 }  // namespace
@@ -139,19 +151,25 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
-  if (argc == 2 && std::strcmp(argv[1], "dict") == 0) {
+  const bool of_target = argc == 3;
+  const bool of_xarray = of_target && std::strcmp(argv[2], "xarray_fuzzer") == 0;
+  if (of_target && std::strcmp(argv[1], "dict") == 0) {
+    if (of_xarray) {
+      print_xarray_dictionary();
+      return 0;
+    }
     std::printf("# Made by corpus_files from fuzz/prog/op_table.h.\n");
     for (const prog::OpInfo& info : prog::op_table()) {
       print_token(info);
     }
     return 0;
   }
-  if (argc == 3 && std::strcmp(argv[1], "options") == 0) {
-    print_options(argv[2]);
+  if (of_target && std::strcmp(argv[1], "options") == 0) {
+    print_options(argv[2], of_xarray ? kXarrayBytes : longest_program());
     return 0;
   }
   std::fprintf(stderr,
-               "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files dict\n       "
-               "corpus_files options DICT_NAME\n");
+               "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files dict TARGET\n       "
+               "corpus_files options TARGET\n");
   return 1;
 }

@@ -145,7 +145,7 @@ class Targets(unittest.TestCase):
             self.assertEqual(packed, file.read())
 
     def test_dictionary_has_every_operation_once_and_they_decode(self):
-        code, output = run("corpus_files", "dict", cwd=self.cwd)
+        code, output = run("corpus_files", "dict", "syscalls_fuzzer", cwd=self.cwd)
         self.assertEqual(0, code, output)
         tokens = dict(re.findall(r'^(\w+)="((?:\\x[0-9a-f]{2})+)"$', output, re.M))
         for name in ("open", "fallocate", "mmap", "store", "setxflags"):

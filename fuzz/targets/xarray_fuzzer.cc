@@ -3,9 +3,11 @@
 // Any bytes are a sequence (fuzz/xarray/ops.h); its text form is accepted, too. A disagreement prints the sequence as
 // text, which is its replay, and traps.
 //
-// DAXFUZZ_BUGS="id id" switches historical bugs on, to try the target itself.
+// DAXFUZZ_BUGS="id id" switches historical bugs on, to try the target itself. DAXFUZZ_TRACES=1 prints a hash of the
+// sequence once array and model agreed on all of it.
 // Tested by: fuzz/targets/targets_test.py, props/xarray_props.cc (the same model)
 #include <algorithm>
+#include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -71,6 +73,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::fprintf(stderr, "FINDING xarray: %s\n", wrong.c_str());
     print_replay();
     std::abort();
+  }
+  static const bool print_traces = std::getenv("DAXFUZZ_TRACES") != nullptr;
+  if (print_traces) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : print(sequence)) { hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3; }
+    std::fprintf(stderr, "trace=%016" PRIx64 "\n", hash);
   }
   return 0;
 }
