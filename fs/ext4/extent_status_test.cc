@@ -52,8 +52,9 @@ TEST(ExtentStatus, ForgetsAllRatherThanGrowWithoutBound) {
   EXPECT_TRUE(cache.lookup(LogicalBlock(198), 1).has_value());
 }
 
-// O18, and catalogue C20: one bit meant CONVERT_UNWRITTEN and NO_CACHE, and zero range dropped cached ranges before it converted
-// instead of afterwards. Each hides the other; of four combinations only one goes wrong.
+// O18, and catalogue C20: one bit meant CONVERT_UNWRITTEN and NO_CACHE, and zero range dropped
+// cached ranges before it converted instead of afterwards. Each hides the other; of four
+// combinations only one goes wrong.
 TEST(ExtentStatus, TwoBugsOfZeroRangeHideEachOther) {
   for (const bool drops_first : {false, true}) {
     for (const bool one_bit : {false, true}) {

@@ -43,6 +43,7 @@ class Generator {
       if (random_.chance(1, 8)) { dismantle(); }
       if (random_.chance(1, 8)) { direct_duel(); }
     }
+    if (random_.chance(1, 24)) { fragment(); }
     if (random_.chance(1, 32)) { accident(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
@@ -210,13 +211,13 @@ class Generator {
     static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kPwrite,
                                            OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
     if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
-    if (random_.chance(1, 2)) {
-      const int64_t length = random_.between(2, 6) * kPage;
-      add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .length = length});
+    // What goes without the inode lock meets more there.
+    if (program_.mount == "dax=inode" && random_.chance(1, 2)) { program_.mount = "dax=inode,dioread_nolock"; }
+    if (random_.chance(3, 4)) {
+      add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .length = random_.between(2, 6) * kPage});
       add_init(0, Op{.code = OpCode::kPwrite,
                      .fd = 1,
-                     .offset = random_.between(0, 1) * kPage,
-                     .length = kPage,
+                     .length = kDirectData,
                      .buffer = anonymous(0x64, Pattern::kSequence)});
     }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
@@ -227,6 +228,8 @@ class Generator {
     if (random_.chance(1, 3)) { add_direct(second, OpCode::kPread); }
   }
 
+  static constexpr int64_t kDirectData = 2 * kPage;  // data at the front of the file, where direct_duel puts some
+
   void add_direct(uint8_t task, OpCode code) {
     if (program_.tasks[task].process != 0) { return; }
     Op op;
@@ -235,8 +238,11 @@ class Generator {
     op.fd = 1;
     const OpInfo& info = op.info();
     if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && random_.chance(3, 4)) {
-      op.offset = random_.between(0, 4) * kPage;
-      op.length = random_.between(1, 3) * kPage;
+      // Half of them within the data, or wholly behind it.
+      const bool data = random_.chance(1, 2);
+      op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
+      op.length = data ? kDirectData - op.offset : random_.between(1, 3) * kPage;
+      if (random_.chance(1, 4)) { op.offset = random_.between(0, 4) * kPage; }
       op.buffer = info.has(OperandKind::kSource) ? anonymous(static_cast<uint8_t>(random_.between(0x41, 0x5a)),
                                                              Pattern::kSequence)
                                                  : Memory{.kind = MemoryKind::kAnonymous};
@@ -259,6 +265,32 @@ class Generator {
     for (size_t i = ops.size(); i > 1; i--) { std::swap(ops[i - 1], ops[random_.below(i)]); }
     for (const Op& op : ops) {
       insert_op(program_, Place{false, second, static_cast<uint8_t>(program_.tasks[second].ops.size())}, op);
+    }
+  }
+
+  // The file of descriptor 1 gets as many extents as an inode holds, the last one unwritten, and a task writes to its
+  // middle: the tree must grow for that. Often it cannot: the allocation fails on order.
+  void fragment() {
+    if (world_.fd(0, 1).bindings == 0 || program_.tasks[0].process != 0) { return; }
+    add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1});
+    for (int64_t page = 0; page < 6; page += 2) {
+      add_init(0, Op{.code = OpCode::kPwrite,
+                     .fd = 1,
+                     .offset = page * kPage,
+                     .length = kPage,
+                     .buffer = anonymous(0x66, Pattern::kSequence)});
+    }
+    const int64_t pages = random_.between(3, 8);
+    add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .offset = 6 * kPage, .length = pages * kPage});
+    insert_op(program_, Place{false, 0, 0},
+              Op{.code = random_.chance(1, 4) ? OpCode::kIoSubmitPwrite : OpCode::kPwrite,
+                 .fd = 1,
+                 .offset = (6 + random_.between(0, pages - 1)) * kPage,
+                 .length = kPage,
+                 .buffer = anonymous(0x67, Pattern::kSequence)});
+    // What the set-up before allocated is not counted here: a few more or less.
+    if (random_.chance(3, 4) && program_.mount.find("fail_") == std::string::npos) {
+      program_.mount.append(",fail_alloc=").append(std::to_string(random_.between(4, 10)));
     }
   }
 
