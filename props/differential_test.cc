@@ -48,6 +48,8 @@ prog::Options options_for(Family family) {
   // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
   // Nobody's memory fails.
   off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kMemoryFailure});
+  // Not made over there: what is begun here and ends later.
+  off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents});
   if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
   if (family == Family::kNames) {
     off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv,
@@ -82,6 +84,9 @@ void restrict_op(Op* op, Family family, bool has_mappings) {
     if ((op->flags & prog::kOCreat) != 0 && (op->flags & prog::kOPath) == 0) { op->flags &= ~prog::kODirectory; }
     if (family == Family::kAligned) { op->flags &= ~prog::kOAppend; }
   }
+  if (op->code == OpCode::kIoSubmitPread) { op->code = OpCode::kPread; }  // of shapes that weights do not switch off
+  if (op->code == OpCode::kIoSubmitPwrite) { op->code = OpCode::kPwrite; }
+  if (op->code == OpCode::kIoGetevents) { *op = Op{.code = OpCode::kSync}; }
   // A bad buffer on a DAX file makes a short transfer, elsewhere an error; and the kernel has a bug there.
   if (op->info().has(prog::OperandKind::kDest) || op->info().has(prog::OperandKind::kSource)) {
     if (op->buffer.kind != MemoryKind::kAnonymous) {
