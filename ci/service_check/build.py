@@ -81,7 +81,7 @@ class Built:
         return os.path.join(packed, os.listdir(packed)[0])
 
     def say(self, note):
-        self.note = note
+        self.note = f"{self.note}; {note}" if self.note else note  # one for each target
 
     def close(self):
         if self.jail:
