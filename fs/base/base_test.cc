@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "fs/base/flags.h"
 #include "fs/base/crc32c.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
@@ -102,6 +103,14 @@ TEST(Historical, ANameSelectsItsVariantsAndAnUnknownIdNone) {
   set_historical({});
 }
 #endif
+
+// O21.
+TEST(Flags, OverlappingOnesDoNotCompileWhereTheyAreAsserted) {
+  static_assert(distinct_bits({1, 2, 4}));
+  static_assert(!distinct_bits({0x0100, 0x0200, 0x0300}));
+  static_assert(!distinct_bits({1, 2, 1}));
+  static_assert(!distinct_bits({0}));
+}
 
 }  // namespace
 }  // namespace daxfs

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "fs/base/flags.h"
 #include "fs/dax/rw.h"
 #include "fs/ext4/file_dio.h"
 #include "fs/ext4/file_times.h"
@@ -14,6 +15,8 @@
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
+
+static_assert(distinct_bits({kRwDirect, kRwAppend, kRwSync, kRwDataSync, kRwNoWait}));
 
 namespace {
 

@@ -1,9 +1,14 @@
 // fs/io/iomap.cc - the check on what a disk format answers.
 #include "fs/io/iomap.h"
 
+#include "fs/base/flags.h"
 #include "fs/base/report.h"
 
 namespace daxfs::io {
+
+static_assert(distinct_bits({kIomapWrite, kIomapZero, kIomapReport, kIomapFault, kIomapDirect, kIomapNoWait,
+                             kIomapDax}));
+static_assert(distinct_bits({Iomap::kNew, Iomap::kDirty, Iomap::kShared}));
 
 Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
                      Iomap* iomap) {
