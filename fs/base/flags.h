@@ -1,7 +1,7 @@
 // fs/base/flags.h - flags that are one bit each, told apart when the program is compiled.
 //
 // Overlapping flags once made a lookup zero data, and a conversion skip its lock (catalogue A11, C20, B38).
-// What the catalogue calls O21 holds when this compiles: the constants of a set are single bits, no two of them the same.
+// What the catalogue calls O21 holds when this compiles: the constants of a set are single bits, no two the same.
 //
 // Tested by: fs/base/base_test.cc.
 #pragma once
