@@ -118,7 +118,7 @@ class Generator {
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
     map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
-    if (random_.chance(1, 2)) {
+    if (random_.chance(huge != 0 ? 3 : 2, 4)) {  // a huge mapping must be there before it can be used or taken away
       add_init(0, Op{.code = OpCode::kTouch,
                      .length = std::min<int64_t>(length, 16 * kPage),
                      .addr = Memory{.kind = MemoryKind::kMapping},
@@ -199,8 +199,17 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
-    add_duellist(first, random_.pick(kUsers));
-    add_duellist(second, random_.pick(kChangers));
+    const Op user = add_duellist(first, random_.pick(kUsers));
+    const bool meet = random_.chance(1, 2);
+    add_duellist(second, random_.pick(kChangers), meet ? page_of(user) : -1);
+  }
+
+  // Where the page begins that an operation uses: in its mapping, which begins where the contended file does, or in the
+  // file.
+  static int64_t page_of(const Op& op) {
+    const Memory& memory = op.buffer.kind == MemoryKind::kMapping ? op.buffer : op.addr;
+    const int64_t at = memory.kind == MemoryKind::kMapping ? memory.offset : op.offset;
+    return std::max<int64_t>(at, 0) / kPage * kPage;
   }
 
   // Two tasks on the file of descriptor 1, whose transfers go around caches: one that transfers, one that transfers or
@@ -304,7 +313,8 @@ class Generator {
     add_duellist(static_cast<uint8_t>(program_.tasks.size() - 1), OpCode::kMemoryFailure);
   }
 
-  void add_duellist(uint8_t task, OpCode code) {
+  // `page` is where the operation shall begin, if it has a range; -1: anywhere.
+  Op add_duellist(uint8_t task, OpCode code, int64_t page = -1) {
     Op op;
     op.code = code;
     OperandMaker(world_, program_.tasks[task].process, random_, options_).randomise_all(op);
@@ -317,8 +327,14 @@ class Generator {
     }
     if (info.has(OperandKind::kFd)) { op.fd = through_mapping ? 1 : 0; }
     if (op.addr.kind == MemoryKind::kMapping) { op.addr.slot = 0; }
+    if (page >= 0 && !through_mapping) {
+      if (info.has(OperandKind::kOffset)) { op.offset = page; }
+      if (code == OpCode::kFtruncate) { op.length = page; }
+      if (op.addr.kind == MemoryKind::kMapping) { op.addr.offset = page; }
+    }
     const auto at = static_cast<uint8_t>(random_.below(program_.tasks[task].ops.size() + 1));
     insert_op(program_, Place{false, task, at}, op);
+    return op;
   }
 
   Random& random_;

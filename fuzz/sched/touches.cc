@@ -4,6 +4,11 @@
 #include <tuple>
 
 namespace daxfuzz::sched {
+namespace {
+
+constexpr unsigned kWindowTries = 4;
+
+}  // namespace
 
 Touches::Touches() : all_(kMax) {}
 
@@ -36,12 +41,15 @@ void Touches::prepare() {
   }
 }
 
+const Touches::Group& Touches::draw_group(SmallRandom& random) const {
+  const auto [first, last] = classes_[random.below(static_cast<uint32_t>(classes_.size()))];
+  return groups_[first + random.below(last - first)];
+}
+
 std::optional<Anchor> Touches::draw(SmallRandom& random) {
   if (!ready_) { prepare(); }
   if (groups_.empty()) { return std::nullopt; }
-  // Class first: there are many locks and few frames, and the few are what races are about.
-  const auto [first, last] = classes_[random.below(static_cast<uint32_t>(classes_.size()))];
-  const Group& group = groups_[first + random.below(last - first)];
+  const Group& group = draw_group(random);
   const uint32_t size = group.end - group.begin;
   const Touch& at = all_[group.begin + random.below(size)];
   // Somebody else who touches the object: from a random place on, round.
@@ -49,6 +57,27 @@ std::optional<Anchor> Touches::draw(SmallRandom& random) {
   for (uint32_t i = 0; i < size; ++i) {
     const Touch& other = all_[group.begin + (start + i) % size];
     if (other.task != at.task && (other.write || at.write)) { return Anchor{at.task, at.op, at.event, other.task}; }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::array<Anchor, 2>> Touches::draw_window(SmallRandom& random) {
+  if (!ready_) { prepare(); }
+  if (groups_.empty()) { return std::nullopt; }
+  for (unsigned tries = 0; tries < kWindowTries; ++tries) {
+    const Group& group = draw_group(random);
+    const uint32_t size = group.end - group.begin;
+    const Touch& at = all_[group.begin + random.below(size)];
+    const uint32_t start = random.below(size);
+    for (uint32_t i = 0; i < size; ++i) {
+      const uint32_t n = group.begin + (start + i) % size;
+      if (n == group.begin || all_[n].task == at.task) { continue; }
+      const Touch& before = all_[n - 1];  // touches of one task are together, in its order
+      const Touch& again = all_[n];
+      if (before.task != again.task || !(at.write || (before.write && again.write))) { continue; }
+      return std::array{Anchor{at.task, at.op, at.event, again.task},
+                        Anchor{again.task, again.op, again.event, at.task}};
+    }
   }
   return std::nullopt;
 }

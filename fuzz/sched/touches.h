@@ -6,10 +6,14 @@
 // Source: the backtracking points of Flanagan, Godefroid, "Dynamic partial-order reduction for model checking
 // software", POPL 2005, drawn at random instead of enumerated.
 //
+// Or two at once: what one task saw of an object, another one changes before it looks again. Source: Lu, Tucek, Qin,
+// Zhou, "AVIO: detecting atomicity violations via access interleaving invariants", ASPLOS 2006.
+//
 // Locking: none; record() is engine side (fs/rt/engine.h, Observer): no memory is taken there.
 // Tested by: fuzz/sched/touches_test.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -36,6 +40,9 @@ class Touches {
 
   // A preemption of the recorded run. nullopt: no object met two tasks.
   std::optional<Anchor> draw(SmallRandom& random);
+  // Two of them that put one access between two of another task: that task runs from before the access up to its next
+  // use of the object, then the access happens. nullopt: nothing like that was drawn.
+  std::optional<std::array<Anchor, 2>> draw_window(SmallRandom& random);
 
  private:
   struct Touch {
@@ -52,6 +59,8 @@ class Touches {
     daxfs::rt::ObjectClass object_class;
   };
   void prepare();
+  // Of a class first: there are many locks and few frames, and the few are what races are about.
+  const Group& draw_group(SmallRandom& random) const;
 
   std::vector<Touch> all_;
   size_t count_ = 0;

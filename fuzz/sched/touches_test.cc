@@ -58,6 +58,30 @@ TEST(Touches, EveryMeetingIsDrawnAndNothingElse) {
   EXPECT_LT(locks, 700);
 }
 
+TEST(Touches, AWindowPutsOneAccessBetweenTwoOfAnotherTask) {
+  Touches touches;
+  SmallRandom random(1);
+  touches.record(event(1, 1, kFrame), true);
+  touches.record(event(2, 2, kFrame), false);
+  EXPECT_FALSE(touches.draw_window(random));  // nobody comes twice
+  touches.clear();
+  touches.record(event(1, 1, kFrame), true);
+  touches.record(event(2, 2, kFrame), false);
+  touches.record(event(2, 7, kFrame), false);
+  touches.record(event(2, 9, kFrame), false);
+  std::set<std::pair<uint64_t, uint64_t>> windows;
+  for (int i = 0; i < 200; ++i) {
+    const auto window = touches.draw_window(random);
+    if (!window) { continue; }  // task 2 drawn as the one in the middle, and task 1 comes but once
+    EXPECT_EQ((*window)[0].task, 1);
+    EXPECT_EQ((*window)[0].next, 2);
+    EXPECT_EQ((*window)[1].task, 2);
+    EXPECT_EQ((*window)[1].next, 1);
+    windows.insert({(*window)[0].event, (*window)[1].event});
+  }
+  EXPECT_EQ(windows, (std::set<std::pair<uint64_t, uint64_t>>{{1, 7}, {1, 9}}));
+}
+
 TEST(Touches, TheSameSeedDrawsTheSame) {
   Touches touches;
   for (uint32_t i = 0; i < 50; ++i) { touches.record(event(1 + static_cast<int>(i % 3), i, kFrame), i % 2 != 0); }

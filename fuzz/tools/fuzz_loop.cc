@@ -205,20 +205,29 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   return found;
 }
 
-// One more preemption where tasks met in the run of the candidate's own schedule, seldom two.
-// False: no such place, or no room.
+void FuzzLoop::add_preemption(const sched::Anchor& anchor) {
+  const bool op_fits = anchor.op <= prog::kAnchorOpMax || anchor.op == daxfs::rt::kNoOp;
+  if (!op_fits || anchor.event > prog::kEventMax || candidate_.schedule.size() >= kDirectedMax) { return; }
+  candidate_.schedule.push_back({.task = static_cast<prog::TaskId>(anchor.task),
+                                 .next = static_cast<prog::TaskId>(anchor.next),
+                                 .op = static_cast<uint16_t>(anchor.op),
+                                 .event = static_cast<uint32_t>(anchor.event)});
+}
+
+// One more preemption where tasks met in the run of the candidate's own schedule, seldom two; or, as often, two that
+// put an access of one task between two of another. False: no such place, or no room.
 bool FuzzLoop::add_directed_preemptions() {
   sched::SmallRandom draw(random_.next());
-  unsigned wanted = random_.chance(1, 4) ? 2 : 1;
-  for (; wanted > 0 && candidate_.schedule.size() < kDirectedMax; --wanted) {
-    const auto anchor = touches_.draw(draw);
-    if (!anchor) { return false; }
-    const bool op_fits = anchor->op <= prog::kAnchorOpMax || anchor->op == daxfs::rt::kNoOp;
-    if (!op_fits || anchor->event > prog::kEventMax) { continue; }
-    candidate_.schedule.push_back({.task = static_cast<prog::TaskId>(anchor->task),
-                                   .next = static_cast<prog::TaskId>(anchor->next),
-                                   .op = static_cast<uint16_t>(anchor->op),
-                                   .event = static_cast<uint32_t>(anchor->event)});
+  if (random_.chance(1, 2)) {
+    if (const auto window = touches_.draw_window(draw)) {
+      for (const sched::Anchor& anchor : *window) { add_preemption(anchor); }
+    }
+  } else {
+    for (unsigned wanted = random_.chance(1, 4) ? 2 : 1; wanted > 0; --wanted) {
+      const auto anchor = touches_.draw(draw);
+      if (!anchor) { return false; }
+      add_preemption(*anchor);
+    }
   }
   return candidate_.schedule.size() != own_schedule_.size();
 }

@@ -88,6 +88,7 @@ class FuzzLoop {
   daxfs::rt::Policy* choose_policy(unsigned turn);
   bool watches() const;
   bool run_once(daxfs::rt::Policy* policy, sched::Touches* touches = nullptr);
+  void add_preemption(const sched::Anchor& anchor);
   bool add_directed_preemptions();
   bool merge_features();
   std::optional<LoopFinding> take_finding();
