@@ -34,6 +34,8 @@ const std::vector<std::set<std::string>> kSameSymptom = {
     {"pmd-lookup-misses-pte-entry", "pmd-upgrade-leaves-zero-page-entries"},
     // A huge mapping for which the tree has no huge entry: it is not there, or the look-up goes astray.
     {"sibling-mask-lost", "unmap-gated-on-buffer-new"},
+    // Zeros in a file at the end, where something was stored.
+    {"double-zero-on-simultaneous-write-faults", "inode-io-end-pointer-clobber"},
 };
 
 bool may_share(const std::string& a, const std::string& b) {
