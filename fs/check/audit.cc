@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fs/base/report.h"
+#include "fs/cache/page_cache.h"
 #include "fs/dax/entry.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/inode_cache.h"
@@ -109,6 +110,62 @@ void check_entry_frames(mm::Memory& memory, ext4::Inode& inode, PgOff index, Ent
   }
 }
 
+// A page of the page cache at rest.
+void check_cached_page(ext4::Inode& inode, PgOff index, mm::Page& page) {
+  const About where = about(entry_ref(inode.ino(), index), frame_ref(mm::page_pfn(page)));
+  const unsigned ino = inode.ino().value();
+  const mm::Folio& folio = mm::folio_of(page);
+  const uint32_t state = mm::folio_state(page);
+  FS_WARN_ON((state & (mm::Folio::kLocked | mm::Folio::kWriteback)) != 0, "CF3", where,
+             "inode %u page %llu: %s at rest", ino, (ull)index.value(),
+             (state & mm::Folio::kLocked) != 0 ? "locked" : "being written");
+  FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index || !page.cached, "CF3", where,
+             "inode %u page %llu: its frame names another file page", ino, (ull)index.value());
+  const int held = 1 + ((state & mm::Folio::kPrivate) != 0 ? 1 : 0) + folio.mapcount;
+  FS_WARN_ON(mm::page_ref_count(page) != held || folio.pins != 0, "CF3", where,
+             "inode %u page %llu: %d references and %d pins at rest, %d PTEs", ino, (ull)index.value(),
+             mm::page_ref_count(page), folio.pins, folio.mapcount);
+  lib::XArray& tree = inode.mapping().i_pages;
+  const bool dirty = (state & mm::Folio::kDirty) != 0;
+  FS_WARN_ON(dirty != tree.get_mark(index.value(), mm::kPageDirty) || tree.get_mark(index.value(), mm::kPageWriteback),
+             "CF3", about(dirty_ref(inode.ino(), index), frame_ref(mm::page_pfn(page))),
+             "inode %u page %llu: %s, and its marks say otherwise", ino, (ull)index.value(), dirty ? "dirty" : "clean");
+  FS_WARN_ON(dirty && (state & mm::Folio::kPrivate) == 0, "O20", where, "inode %u page %llu: dirty without a buffer", ino,
+             (ull)index.value());
+}
+
+// Where the buffer says that the bytes are, there they are.
+void check_buffer(ext4::Inode& inode, BlockMap& blocks, PgOff index, const mm::Page& page) {
+  const mm::Folio& folio = mm::folio_of(page);
+  if (folio.buffer == mm::BufferState::kNone || beyond_eof(inode, index)) { return; }
+  const auto block = blocks.written_block(index);
+  const bool mapped = folio.buffer == mm::BufferState::kMapped;
+  FS_WARN_ON(mapped ? !block || *block != folio.block : block.has_value() && folio.buffer == mm::BufferState::kUnwritten,
+             "CF4", about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
+             "inode %u page %llu: its buffer says %s block %llu, extents give %s", inode.ino().value(),
+             (ull)index.value(), mapped ? "written" : "unwritten", (ull)folio.block.value(),
+             block ? "another" : "a hole or unwritten extent");
+}
+
+void check_cached_tree(ext4::Inode& inode) {
+  mm::AddressSpace& mapping = inode.mapping();
+  const std::string malformed = mapping.i_pages.check();
+  FS_WARN_ON(!malformed.empty(), "O5", about(inode_ref(inode.ino())), "inode %u: tree malformed: %s",
+             inode.ino().value(), malformed.c_str());
+  std::vector<std::pair<PgOff, mm::Page*>> pages;
+  mapping.i_pages.for_each(0, UINT64_MAX, [&](uint64_t index, lib::XEntry stored) {
+    pages.emplace_back(PgOff(index), &cache::page_of(mapping, stored));
+  });
+  BlockMap blocks(inode);
+  for (const auto& [index, page] : pages) {
+    check_cached_page(inode, index, *page);
+    check_buffer(inode, blocks, index, *page);
+  }
+  FS_WARN_ON(mapping.nrpages != pages.size() || mapping.nrexceptional != 0, "O3", about(inode_ref(inode.ino())),
+             "inode %u: nrpages %llu and nrexceptional %llu, the tree holds %zu pages", inode.ino().value(),
+             (ull)mapping.nrpages, (ull)mapping.nrexceptional, pages.size());
+}
+
 void check_tree(ext4::Inode& inode) {
   mm::AddressSpace& mapping = inode.mapping();
   const std::string malformed = mapping.i_pages.check();
@@ -155,7 +212,22 @@ struct MappedPage {
   }
 };
 
+void check_cached_pte(const MappedPage& page) {
+  ext4::Inode& inode = *page.inode;
+  mm::Page& frame = inode.mapping().memory().page(page.pte.pfn());
+  FS_WARN_ON(beyond_eof(inode, page.index), "O6", page.about(), "inode %u page %llu: mapped beyond EOF (size %llu)",
+             inode.ino().value(), (ull)page.index.value(), (ull)inode.i_size());
+  FS_WARN_ON(frame.mapping != &inode.mapping() || frame.index != page.index, "O6", page.about(),
+             "inode %u page %llu: mapped, but it is not the file's page any more", inode.ino().value(),
+             (ull)page.index.value());
+  FS_WARN_ON(page.pte.write() && (mm::folio_state(frame) & mm::Folio::kDirty) == 0, "O7",
+             about(pte_ref(page.mm, page.address), dirty_ref(inode.ino(), page.index)),
+             "inode %u page %llu: writable PTE, but the page is not dirty", inode.ino().value(),
+             (ull)page.index.value());
+}
+
 void check_file_pte(const MappedPage& page) {
+  if (!page.inode->is_dax()) { return check_cached_pte(page); }
   ext4::Inode& inode = *page.inode;
   const PgOff index = page.index;
   const mm::Pte pte = page.pte;
@@ -233,7 +305,7 @@ void check_page_tables(mm::Mm& mm) {
   mm.for_each_pte([&](const mm::Vma& vma, VirtAddr address, mm::Pte pte) {
     if (vma.file == nullptr || !pte.present()) { return; }
     // A private copy belongs to the process alone.
-    if (!pte.special() && !mm.memory().is_pmem(pte.pfn())) { return; }
+    if (!pte.special() && !mm.memory().is_file_frame(pte.pfn())) { return; }
     mapped.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address), pte, mm.id(), address});
   });
   for (const MappedPage& page : mapped) { check_file_pte(page); }
@@ -244,7 +316,7 @@ void check_page_tables(mm::Mm& mm) {
 void audit(const AuditScope& scope) {
   for (const ext4::InodeRef& inode : scope.fs.volume().inodes().all()) {
     if (!inode->is_regular()) { continue; }
-    check_tree(*inode);
+    inode->is_dax() ? check_tree(*inode) : check_cached_tree(*inode);
     check_extent_status(*inode);
   }
   for (mm::Mm* mm : scope.mms) { check_page_tables(*mm); }

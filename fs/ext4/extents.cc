@@ -44,8 +44,9 @@ void set_node_csum(void* context, uint64_t seed, FsBlock /*block*/, jbd2::BlockB
 // handle.
 class InodeExtentHost final : public ExtentHost {
  public:
-  InodeExtentHost(Inode& inode, jbd2::Handle* handle)
-      : inode_(inode), volume_(inode.volume()), handle_(handle) {
+  // `reserved`: data blocks have been promised, and may come from what is kept back.
+  InodeExtentHost(Inode& inode, jbd2::Handle* handle, bool reserved = false)
+      : inode_(inode), volume_(inode.volume()), handle_(handle), reserved_(reserved) {
     limits_.block_end = FsBlock(volume_.geometry().block_count);
   }
 
@@ -98,7 +99,9 @@ class InodeExtentHost final : public ExtentHost {
 
   Result<BlockRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
     const AllocationRequest request{
-        .goal = goal, .count_wanted = wanted, .flags = align_pmd ? kAllocAlignPmd : 0};
+        .goal = goal,
+        .count_wanted = wanted,
+        .flags = (align_pmd ? kAllocAlignPmd : 0) | (reserved_ ? kAllocUseReserved : 0)};
     FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
     count(run.count);
     return BlockRun{.first = run.first, .count = run.count};
@@ -152,6 +155,7 @@ class InodeExtentHost final : public ExtentHost {
   Inode& inode_;
   Volume& volume_;
   jbd2::Handle* const handle_;
+  const bool reserved_;
   ExtentTreeLimits limits_;
   bool inode_changed_ = false;
 };
@@ -329,7 +333,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   if (!late) {
     inode.extent_status.clear();
   }
-  InodeExtentHost host(inode, handle);
+  InodeExtentHost host(inode, handle, (clipped.flags & MapRequest::kReserved) != 0);
   BlockMapper mapper(host);
   Result<MapResult> mapped = mapper.map(clipped);
   if (late && historical(Bug::kCacheStaysOnFailedSplit) && !mapper.split_failed()) {

@@ -8,6 +8,7 @@
 #include "fs/ext4/extents.h"
 #include "fs/ext4/fallocate_shift.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/inode.h"
@@ -64,7 +65,7 @@ Status alloc_file_blocks(Inode& inode, ByteRange range, uint64_t new_size, uint3
 // ext4_zero_partial_blocks.
 Status zero_partial_blocks(Inode& inode, ByteRange range) {
   const auto zero = [&](uint64_t begin, uint64_t end) {
-    return dax::zero_range(inode, begin, end - begin, iomap_ops(), nullptr);
+    return zero_file_part(inode, begin, end - begin);
   };
   const ByteRange whole = range.whole_blocks();
   if (whole.begin > whole.end) {
@@ -106,12 +107,13 @@ Status punch_hole(Inode& inode, ByteRange range) {
     return ok_status();
   }
   range.end = std::min(range.end, round_up(size, kBlockSize));
+  FS_RETURN_IF_ERROR(flush_cached_range(inode, range.begin, range.end - 1));
   const DioBarrier barrier(inode, DioBarrierFor::kPunchHole);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kPunchHole);
   const ByteRange whole = range.whole_blocks();
   if (!whole.empty()) {
-    dax::truncate_pagecache_range(inode.mapping(), whole.begin, whole.end);
+    drop_file_range(inode, whole.begin, whole.end);
   }
   return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
     FS_RETURN_IF_ERROR(zero_partial_blocks(inode, range));
@@ -129,7 +131,7 @@ Status punch_hole(Inode& inode, ByteRange range) {
 // name written blocks.
 Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
   const LayoutLock layout(inode, LayoutChange::kZeroRange);
-  dax::truncate_pagecache_range(inode.mapping(), whole.begin, whole.end);
+  drop_file_range(inode, whole.begin, whole.end);
   inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
   constexpr uint32_t kFlags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten;
   // Bug kZeroRangeDropsFirst (713e8dde3e71): what was cached is dropped, and the lookups that follow cache it again.
@@ -143,6 +145,7 @@ Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
 // Kernel: ext4_zero_range.
 Status zero_range(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_zero_range", inode_ref(inode.ino()));
+  FS_RETURN_IF_ERROR(flush_cached_range(inode, range.begin, range.end - 1));
   const uint64_t new_size = wanted_size(inode, mode, range);
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));

@@ -1,10 +1,9 @@
 // fs/ext4/fallocate_shift.cc - moving the rest of a file towards its begin or away from it.
 #include "fs/ext4/fallocate_shift.h"
 
-#include "fs/dax/invalidate.h"
-#include "fs/dax/writeback.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/inode.h"
@@ -20,9 +19,8 @@ bool block_aligned(uint64_t offset, uint64_t length) { return (offset | length) 
 // Pages that will have another index: flushed, because their DIRTY mark goes with their entry, then
 // unmapped and forgotten.
 Status drop_pages_from(Inode& inode, uint64_t drop_from, uint64_t flush_from) {
-  FS_RETURN_IF_ERROR(dax::writeback_mapping_range(inode.mapping(), PgOff(flush_from / kPageSize),
-                                                  PgOff(~uint64_t{0}), /*sync=*/true));
-  dax::truncate_pagecache(inode.mapping(), drop_from);
+  FS_RETURN_IF_ERROR(flush_file_range(inode, flush_from, ~uint64_t{0}));
+  drop_file_tail(inode, drop_from);
   return ok_status();
 }
 

@@ -129,8 +129,8 @@ Status mmap_check(Inode& inode, bool sync) {
   if (!inode.is_regular()) {
     return Errc::kNoDev;
   }
-  if (!inode.is_dax()) {
-    return sync ? Errc::kOpNotSupp : Errc::kNoDev;
+  if (!inode.is_dax() && sync) {
+    return Errc::kOpNotSupp;
   }
   return ok_status();
 }

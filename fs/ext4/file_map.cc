@@ -7,6 +7,7 @@
 #include "fs/dax/entry.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/iomap_ops.h"
@@ -26,8 +27,9 @@ std::optional<uint64_t> seek_in_tree(mm::AddressSpace& mapping, uint64_t begin, 
   lib::XaCursor xas(mapping.i_pages, begin / kPageSize);
   uint64_t at = begin;
   while (at < end) {
-    const dax::Entry entry = dax::Entry::from_tree(xas.find((end - 1) / kPageSize));
-    if (entry.none()) {
+    const lib::XEntry stored = xas.find((end - 1) / kPageSize);
+    const uint64_t bytes = mapping.dax() ? dax::Entry::from_tree(stored).bytes() : kPageSize;
+    if (stored.is_null()) {
       return whence == Whence::kData ? std::nullopt : std::optional(at);
     }
     const uint64_t first = xas.first_index() * kPageSize;
@@ -37,7 +39,7 @@ std::optional<uint64_t> seek_in_tree(mm::AddressSpace& mapping, uint64_t begin, 
     if (first > at) {
       return at;
     }
-    at = first + entry.bytes();
+    at = first + bytes;
   }
   return std::nullopt;
 }
@@ -50,6 +52,8 @@ std::optional<uint64_t> seek_in_piece(Inode& inode, const io::Iomap& iomap, uint
     case io::Iomap::Type::kUnwritten:
       return seek_in_tree(inode.mapping(), pos, end, whence);
     case io::Iomap::Type::kHole:
+      // Delayed pages are data. Kernel: ext4_iomap_is_delalloc.
+      if (!inode.is_dax()) { return seek_in_tree(inode.mapping(), pos, end, whence); }
       return whence == Whence::kHole ? std::optional(pos) : std::nullopt;
     case io::Iomap::Type::kMapped:
     case io::Iomap::Type::kDelalloc:
@@ -93,6 +97,8 @@ Result<uint64_t> seek_hole(Inode& inode, uint64_t offset) {
 // One extent behind, so that the last of the walk is known when it is reported.
 Status fiemap(Inode& inode, uint64_t start, uint64_t length, FiemapVisitor& visitor) {
   const rt::ReadLock lock(inode.i_rwsem);
+  // What has no block yet gets one: the kernel lists it as "unknown, delayed" instead.
+  FS_RETURN_IF_ERROR(flush_cached_range(inode, start, ~uint64_t{0}));
   if (start >= kMaxFileBytes || length == 0) {
     return ok_status();
   }

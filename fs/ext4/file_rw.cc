@@ -5,6 +5,7 @@
 
 #include "fs/base/flags.h"
 #include "fs/dax/rw.h"
+#include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_dio.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/fsync.h"
@@ -29,11 +30,11 @@ Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* 
     return uint64_t{0};
   }
   FS_RETURN_IF_ERROR(file_update_time(inode));
+  if (!inode.is_dax()) { return buffered_write(inode, buffer, *pos); }
   const bool extend = *pos + count > inode.i_disksize();
   if (extend) {
     FS_RETURN_IF_ERROR(orphan_add_for_extension(inode));
   }
-  // On a file without DAX this is the uncached copy: nothing of such a file is ever in the tree.
   Result<uint64_t> done = dax::iomap_rw(inode, buffer, *pos, /*write=*/true, iomap_ops());
   if (extend) {
     return handle_inode_extension(inode, *pos, count, std::move(done));
@@ -41,8 +42,9 @@ Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* 
   return done;
 }
 
-Result<uint64_t> dax_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
+Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
   FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
+  if (!inode.is_dax()) { return buffered_read(inode, buffer, pos); }
   InodeRwLock lock(inode);
   FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
   return dax::iomap_rw(inode, buffer, pos, /*write=*/false, iomap_ops());
@@ -59,7 +61,7 @@ DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, uns
     return Result<uint64_t>(uint64_t{0});
   }
   DioResult done = use_direct(inode, flags) ? dio_read(inode, buffer, *pos, flags, kiocb)
-                                            : DioResult(dax_read(inode, buffer, *pos, flags));
+                                            : DioResult(cached_read(inode, buffer, *pos, flags));
   if (done.has_value()) {
     if (!done->ok()) {
       return done;

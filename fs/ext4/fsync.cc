@@ -1,7 +1,7 @@
 // fs/ext4/fsync.cc - durability of one file.
 #include "fs/ext4/fsync.h"
 
-#include "fs/dax/writeback.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/super.h"
 #include "fs/rt/trace.h"
@@ -16,10 +16,8 @@ Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) 
   }
   FS_TRACE_SCOPE("ext4_sync_file", inode_ref(inode.ino()));
   Status status;
-  if (inode.is_dax()) {
-    status = dax::writeback_mapping_range(inode.mapping(), PgOff(start / kPageSize),
-                                          PgOff(end / kPageSize),
-                                          /*sync=*/true);
+  if (inode.is_regular()) {
+    status = flush_file_range(inode, start, end);
   }
   inode.device().fence();
   return status;

@@ -4,6 +4,7 @@
 
 #include "fs/base/report.h"
 #include "fs/ext4/inode_io.h"
+#include "fs/ext4/page_io.h"
 #include "fs/ext4/super.h"
 #include "fs/rt/clock.h"
 #include "fs/rt/trace.h"
@@ -66,6 +67,7 @@ void Inode::set_identity(uint32_t generation, uint32_t flags) {
   csum_seed_ = volume_.inode_csum_seed(ino_, generation);
   const DaxMode mode = volume_.options().dax;
   dax_ = is_regular() && (mode == DaxMode::kAlways || (mode == DaxMode::kInode && (flags & kFlagDax) != 0));
+  if (is_regular() && !dax_) { mapping_.cache_ops = &page_ops(); }
 }
 
 void Inode::load(const RawInode& raw) {
@@ -178,7 +180,7 @@ InodeAttributes Inode::attributes() const {
   attributes.links = links_;
   attributes.uid = uid_;
   attributes.gid = gid_;
-  attributes.sectors = sectors_;
+  attributes.sectors = sectors_ + delayed_blocks_.load_unpointed() * uint64_t{kBlockSize / kSectorSize};
   attributes.atime = atime_;
   attributes.mtime = mtime_;
   attributes.ctime = ctime_;
@@ -225,6 +227,22 @@ bool Inode::update_times(TimeSpec now, bool mtime, bool ctime, bool atime) {
   set(ctime, &ctime_);
   set(atime, &atime_);
   return changed;
+}
+
+Status Inode::reserve_delayed() {
+  FS_RETURN_IF_ERROR(volume_.claim_blocks(1, /*use_reserved=*/false));
+  delayed_blocks_.fetch_add(1);
+  return ok_status();
+}
+
+void Inode::release_delayed() {
+  delayed_blocks_.fetch_sub(1);
+  volume_.unclaim_blocks(1);
+}
+
+void Inode::check_no_delayed() const {
+  FS_WARN_ON(delayed_blocks_.load_unpointed() != 0, "IN4", about(inode_ref(ino_)),
+             "inode %u is evicted with %u reserved blocks", ino_.value(), delayed_blocks_.load_unpointed());
 }
 
 }  // namespace daxfs::ext4

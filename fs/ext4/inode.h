@@ -9,6 +9,7 @@
 //   i_size       atomic; written under i_rwsem exclusive, read anywhere (kernel: i_size_read).
 // Invariants:
 //   IN3  i_blocks never falls below zero.
+//   IN4  an evicted inode has no room reserved.
 // Kept by callers, and seen by the image checker only: an inode with links == 0 is on the orphan list or is being
 // created or evicted; i_disksize <= i_size whenever i_rwsem is free.
 // Lifetime: InodeRef (inode_cache.h) counts users; the memory is freed under RCU.
@@ -132,6 +133,11 @@ class Inode final : public io::IomapHost {
   // Writes i_block, i_blocks and i_disksize as well. REQUIRES: i_data_sem exclusive, or nobody else sees the inode.
   [[nodiscard]] Status mark_data_dirty(jbd2::Handle& handle);
 
+  // --- room for pages that have no block yet (kernel: ext4_da_reserve_space, ext4_da_release_space).
+  Status reserve_delayed();  // one block. Errors: kNoSpc
+  void release_delayed();    // one block, whether it was allocated or is not wanted any more
+  void check_no_delayed() const;
+
   rt::RwSem i_rwsem;
   rt::RwSem i_data_sem;
   InodeDio dio;  // direct I/O in flight
@@ -171,6 +177,7 @@ class Inode final : public io::IomapHost {
 
   rt::Shared<RootBytes, "i_block"> i_block_;  // guarded by i_data_sem
   mm::AddressSpace mapping_;
+  rt::Atomic<uint32_t> delayed_blocks_{0};
 
   // Guarded by the cache's lock.
   rt::Shared<uint32_t, "i_count"> references_ = 0;

@@ -45,12 +45,13 @@ struct MapRequest {
     kNoZeroout = 1u << 7,  // never zero neighbours to save a split
     kNoLock = 1u << 8,     // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
     kNoCache = 1u << 9,    // what is found does not go to the extent status cache
+    kReserved = 1u << 10,   // room was promised (delayed allocation)
   };
   // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS
   // flags).
   static constexpr std::array kAllFlags = {kCreate,           kUnwritten, kPreIo,    kConvert,
                                            kConvertUnwritten, kZero,      kKeepSize, kNoZeroout,
-                                           kNoLock,           kNoCache};
+                                           kNoLock,           kNoCache,   kReserved};
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1

@@ -35,6 +35,7 @@
 #include "fs/jbd2/journal.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/atomic.h"
+#include "fs/rt/workqueue.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
@@ -158,6 +159,8 @@ class Volume {
   Result<SuperBlock*> get_super_access(jbd2::Handle& handle);
   Status dirty_super(jbd2::Handle& handle);
   const SuperBlock& super() const;
+  // Where unwritten extents whose bytes have arrived become written (kernel: s_rsv_conversion_wq). page_io.h
+  rt::Workqueue& conversions() { return conversions_; }
 
  private:
   friend class MountSteps;
@@ -186,6 +189,7 @@ class Volume {
   uint64_t blocks_kept_back_ = 0;  // kernel: s_resv_clusters
   rt::Atomic<uint64_t> blocks_free_{0};
   rt::Atomic<uint32_t> generation_{0};
+  rt::Workqueue conversions_{"ext4-rsv-conversion"};
   bool mounted_ = false;
   bool abandoned_ = false;
 };

@@ -11,6 +11,7 @@
 #include "fs/dax/rw.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/iomap_ops.h"
@@ -81,7 +82,7 @@ Status truncate_blocks(Inode& inode) {
   const uint64_t size = inode.i_size();
   return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
     if (inode.is_regular() && size % kBlockSize != 0) {
-      dax::truncate_page(inode, size, iomap_ops(), nullptr)
+      zero_file_part(inode, size, kBlockSize - size % kBlockSize)
           .ignore_error("as the kernel: a bad page does not stop it");
     }
     FS_RETURN_IF_ERROR(orphan_add(inode.volume(), handle, inode.ino()));
@@ -115,7 +116,7 @@ Status setattr_size(Inode& inode, uint64_t new_size) {
     FS_RETURN_IF_ERROR(change_sizes(inode, new_size, shrink));
   }
   // Mappings of the tail go, private copies too, and with them their entries; only then the blocks.
-  dax::truncate_pagecache(inode.mapping(), new_size);
+  drop_file_tail(inode, new_size);
   if (new_size > old_size) {
     return ok_status();
   }
@@ -136,7 +137,7 @@ Status evict_data(Inode& inode) {
       inode.mapping().memory().wait_page_idle(*page, [] {}, [] {});
     }
   }
-  dax::truncate_inode_pages_final(inode.mapping());
+  drop_file_finally(inode);
   const bool deleted = inode.links() == 0 && !inode.volume().read_only();
   if (!deleted || !has_extents(inode) || inode.sectors() == 0) {
     return ok_status();

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "fs/dax/invalidate.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/orphan.h"
 #include "fs/ext4/truncate.h"
@@ -17,8 +17,7 @@ namespace {
 // ext4_truncate_failed_write.
 void truncate_failed_write(Inode& inode) {
   rt::WriteLock lock(inode.mapping().invalidate_lock);
-  dax::truncate_mapping_range(inode.mapping(), PgOff(div_round_up(inode.i_size(), kPageSize)),
-                              PgOff(~uint64_t{0}));
+  drop_file_behind(inode, inode.i_size());
   truncate_blocks(inode).ignore_error("the write's own result is what the caller hears");
 }
 

@@ -25,6 +25,10 @@
 #include "fs/rt/shared.h"
 #include "fs/rt/wait_queue.h"
 
+namespace daxfs::cache {
+class CacheOps;
+}
+
 namespace daxfs::mm {
 
 class Memory;
@@ -66,6 +70,7 @@ class AddressSpace {
   rt::RwSem invalidate_lock;
   rt::RwSem i_mmap_rwsem;
   ErrSeq wb_error;
+  cache::CacheOps* cache_ops = nullptr;  // of a file without DAX; constant
   // Tasks that wait for a locked DAX entry, keyed by the entry's first index. Kernel: a hashed
   // table in fs/dax.c; here it lives and dies with the mapping, so that an abandoned run leaves no
   // waiters behind.

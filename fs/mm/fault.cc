@@ -8,6 +8,7 @@
 #include <cinttypes>
 
 #include "fs/base/report.h"
+#include "fs/mm/folio.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
 #include "fs/rt/point.h"
@@ -51,7 +52,7 @@ bool same_mapping(Pte a, Pte b) { return a.mk_young().mk_dirty() == b.mk_young()
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
   FS_TRACE_SCOPE("vmf_insert_mixed", pte_ref(vmf.mm.id(), vmf.address));
   Memory& memory = vmf.memory();
-  FS_WARN_ON(write && (!vmf.vma.writable() || (vmf.vma.is_cow() && memory.is_pmem(pfn))), "MM7",
+  FS_WARN_ON(write && (!vmf.vma.writable() || (vmf.vma.is_cow() && memory.is_file_frame(pfn))), "MM7",
              about(pte_ref(vmf.mm.id(), vmf.address), frame_ref(pfn)),
              "frame %" PRIu64 " is about to be mapped writable in a VMA that is %s", pfn.value(),
              vmf.vma.writable() ? "private" : "read-only");
@@ -78,6 +79,37 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
   }
   mm.page_table.set(vmf.address, old.mk_young().mk_dirty().mk_write(), site);
   return FaultResult::kDone;
+}
+
+FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site) {
+  FS_TRACE_SCOPE("finish_fault", pte_ref(vmf.mm.id(), vmf.address));
+  Mm& mm = vmf.mm;
+  const Pfn pfn = page_pfn(page);
+  FS_WARN_ON(write && (!vmf.vma.writable() || vmf.vma.is_cow()), "MM7",
+             about(pte_ref(mm.id(), vmf.address), frame_ref(pfn)),
+             "frame %" PRIu64 " is about to be mapped writable in a VMA that is %s", pfn.value(),
+             vmf.vma.writable() ? "private" : "read-only");
+  if (!mm.page_table.ensure(vmf.address, site)) { return FaultResult::kRetry; }
+  rt::SpinGuard guard(mm.page_table.ptl, site);
+  const Pte old = mm.page_table.load(vmf.address, site);
+  if (old.none()) {
+    get_page(page, site);
+    __atomic_fetch_add(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+    const Pte pte = fresh_pte(vmf.memory(), pfn, write);
+    mm.page_table.set(vmf.address, pte, site);
+    mm.account(pte, 1);
+    return FaultResult::kDone;
+  }
+  if (write && !old.write() && old.pfn() == pfn) {
+    mm.page_table.set(vmf.address, old.mk_young().mk_dirty().mk_write(), site);
+  }
+  return FaultResult::kDone;
+}
+
+void unmap_page(Page& page, Pte pte, Site site) {
+  if (pte.dirty()) { set_page_dirty(page, site); }
+  __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+  put_page(page, site);
 }
 
 FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
@@ -205,7 +237,7 @@ FaultResult Mm::write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site)
     vmf.orig_pte = pte;
     return vma.file->pfn_mkwrite(vmf);
   }
-  if (pte.special() || memory_.is_pmem(pte.pfn())) {
+  if (pte.special() || memory_.is_file_frame(pte.pfn())) {
     return copy_on_write(page, pte, site);
   }
   // A copy that is ours already (its permission came and went): nobody else maps it, as processes
@@ -221,10 +253,12 @@ FaultResult Mm::write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site)
 // Nothing holds the file's frame while it is copied, so the copy goes through the translation, as an access of the
 // program would: a frame that was taken away is never read. Kernel: __wp_page_copy_user.
 bool Mm::copy_mapped(VirtAddr page, Pte pte, std::span<std::byte> to, bool* poisoned, Site site) {
-  rt::point(rt::PointKind::kUserLoad, rt::object_id(rt::ObjectClass::kPmem, pte.pfn().value(), 0), site);
+  const bool pmem = memory_.is_pmem(pte.pfn());
+  rt::point(rt::PointKind::kUserLoad,
+            rt::object_id(pmem ? rt::ObjectClass::kPmem : rt::ObjectClass::kFrame, pte.pfn().value(), 0), site);
   TlbWindow window(tlb);
   if (!same_mapping(page_table.load_unscheduled(page), pte)) { return false; }
-  *poisoned = memory_.device().poisoned(pte.pfn().value() * kPageSize, kPageSize);
+  *poisoned = pmem && memory_.device().poisoned(pte.pfn().value() * kPageSize, kPageSize);
   if (*poisoned) { return false; }
   memory_.user_read(pte.pfn(), 0, to, site);
   return true;
@@ -247,6 +281,7 @@ FaultResult Mm::copy_on_write(VirtAddr page, Pte pte, Site site) {
     if (same_mapping(now, pte)) {
       account(page_table.get_and_clear(page, site), -1);
       tlb.shootdown();
+      if (!pte.special() && memory_.page(pte.pfn()).cached) { unmap_page(memory_.page(pte.pfn()), pte, site); }
       const Pte copy = fresh_pte(memory_, *frame, true);
       page_table.set(page, copy, site);
       account(copy, 1);

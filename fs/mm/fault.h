@@ -13,10 +13,19 @@
 
 namespace daxfs::mm {
 
+struct Page;
+
 // Maps `pfn` at vmf.address: read-only, or with `write` writable and dirty. The zero page is mapped
 // special. If something is mapped there already: the same frame and `write` makes it writable; a
 // different frame is left alone, and is MM9 if `write`. Takes no reference.
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site = Site::current());
+
+// Maps a page of the page cache at vmf.address: read-only, or with `write` writable and dirty; takes a reference for the
+// PTE. If something is mapped there already: the same page and `write` makes it writable, anything else is left alone.
+// REQUIRES: the folio locked and of vmf's file and page. Kernel: finish_fault, do_set_pte.
+FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site = Site::current());
+// What goes with a PTE of the page cache that was taken out: its dirty bit, its reference. REQUIRES: ptl since.
+void unmap_page(Page& page, Pte pte, Site site = Site::current());
 
 // Makes vmf.orig_pte writable and dirty if it is still what is mapped; else nothing (the store will
 // walk again).

@@ -11,6 +11,7 @@
 
 #include "fs/base/inject.h"
 #include "fs/base/report.h"
+#include "fs/mm/folio.h"
 #include "fs/mm/page_table.h"
 #include "fs/pmem/raw_copy.h"
 #include "fs/rt/trace.h"
@@ -32,6 +33,9 @@ constexpr const char* kFrameWaiters = "DAX entry of a frame";
 
 // Its own, so that the queue does not shift the identities of what is made after it.
 rt::ObjectId frame_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 1); }
+
+constexpr const char* kFolioWaiters = "folio";
+rt::ObjectId folio_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 2); }
 
 std::string describe(const Page& page, uint64_t pfn, const char* problem) {
   char line[160];
@@ -75,6 +79,8 @@ Memory::Memory(pmem::Device& device, uint32_t dram_frames_max)
       pages_(std::make_unique<Page[]>(pmem_frames_ + dram_frames_)),
       history_(pmem_frames_),
       dram_(map_dram(dram_frames_ * kPageSize), Unmapper{dram_frames_ * kPageSize}),
+      folios_(std::make_unique<Folio[]>(dram_frames_)),
+      folio_waiters_(kFolioWaiters, folio_waiters_object()),
       frame_waiters_(kFrameWaiters, frame_waiters_object()) {
   fill_pages(pages_.get(), pmem_frames_ + dram_frames_, {.memory = this});
   reset();
@@ -88,6 +94,7 @@ void Memory::reset() {
   history_.begin_run();
   fill_pages(pages_.get(), pmem_frames_, {.memory = this, .refcount = 1, .flags = Page::kPmem});
   fill_pages(pages_.get() + pmem_frames_, dram_fresh_, {.memory = this});
+  std::fill_n(folios_.get(), dram_fresh_, Folio{});
   Page& zero = page(zero_pfn());
   zero.refcount = 1;
   zero.flags = Page::kReserved;
@@ -110,9 +117,19 @@ void Memory::reset() {
 
   std::destroy_at(&idle_queue_);
   std::construct_at(&idle_queue_, "page idle");
+  std::destroy_at(&folio_waiters_);
+  std::construct_at(&folio_waiters_, kFolioWaiters, folio_waiters_object());
+  std::destroy_at(&lru_.lock);
+  std::construct_at(&lru_.lock, rt::Rank::kLeaf, "lru_lock");
+  reset_lru();
   std::destroy_at(&frame_waiters_);
   std::construct_at(&frame_waiters_, kFrameWaiters, frame_waiters_object());
 }
+
+// No tasks run.
+void Memory::reset_lru() FS_NO_THREAD_SAFETY_ANALYSIS { lru_.frames.clear(); }
+
+Folio& Memory::folio(Pfn pfn) { return folios_[pfn.value() - pmem_frames_]; }
 
 Status Memory::set_huge(bool mappings, unsigned order) {
   RawGuard guard(pool_lock_);
@@ -156,6 +173,10 @@ void Memory::free_dram(Pfn pfn) {
 }
 
 void Memory::recycle_dram(Pfn pfn) {
+  if (page(pfn).cached) {
+    page(pfn).cached = false;
+    folio(pfn) = Folio{};
+  }
   RawGuard guard(pool_lock_);
   dram_free_.push_back(static_cast<uint32_t>(pfn.value() - pmem_frames_));
   --dram_in_use_;

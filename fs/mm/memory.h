@@ -28,10 +28,12 @@
 #include "fs/mm/function_ref.h"
 #include "fs/mm/page.h"
 #include "fs/pmem/device.h"
+#include "fs/rt/spinlock.h"
 #include "fs/rt/wait_queue.h"
 
 namespace daxfs::mm {
 
+struct Folio;
 struct TablePage;
 
 class Memory {
@@ -44,6 +46,8 @@ class Memory {
   pmem::Device& device() { return device_; }
   Pfn zero_pfn() const { return Pfn(pmem_frames_); }
   bool is_pmem(Pfn pfn) const { return pfn.value() < pmem_frames_; }
+  // Bytes of a file, not of one process alone; the zero page is neither.
+  bool is_file_frame(Pfn pfn) const { return is_pmem(pfn) || page(pfn).cached; }
   uint64_t pmem_frames() const { return pmem_frames_; }
 
   // How many pages an entry of the second table level stands for, 2^order (kernel: PMD_ORDER, a
@@ -62,6 +66,16 @@ class Memory {
 
   // Of pmem frames.
   FrameHistory& history() { return history_; }
+  // What the page cache knows of a DRAM frame (folio.h). REQUIRES: pfn > zero_pfn().
+  Folio& folio(Pfn pfn);
+  // Tasks that wait for a folio's lock or writeback, keyed by frame.
+  rt::WaitQueue& folio_waiters() { return folio_waiters_; }
+  // Frames of the page cache, in the order in which they came (kernel: the inactive file list). fs/cache/reclaim.cc.
+  struct Lru {
+    rt::SpinLock lock{rt::Rank::kLeaf, "lru_lock"};
+    std::vector<Pfn> frames FS_GUARDED_BY(lock);
+  };
+  Lru& lru() { return lru_; }
 
   // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or anything if the
   // caller overwrites them all. Errors: kNoMem.
@@ -125,6 +139,7 @@ class Memory {
     void operator()(std::byte* base) const;
   };
 
+  void reset_lru();
   std::byte* dram(Pfn pfn) const { return dram_.get() + (pfn.value() - pmem_frames_) * kPageSize; }
 
   pmem::Device& device_;
@@ -146,7 +161,10 @@ class Memory {
   bool huge_mappings_ = false;
   uint64_t generation_ = 0;
 
+  std::unique_ptr<Folio[]> folios_;  // by DRAM frame
+  Lru lru_;
   rt::WaitQueue idle_queue_;  // keyed by frame
+  rt::WaitQueue folio_waiters_;
   rt::WaitQueue frame_waiters_;
 };
 

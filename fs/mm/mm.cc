@@ -145,7 +145,7 @@ void Mm::account(Pte pte, int change) {
     return;
   }
   Counters& counters = counters_.write();
-  uint64_t& count = memory_.is_pmem(pte.pfn()) ? counters.file_pages : counters.anon_pages;
+  uint64_t& count = memory_.is_file_frame(pte.pfn()) ? counters.file_pages : counters.anon_pages;
   const uint64_t pages = pte.huge() ? memory_.huge_pages() : 1;
   count += pages * static_cast<uint64_t>(static_cast<int64_t>(change));
 }

@@ -22,7 +22,7 @@ void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
   if (pte.write() && !vma.writable()) {
     add_line(report, "MM7", address, "writable PTE in a VMA that is not writable");
   }
-  if (pte.write() && pmem && vma.is_cow()) {
+  if (pte.write() && !pte.special() && memory.is_file_frame(pte.pfn()) && vma.is_cow()) {
     add_line(report, "MM7", address, "writable PTE of a file's frame in a private VMA");
   }
   if (pte.special() && (pte.write() || pte.pfn() != memory.zero_pfn())) {
@@ -69,7 +69,7 @@ bool Mm::audit(std::vector<std::string>* report) const {
     ++inside;
     audit_pte(vma, address, pte, memory_, report);
     if (!pte.special()) {
-      ++(memory_.is_pmem(pte.pfn()) ? recount.file_pages : recount.anon_pages);
+      ++(memory_.is_file_frame(pte.pfn()) ? recount.file_pages : recount.anon_pages);
     }
   });
   uint64_t all = 0;

@@ -29,7 +29,7 @@ Pte protect(const Vma& vma, const Memory& memory, Pte pte) {
   // Without a fault only what is dirty already becomes writable: a shared page whose file knows of
   // it, or a private copy.
   const bool ours =
-      vma.shared ? vma.file != nullptr && memory.is_pmem(pte.pfn()) : !memory.is_pmem(pte.pfn());
+      vma.shared ? vma.file != nullptr && memory.is_file_frame(pte.pfn()) : !memory.is_file_frame(pte.pfn());
   if (vma.writable() && pte.dirty() && !pte.special() && ours) {
     return base.mk_write();
   }

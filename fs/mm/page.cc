@@ -5,6 +5,7 @@
 
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
+#include "fs/mm/folio.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
 #include "fs/rt/trace.h"
@@ -83,6 +84,11 @@ void PagePin::require_owned(const Page& page, const char* what, Site site) {
 
 void PagePin::note_pinned(const Page& page) {
   if (page.is_pmem()) { page.memory->history().note(page_pfn(page), FrameEvent::kPinned); }
+  if (page.cached) { __atomic_fetch_add(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
+}
+
+void PagePin::note_released(const Page& page) {
+  if (page.cached) { __atomic_fetch_sub(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
 }
 
 PagePin& PagePin::operator=(PagePin&& other) noexcept {
@@ -104,6 +110,7 @@ void PagePin::release(Site site) {
   Page* page = page_;
   page_ = nullptr;
   require_owned(*page, "unpin", site);
+  note_released(*page);
   put_page(*page, site);
 }
 

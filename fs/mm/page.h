@@ -40,9 +40,12 @@ struct Page {
   int32_t refcount = 0;      // by the functions below only
   uint16_t flags = 0;        // constant
   bool hwpoison = false;     // by the functions below only
+  bool cached = false;       // DRAM: held by the page cache (folio.h), else anonymous memory; constant while it is in use
 
   bool is_pmem() const { return (flags & kPmem) != 0; }
   bool is_zero_page() const { return (flags & kReserved) != 0; }
+  // Memory of one process alone: a private copy, or memory without a file.
+  bool is_anonymous() const { return !is_pmem() && !is_zero_page() && !cached; }
   // memory_failure took the frame from every process, and nobody gets it while its sectors are bad. They may have been
   // cured since. Kernel: PageHWPoison.
   bool is_hwpoison() const { return __atomic_load_n(&hwpoison, __ATOMIC_RELAXED); }
@@ -109,6 +112,7 @@ class [[nodiscard]] PagePin {
   // Oracle O15: must hold when a DMA through the pin completes. Whether the block is free is asked
   // when the pin is taken and released, and by the device. Not a scheduling point.
   FS_NO_TSAN bool still_owned() const {
+    if (!page_->is_pmem()) { return true; }  // a truncated page of the cache lives on until its last pin goes
     const AddressSpace* const mapping = page_->mapping;
     const PgOff index = page_->index;  // copied: TSan sees into the function operator==
     return mapping == mapping_ && index == index_;
@@ -127,6 +131,7 @@ class [[nodiscard]] PagePin {
   }
   // O15: the frame's block is not free. Not a scheduling point.
   static void note_pinned(const Page& page);
+  static void note_released(const Page& page);
   static void require_owned(const Page& page, const char* what, Site site);
   void report_unreleased() const;
 

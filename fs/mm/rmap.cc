@@ -8,6 +8,7 @@
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
+#include "fs/mm/folio.h"
 #include "fs/mm/huge.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/mm.h"
@@ -16,7 +17,8 @@
 namespace daxfs::mm {
 namespace {
 
-// Private copies whose PTE is gone; their count goes when nobody can use the translation any more.
+// Private copies, and pages of the page cache, whose PTE is gone; their count goes when nobody can use the translation
+// any more.
 // Kernel: mmu_gather.
 struct Gather {
   std::array<Pfn, 64> frames;
@@ -37,17 +39,20 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
   }
   return mm.page_table.for_each(begin, end, [&](VirtAddr at, Pte seen) {
     mm.page_table.ptl.assert_held();
-    const bool is_copy = !seen.special() && !memory.is_pmem(seen.pfn());
+    const bool is_copy = !seen.special() && !memory.is_file_frame(seen.pfn());
+    const bool is_cached = !seen.special() && memory.page(seen.pfn()).cached;
     if (is_copy && !even_cows) {
       return true;
     }
-    if (is_copy && gather->full()) {
+    if ((is_copy || is_cached) && gather->full()) {
       return false;
     }
     const Pte pte = mm.page_table.get_and_clear(at, site);
     mm.account(pte, -1);
     gather->flush = true;
-    if (is_copy) {
+    // In one step with the PTE: from now on nothing else knows of the store.
+    if (is_cached && pte.dirty()) { set_page_dirty(memory.page(pte.pfn()), site); }
+    if (is_copy || is_cached) {
       gather->frames[gather->count++] = pte.pfn();
     }
     return true;
@@ -88,9 +93,10 @@ uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
     }
     at = mm.page_table.for_each(at, part_end, [&](VirtAddr address, Pte pte) {
       mm.page_table.ptl.assert_held();
-      if (pte.special() || !memory.is_pmem(pte.pfn()) || !(pte.write() || pte.dirty())) {
+      if (pte.special() || !memory.is_file_frame(pte.pfn()) || !(pte.write() || pte.dirty())) {
         return true;
       }
+      if (pte.dirty() && memory.page(pte.pfn()).cached) { set_page_dirty(memory.page(pte.pfn()), site); }
       mm.page_table.write_protect(address, true, site);
       ++changed;
       return true;
@@ -114,7 +120,9 @@ void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site
       mm.tlb.shootdown();
     }
     for (size_t n = 0; n < gather.count; ++n) {
-      put_page(mm.memory().page(gather.frames[n]), site);
+      Page& page = mm.memory().page(gather.frames[n]);
+      if (page.cached) { __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST); }
+      put_page(page, site);
     }
   }
 }

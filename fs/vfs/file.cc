@@ -1,6 +1,7 @@
 #include "fs/vfs/file.h"
 
 #include "fs/ext4/fault.h"
+#include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/vfs/abi.h"
 
@@ -34,11 +35,17 @@ unsigned File::rw_flags() const {
   return flags;
 }
 
-mm::FaultResult File::fault(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *inode_); }
+mm::FaultResult File::fault(mm::VmFault& vmf) {
+  return inode_->is_dax() ? ext4::dax_fault(vmf, *inode_) : ext4::buffered_fault(vmf, *inode_);
+}
 
-mm::FaultResult File::pfn_mkwrite(mm::VmFault& vmf) { return ext4::dax_fault(vmf, *inode_); }
+mm::FaultResult File::pfn_mkwrite(mm::VmFault& vmf) {
+  return inode_->is_dax() ? ext4::dax_fault(vmf, *inode_) : ext4::buffered_mkwrite(vmf, *inode_);
+}
 
-mm::FaultResult File::huge_fault(mm::VmFault& vmf) { return ext4::dax_huge_fault(vmf, *inode_); }
+mm::FaultResult File::huge_fault(mm::VmFault& vmf) {
+  return inode_->is_dax() ? ext4::dax_huge_fault(vmf, *inode_) : mm::FaultResult::kFallback;
+}
 
 void File::put() {
   if (!references_.dec_and_test()) { return; }

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <utility>
 
+#include "fs/cache/truncate.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode_cache.h"
 
@@ -103,6 +104,9 @@ Status Filesystem::sync() {
 }
 
 void Filesystem::drop_caches() {
+  for (ext4::InodeRef& inode : volume_->inodes().all()) {
+    if (inode->is_regular() && !inode->is_dax()) { cache::invalidate_unused_pages(inode->mapping()); }
+  }
   volume_->inodes().shrink();
   volume_->buffers().shrink();
 }

@@ -1,0 +1,71 @@
+// fs/ext4/file_pages.cc - one call for files with DAX and without.
+#include "fs/ext4/file_pages.h"
+
+#include "fs/base/report.h"
+#include "fs/cache/truncate.h"
+#include "fs/dax/invalidate.h"
+#include "fs/dax/rw.h"
+#include "fs/dax/writeback.h"
+#include "fs/ext4/file_buffered.h"
+#include "fs/ext4/iomap_ops.h"
+#include "fs/ext4/writepages.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+// Directories and symbolic links have blocks, and no pages.
+bool cached(const Inode& inode) { return inode.is_regular() && !inode.is_dax(); }
+
+}  // namespace
+
+void drop_file_range(Inode& inode, uint64_t begin, uint64_t end) {
+  if (cached(inode)) {
+    cache::truncate_pagecache_range(inode.mapping(), begin, end);
+  } else {
+    dax::truncate_pagecache_range(inode.mapping(), begin, end);
+  }
+}
+
+void drop_file_tail(Inode& inode, uint64_t size) {
+  if (cached(inode)) {
+    cache::truncate_pagecache(inode.mapping(), size);
+  } else {
+    dax::truncate_pagecache(inode.mapping(), size);
+  }
+}
+
+void drop_file_finally(Inode& inode) {
+  if (cached(inode)) {
+    cache::truncate_pages(inode.mapping(), PgOff(0), PgOff(~uint64_t{0}));
+    inode.check_no_delayed();
+  }
+  dax::truncate_inode_pages_final(inode.mapping());
+}
+
+void drop_file_behind(Inode& inode, uint64_t size) {
+  const PgOff first(div_round_up(size, kPageSize));
+  if (cached(inode)) {
+    cache::truncate_pages(inode.mapping(), first, PgOff(~uint64_t{0}));
+  } else {
+    dax::truncate_mapping_range(inode.mapping(), first, PgOff(~uint64_t{0}));
+  }
+}
+
+Status zero_file_part(Inode& inode, uint64_t pos, uint64_t length) {
+  if (cached(inode)) { return zero_page_part(inode, pos, length); }
+  return dax::zero_range(inode, pos, length, iomap_ops(), nullptr);
+}
+
+Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end) {
+  if (cached(inode)) { return flush_cached_range(inode, begin, end); }
+  if (!inode.is_dax()) { return ok_status(); }
+  return dax::writeback_mapping_range(inode.mapping(), PgOff(begin / kPageSize), PgOff(end / kPageSize), /*sync=*/true);
+}
+
+Status flush_cached_range(Inode& inode, uint64_t begin, uint64_t end) {
+  if (!cached(inode)) { return ok_status(); }
+  return write_pages(inode, PgOff(begin / kPageSize), PgOff(end / kPageSize));
+}
+
+}  // namespace daxfs::ext4

@@ -1,0 +1,199 @@
+// fs/ext4/page_io.cc - bios of pages, and what their completions do.
+#include "fs/ext4/page_io.h"
+
+#include <span>
+
+#include "fs/base/report.h"
+#include "fs/cache/page_cache.h"
+#include "fs/cache/writeback.h"
+#include "fs/ext4/extents.h"
+#include "fs/ext4/file_internal.h"
+#include "fs/ext4/super.h"
+#include "fs/io/bio.h"
+#include "fs/rt/completion.h"
+#include "fs/rt/trace.h"
+#include "fs/rt/workqueue.h"
+
+namespace daxfs::ext4 {
+
+namespace {
+
+using mm::BufferState;
+using mm::Folio;
+using mm::Page;
+
+Inode& inode_of(mm::AddressSpace& mapping) { return static_cast<Inode&>(mapping.host()); }
+
+Result<MapResult> block_of_page(Inode& inode, const Page& page) {
+  return map_blocks(nullptr, inode, {.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())), .len = 1});
+}
+
+mm::PagePin pin_of(Page& page) {
+  mm::get_page(page);
+  return mm::PagePin::adopt(page);
+}
+
+void fill_with_zeros(Page& page) {
+  const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page));
+  std::fill(bytes.begin(), bytes.end(), std::byte{0});
+}
+
+// A read that ends in an interrupt. Frees itself.
+struct ReadRequest {
+  io::Bio bio;
+  Page* page;
+  rt::Completion* done;  // null: the interrupt unlocks the page
+
+  static void end_io(void* context, io::Bio& bio) {
+    auto* const self = static_cast<ReadRequest*>(context);
+    Page& page = *self->page;
+    mm::folio_set(page, bio.status().ok() ? Folio::kUptodate : Folio::kError);
+    rt::Completion* const done = self->done;
+    delete self;
+    if (done != nullptr) {
+      done->complete();
+    } else {
+      mm::unlock_handed_folio(page);
+      mm::put_page(page);
+    }
+  }
+};
+
+// RETURNS: false if there is nothing to read: the page is up to date, or cannot be read.
+bool start_read(Inode& inode, Page& page, rt::Completion* done) {
+  const auto map = block_of_page(inode, page);
+  if (!map.ok()) {
+    mm::folio_set(page, Folio::kError);
+    return false;
+  }
+  if (map->state != BlockState::kWritten) {
+    fill_with_zeros(page);
+    mm::folio_set(page, Folio::kUptodate);
+    return false;
+  }
+  auto* const request = new ReadRequest{.bio = {}, .page = &page, .done = done};
+  request->bio.init(inode.mapping().memory(), map->pblk.value() * kBlockSize, /*write=*/false, &ReadRequest::end_io,
+                    request);
+  request->bio.add_page(pin_of(page), 0, kPageSize);
+  if (done == nullptr) {
+    mm::get_page(page);  // the interrupt's
+    mm::hand_over_folio(page);
+  }
+  request->bio.submit();
+  return true;
+}
+
+// A write of one page. Its page is being written until the last step, so neither page nor inode can go. Frees itself.
+struct WriteRequest {
+  io::Bio bio;
+  rt::Work work{&WriteRequest::convert_work, this};
+  Inode* inode;
+  Page* page;
+  bool unwritten;
+  Status status;
+
+  static void end_io(void* context, io::Bio& bio) {
+    auto* const self = static_cast<WriteRequest*>(context);
+    self->status = bio.status();
+    if (self->unwritten && self->status.ok()) {
+      // A conversion takes a handle, and may sleep: not here.
+      self->inode->volume().conversions().queue(self->work);
+    } else {
+      self->finish();
+    }
+  }
+  static void convert_work(void* argument) {
+    FS_TRACE_SCOPE("ext4_end_io_rsv_work", {});
+    auto* const self = static_cast<WriteRequest*>(argument);
+    Inode& inode = *self->inode;
+    const LogicalBlock block(static_cast<uint32_t>(self->page->index.value()));
+    self->status = internal::with_handle(
+        inode, [&](jbd2::Handle& handle) { return convert_unwritten_extents(handle, inode, block, 1); });
+    if (self->status.ok()) { mm::folio_of(*self->page).buffer = BufferState::kMapped; }
+    self->finish();
+  }
+  void finish() {
+    mm::AddressSpace& mapping = inode->mapping();
+    Page& written = *page;
+    if (!status.ok()) { mapping.wb_error.record(status.error()); }
+    delete this;
+    cache::end_writeback(mapping, written);
+    mm::put_page(written);
+  }
+};
+
+class PageOps final : public cache::CacheOps {
+ public:
+  void read_page(mm::AddressSpace& mapping, Page& page) override {
+    FS_TRACE_SCOPE("ext4_read_folio", frame_ref(mm::page_pfn(page)));
+    if (!start_read(inode_of(mapping), page, nullptr)) { mm::unlock_folio(page); }
+  }
+  // No handle may be started here: whoever reclaims may run one. Kernel: ext4_writepage.
+  void write_page(mm::AddressSpace& mapping, Page& page) override {
+    FS_TRACE_SCOPE("ext4_writepage", frame_ref(mm::page_pfn(page)));
+    if (mm::folio_of(page).buffer != BufferState::kMapped) {
+      mm::set_page_dirty(page);
+      mm::unlock_folio(page);
+      return;
+    }
+    cache::start_writeback(mapping, page);
+    submit_page(inode_of(mapping), page);
+  }
+  void invalidate_page(mm::AddressSpace& mapping, Page& page) override {
+    if (mm::folio_of(page).buffer == BufferState::kDelayed) { inode_of(mapping).release_delayed(); }
+  }
+};
+
+}  // namespace
+
+cache::CacheOps& page_ops() {
+  static PageOps ops;
+  return ops;
+}
+
+Status read_page_locked(Inode& inode, Page& page) {
+  FS_TRACE_SCOPE("ext4_read_folio", frame_ref(mm::page_pfn(page)));
+  rt::Completion done("page read");
+  if (start_read(inode, page, &done)) { done.wait(); }
+  return (mm::folio_state(page) & Folio::kUptodate) != 0 ? ok_status() : Status(Errc::kIo);
+}
+
+Status prepare_buffer(Inode& inode, Page& page) {
+  if ((mm::folio_state(page) & Folio::kPrivate) != 0) { return ok_status(); }
+  FS_TRACE_SCOPE("ext4_da_get_block_prep", frame_ref(mm::page_pfn(page)));
+  FS_ASSIGN_OR_RETURN(const MapResult map, block_of_page(inode, page));
+  switch (map.state) {
+    case BlockState::kHole:
+      FS_RETURN_IF_ERROR(inode.reserve_delayed());
+      cache::attach_buffer(page, BufferState::kDelayed, FsBlock());
+      break;
+    case BlockState::kUnwritten:
+      cache::attach_buffer(page, BufferState::kUnwritten, map.pblk);
+      break;
+    case BlockState::kWritten:
+      cache::attach_buffer(page, BufferState::kMapped, map.pblk);
+      break;
+  }
+  return ok_status();
+}
+
+void submit_page(Inode& inode, Page& page) {
+  const Folio& folio = mm::folio_of(page);
+  // Mappings may have stored beyond the end of the file; that never reaches the medium. Kernel: block_write_full_page.
+  const uint64_t begin = page.index.value() * kPageSize;
+  const uint64_t size = inode.i_size();
+  if (size > begin && size - begin < kPageSize) {
+    const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page)).subspan(size - begin);
+    std::fill(bytes.begin(), bytes.end(), std::byte{0});
+  }
+  auto* const request = new WriteRequest{
+      .bio = {}, .inode = &inode, .page = &page, .unwritten = folio.buffer == BufferState::kUnwritten, .status = {}};
+  mm::get_page(page);  // the request's
+  request->bio.init(inode.mapping().memory(), folio.block.value() * kBlockSize, /*write=*/true, &WriteRequest::end_io,
+                    request);
+  request->bio.add_page(pin_of(page), 0, kPageSize);
+  mm::unlock_folio(page);
+  request->bio.submit();
+}
+
+}  // namespace daxfs::ext4

@@ -1,0 +1,18 @@
+// fs/ext4/writepages.h - dirty pages of a file go to the device; blocks for them are allocated here.
+//
+// Kernel: ext4_writepages, mpage_prepare_extent_to_map, mpage_map_and_submit_extent (fs/ext4/inode.c).
+// Locking: a handle, then the folio, then i_data_sem. Callers may hold i_rwsem.
+// Not covered: one page an extent: neighbours are not mapped or written together.
+// Tested by: fs/ext4/file_buffered_test.cc.
+#pragma once
+
+#include "fs/base/result.h"
+#include "fs/ext4/inode.h"
+
+namespace daxfs::ext4 {
+
+// Writes what is dirty in pages [first, last] now and waits for it. What a bio or a conversion could not do is in
+// mapping().wb_error. Errors: of the allocation. YIELDS; sleeps.
+Status write_pages(Inode& inode, PgOff first, PgOff last);
+
+}  // namespace daxfs::ext4

@@ -1,0 +1,139 @@
+// fs/mm/folio.cc - flags, lock and dirtying of pages of the page cache.
+#include "fs/mm/folio.h"
+
+#include <bit>
+#include <cinttypes>
+
+#include "fs/base/historical.h"
+#include "fs/base/report.h"
+#include "fs/mm/address_space.h"
+#include "fs/rt/lock_rank.h"
+#include "fs/rt/point.h"
+#include "fs/rt/rcu.h"
+#include "fs/rt/trace.h"
+
+namespace daxfs::mm {
+namespace {
+
+consteval bool folio_bits_are_distinct() {
+  uint32_t seen = 0;
+  for (const uint32_t bit : kFolioBits) {
+    if (!std::has_single_bit(bit) || (seen & bit) != 0) { return false; }
+    seen |= bit;
+  }
+  return true;
+}
+static_assert(folio_bits_are_distinct());
+
+rt::ObjectId folio_object(const Page& page) {
+  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value(), 1);
+}
+
+uint64_t key_of(const Page& page) { return page_pfn(page).value() + 1; }
+
+bool set_bit(Page& page, Folio::Bit bit) {
+  return (__atomic_fetch_or(&folio_of(page).state, bit, __ATOMIC_SEQ_CST) & bit) == 0;
+}
+bool clear_bit(Page& page, Folio::Bit bit) {
+  return (__atomic_fetch_and(&folio_of(page).state, ~uint32_t{bit}, __ATOMIC_SEQ_CST) & bit) != 0;
+}
+
+template <typename Done>
+void wait_until(Page& page, Done done, Site site) {
+  rt::WaitQueue& queue = page.memory->folio_waiters();
+  rt::Waiter waiter(key_of(page));
+  for (;;) {
+    queue.prepare_to_wait(waiter, false, site);
+    if (done()) { break; }
+    rt::schedule(site);
+  }
+  queue.finish_wait(waiter, site);
+}
+
+void unlock_and_wake(Page& page, Site site) {
+  rt::point(rt::PointKind::kUnlock, folio_object(page), site);
+  const bool was = clear_bit(page, Folio::kLocked);
+  FS_BUG_ON(!was, "CF1", about(frame_ref(page_pfn(page))), "frame %" PRIu64 ": folio unlocked twice",
+            page_pfn(page).value());
+  page.memory->folio_waiters().wake_all(key_of(page), nullptr, site);
+}
+
+}  // namespace
+
+bool folio_test(const Page& page, Folio::Bit bit, Site site) {
+  rt::point(rt::PointKind::kAtomicLoad, folio_object(page), site);
+  return (folio_state(page) & bit) != 0;
+}
+
+void folio_set(Page& page, Folio::Bit bit, Site site) {
+  rt::point(rt::PointKind::kAtomicStore, folio_object(page), site);
+  set_bit(page, bit);
+}
+
+void folio_clear(Page& page, Folio::Bit bit, Site site) {
+  rt::point(rt::PointKind::kAtomicStore, folio_object(page), site);
+  clear_bit(page, bit);
+}
+
+bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site) {
+  rt::point(rt::PointKind::kAtomicRmw, folio_object(page), site);
+  return clear_bit(page, bit);
+}
+
+bool try_lock_folio(Page& page, Site site) {
+  rt::point(rt::PointKind::kLock, folio_object(page), site);
+  if (!set_bit(page, Folio::kLocked)) { return false; }
+  rt::rank_acquire(rt::Rank::kFolio, folio_object(page), site);
+  return true;
+}
+
+void lock_folio(Page& page, Site site) {
+  FS_TRACE_SCOPE("folio_lock", frame_ref(page_pfn(page)));
+  rt::point(rt::PointKind::kLock, folio_object(page), site);
+  if (!set_bit(page, Folio::kLocked)) {
+    wait_until(page, [&] { return set_bit(page, Folio::kLocked); }, site);
+  }
+  rt::rank_acquire(rt::Rank::kFolio, folio_object(page), site);
+}
+
+void unlock_folio(Page& page, Site site) {
+  rt::rank_release(rt::Rank::kFolio, folio_object(page), site);
+  unlock_and_wake(page, site);
+}
+
+void hand_over_folio(Page& page, Site site) { rt::rank_release(rt::Rank::kFolio, folio_object(page), site); }
+
+void unlock_handed_folio(Page& page, Site site) { unlock_and_wake(page, site); }
+
+void wait_folio_unlocked(Page& page, Site site) {
+  if (!folio_test(page, Folio::kLocked, site)) { return; }
+  wait_until(page, [&] { return (folio_state(page) & Folio::kLocked) == 0; }, site);
+}
+
+void wait_folio_writeback(Page& page, Site site) {
+  if (!folio_test(page, Folio::kWriteback, site)) { return; }
+  FS_TRACE_SCOPE("folio_wait_writeback", frame_ref(page_pfn(page)));
+  wait_until(page, [&] { return (folio_state(page) & Folio::kWriteback) == 0; }, site);
+}
+
+bool set_page_dirty(Page& page, Site site) {
+  const rt::RcuReadGuard rcu;  // who has nothing but a pin does not keep the inode
+  AddressSpace* const mapping = page_mapping(page);
+  if (mapping == nullptr) { return false; }
+  FS_TRACE_SCOPE("folio_mark_dirty", frame_ref(page_pfn(page)));
+  rt::SpinGuard tree(mapping->i_pages.lock(), site);
+  // Reloaded: truncate takes the page out of its file under this lock.
+  if (page_mapping(page) != mapping || (folio_state(page) & Folio::kDirty) != 0) { return false; }
+  FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
+             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index)),
+             "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
+             page.index.value(), mapping->host().ino().value());
+  set_bit(page, Folio::kDirty);
+  lib::XaCursor xas(mapping->i_pages, page.index.value());
+  xas.load(site);
+  xas.set_mark(kPageDirty, site);
+  FS_TRACE_WRITE(dirty_ref(mapping->host().ino(), page.index), 0, 1);
+  return true;
+}
+
+}  // namespace daxfs::mm

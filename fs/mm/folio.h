@@ -1,0 +1,86 @@
+// fs/mm/folio.h - what a page of the page cache is beside a frame: lock, flags, the buffer over its block, who maps it.
+//
+// A DRAM frame with Page::cached has one Folio; it belongs to Page::mapping at Page::index until truncate or reclaim
+// takes it away (then mapping is null, and whoever has a count may go on using the bytes).
+//
+// References of a page at rest: 1 of the tree, 1 for kPrivate, 1 a PTE, 1 a pin.
+//
+// Kernel: struct folio, page flags, struct buffer_head (one block a page), folio_lock, folio_wait_writeback,
+//   filemap_dirty_folio, ext4_dirty_folio.
+// Locking: `state`, `pins` and `mapcount` are atomic; buffer and block belong to the folio lock; lru is Memory::Lru's.
+//   The folio lock ranks kFolio: outside of i_data_sem, inside a handle.
+// Invariants:
+//   O20  a page becomes dirty only while it is prepared: its buffer says where its bytes will go, or that room is reserved.
+//   CF1  a folio is unlocked by who has it locked, and only then.
+// Not covered: folios of several pages; buffers smaller than a page.
+// Tested by: fs/cache/cache_test.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "fs/base/site.h"
+#include "fs/base/types.h"
+#include "fs/lib/xarray.h"
+#include "fs/mm/memory.h"
+#include "fs/mm/page.h"
+
+namespace daxfs::mm {
+
+enum class BufferState : uint8_t {
+  kNone,       // no buffer: a hole was read, or nobody asked
+  kDelayed,    // no block yet; one is reserved
+  kUnwritten,  // `block` is allocated, and becomes written when the bytes are there
+  kMapped,     // `block` holds the bytes
+};
+
+// Marks of a page in its file's tree (kernel: PAGECACHE_TAG_DIRTY, _WRITEBACK, _TOWRITE).
+inline constexpr lib::XaMark kPageDirty = lib::XaMark::k0;
+inline constexpr lib::XaMark kPageWriteback = lib::XaMark::k1;
+inline constexpr lib::XaMark kPageToWrite = lib::XaMark::k2;
+
+struct Folio {
+  enum Bit : uint32_t {
+    kLocked = 1U << 0,
+    kUptodate = 1U << 1,
+    kDirty = 1U << 2,
+    kWriteback = 1U << 3,
+    kPrivate = 1U << 4,     // has a buffer, and with it one reference
+    kReferenced = 1U << 5,  // used since reclaim last passed by
+    kError = 1U << 6,       // could not be read
+  };
+  uint32_t state = 0;
+  int32_t mapcount = 0;  // PTEs
+  int32_t pins = 0;      // PagePin: the device may write to it (kernel: FOLL_PIN)
+  BufferState buffer = BufferState::kNone;
+  FsBlock block;
+};
+constexpr uint32_t kFolioBits[] = {Folio::kLocked,  Folio::kUptodate,   Folio::kDirty, Folio::kWriteback,
+                                   Folio::kPrivate, Folio::kReferenced, Folio::kError};
+
+// REQUIRES: page.cached.
+inline Folio& folio_of(const Page& page) { return page.memory->folio(page_pfn(page)); }
+
+// One scheduling point each.
+bool folio_test(const Page& page, Folio::Bit bit, Site site = Site::current());
+void folio_set(Page& page, Folio::Bit bit, Site site = Site::current());
+void folio_clear(Page& page, Folio::Bit bit, Site site = Site::current());
+bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site = Site::current());
+// For assertions, and for who has the folio locked. Not a scheduling point.
+inline uint32_t folio_state(const Page& page) { return __atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST); }
+
+// May sleep. The caller has a reference, and looks at page.mapping again: it may have been truncated meanwhile.
+void lock_folio(Page& page, Site site = Site::current());
+bool try_lock_folio(Page& page, Site site = Site::current());
+void unlock_folio(Page& page, Site site = Site::current());
+// The lock passes to an interrupt that ends with unlock_handed_folio().
+void hand_over_folio(Page& page, Site site = Site::current());
+void unlock_handed_folio(Page& page, Site site = Site::current());
+// Until somebody unlocks it, without taking the lock. May sleep.
+void wait_folio_unlocked(Page& page, Site site = Site::current());
+void wait_folio_writeback(Page& page, Site site = Site::current());
+
+// The folio's flag and the DIRTY mark of its tree, unless it has been truncated. Any context. Checks O20.
+// RETURNS: whether it was clean before.
+bool set_page_dirty(Page& page, Site site = Site::current());
+
+}  // namespace daxfs::mm
