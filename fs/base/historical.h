@@ -156,7 +156,27 @@
   X(kIterRetryKeepsTags, "iter-retry-keeps-tags", "D04", "3cb9185c6730",                                               \
     "a walk over marked entries that starts over keeps the marks it had read", "O7 O8")                                \
   X(kMarkOnSibling, "mark-on-sibling-not-canonical", "D07", "the class of 8d2c0d36d682",                               \
-    "a mark set through an index inside a large entry lands on a sibling slot", "O7 XA8")
+    "a mark set through an index inside a large entry lands on a sibling slot", "O7 XA8")                              \
+  X(kReclaimStripsPinned, "reclaim-strips-buffers-under-gup", "A17", "thread 003, cc5095747edf",                       \
+    "reclaim takes the buffer of a page that a device is writing to", "O20")                                           \
+  X(kDmaDoesNotDirty, "writeback-writeprotects-under-gup", "A18", "thread 003",                                        \
+    "what a device wrote to a page after its writeback does not make it dirty", "O9")                                  \
+  X(kReclaimChecksFirst, "reclaim-refcount-precheck", "A19", "thread 003",                                             \
+    "reclaim looks for pins before it unmaps the page, not after", "O20")                                              \
+  X(kDirtyAfterTruncate, "dirty-after-truncate-by-gup", "A20", "thread 003",                                           \
+    "a page that was truncated under DMA becomes dirty in its old file", "O20")                                        \
+  X(kInvalidateDropsDirty, "invalidate-drops-dirty-tag", "B18", "c6dcf52c23d2, 8b2180b3bf03",                          \
+    "a write to a page deletes its entry though it is dirty", "O7 O8 O6")                                              \
+  X(kReclaimDropsDax, "invalidate-mapped-entry", "B19", "4636e70bb0a8",                                                \
+    "reclaim deletes clean DAX entries though PTEs map them", "O6 O1")                                                 \
+  X(kPunchDropsBeforeLock, "writeback-vs-punch-zero", "C02", "the series of e74031fd7ed0",                             \
+    "punch drops cached pages before it keeps faults and reads out", "CF4 O15 O9")                                     \
+  X(kDisksizeOutsideLock, "lost-truncate-vs-writeback", "C10", "90e775b71ac4",                                         \
+    "writeback raises the size on the medium outside of i_data_sem", "O9 O17")                                         \
+  X(kWritebackBeforeConversion, "dio-read-before-unwritten-conversion", "C14", "dccaf33fa37a, b43d17f319f2",           \
+    "a page's writeback ends before its extent is converted", "O9")                                                    \
+  X(kReadWithoutInvalidateLock, "stale-read-after-punch-repopulation", "C17", "e251f9bca99c, d4f5258eae7b",            \
+    "reads fill the cache without invalidate_lock", "CF4 O9 O16")
 
 namespace daxfs {
 

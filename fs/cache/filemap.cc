@@ -23,10 +23,7 @@ void read_ahead(mm::AddressSpace& mapping, PgOff index, Site site) {
   }
 }
 
-// Makes and reads the page if it is not there. Kernel: filemap_create_folio.
-Status create_page(mm::AddressSpace& mapping, PgOff index, Site site) {
-  FS_TRACE_SCOPE("filemap_create_folio", entry_ref(mapping.host().ino(), index));
-  const rt::ReadLock invalidate(mapping.invalidate_lock, site);
+Status make_page(mm::AddressSpace& mapping, PgOff index, Site site) {
   FS_ASSIGN_OR_RETURN(Page* const page, add_page(mapping, index, site));
   if (page == nullptr) { return ok_status(); }
   mapping.cache_ops->read_page(mapping, *page);
@@ -34,6 +31,14 @@ Status create_page(mm::AddressSpace& mapping, PgOff index, Site site) {
   mm::wait_folio_unlocked(*page, site);
   mm::put_page(*page, site);
   return ok_status();
+}
+
+// Makes and reads the page if it is not there. Kernel: filemap_create_folio.
+Status create_page(mm::AddressSpace& mapping, PgOff index, Site site) {
+  FS_TRACE_SCOPE("filemap_create_folio", entry_ref(mapping.host().ino(), index));
+  if (historical(Bug::kReadWithoutInvalidateLock)) { return make_page(mapping, index, site); }
+  const rt::ReadLock invalidate(mapping.invalidate_lock, site);
+  return make_page(mapping, index, site);
 }
 
 }  // namespace

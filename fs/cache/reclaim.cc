@@ -36,11 +36,13 @@ bool pinned(const Page& page) { return __atomic_load_n(&mm::folio_of(page).pins,
 bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site site) {
   if (mm::folio_test(page, Folio::kWriteback, site)) { return false; }
   if (mm::folio_test_and_clear(page, Folio::kReferenced, site)) { return false; }
+  if (historical(Bug::kReclaimChecksFirst) && pinned(page)) { return false; }
   if (__atomic_load_n(&mm::folio_of(page).mapcount, __ATOMIC_SEQ_CST) != 0) {
     mm::unmap_mapping_range(mapping, page.index, 1, /*even_cows=*/false, site);
   }
   // After the unmapping: fast GUP takes its pins through PTEs.
-  if (pinned(page)) { return false; }
+  const bool ignores_pins = historical(Bug::kReclaimStripsPinned) || historical(Bug::kReclaimChecksFirst);
+  if (!ignores_pins && pinned(page)) { return false; }
   if (mm::folio_test(page, Folio::kDirty, site)) {
     if (clear_dirty_for_io(mapping, page, site)) {
       *unlocked = true;
@@ -49,6 +51,8 @@ bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site s
     return false;
   }
   if (mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }
+  // Bug: the buffer goes before it is known whether the page can.
+  if (ignores_pins) { drop_buffer(page, site); }
   return remove_page(mapping, page, Remove::kUnused, site);
 }
 

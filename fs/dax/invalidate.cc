@@ -210,6 +210,21 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   }
 }
 
+void drop_clean_entries(mm::AddressSpace& mapping) {
+  rt::SpinGuard tree(mapping.i_pages.lock());
+  lib::XaCursor xas(mapping.i_pages, 0);
+  for (;;) {
+    const Entry entry = Entry::from_tree(xas.find(kLastIndex));
+    if (entry.none()) { return; }
+    if (entry.is_locked() || xas.get_mark(kMarkDirty) || xas.get_mark(kMarkToWrite)) { continue; }
+    const PgOff base(xas.first_index());
+    disassociate_entry(mapping, entry, /*truncating=*/false);
+    xas.store(lib::XEntry::null());
+    trace_entry_write(mapping, base, entry, Entry());
+    mapping.nrexceptional -= entry.pages();
+  }
+}
+
 void truncate_inode_pages_final(mm::AddressSpace& mapping) {
   FS_TRACE_SCOPE("truncate_inode_pages_final", inode_ref(mapping.host().ino()));
   truncate_mapping_range(mapping, PgOff(0), PgOff(kLastIndex));

@@ -6,6 +6,7 @@
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/dax/invalidate.h"
+#include "fs/mm/rmap.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/trace.h"
 
@@ -117,6 +118,13 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
   // (the 32 KiB rule of ext4) while its zero page stayed mapped. Entries of blocks stay
   // (docs/decisions/0017-writes-drop-only-holes.md).
   if (!historical(Bug::kInvalidateBeforeAllocate)) { drop_holes(p.host, p.pos, p.length); }
+  if (historical(Bug::kInvalidateDropsDirty)) {
+    mm::AddressSpace& mapping = p.host.mapping();
+    for (uint64_t page = p.pos / kPageSize; page <= (p.pos + p.length - 1) / kPageSize; ++page) {
+      mm::unmap_mapping_range(mapping, PgOff(page), 1, /*even_cows=*/false);
+      delete_mapping_entry(mapping, PgOff(page));
+    }
+  }
   return write_piece(p);
 }
 

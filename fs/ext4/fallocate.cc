@@ -110,9 +110,11 @@ Status punch_hole(Inode& inode, ByteRange range) {
   FS_RETURN_IF_ERROR(flush_cached_range(inode, range.begin, range.end - 1));
   const DioBarrier barrier(inode, DioBarrierFor::kPunchHole);
   FS_RETURN_IF_ERROR(file_update_time(inode));
-  const LayoutLock layout(inode, LayoutChange::kPunchHole);
   const ByteRange whole = range.whole_blocks();
-  if (!whole.empty()) {
+  const bool early = historical(Bug::kPunchDropsBeforeLock) && !inode.is_dax();
+  if (early && !whole.empty()) { drop_file_range(inode, whole.begin, whole.end); }
+  const LayoutLock layout(inode, LayoutChange::kPunchHole);
+  if (!early && !whole.empty()) {
     drop_file_range(inode, whole.begin, whole.end);
   }
   return internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {

@@ -6,6 +6,7 @@
 #include "fs/base/historical.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/inode_rw_lock.h"
 #include "fs/ext4/io_end.h"
@@ -115,6 +116,7 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
   io_end->on_pinned([](Inode& unlocked) {
     exchange_for_data_sem(unlocked);
   });
+  io_end->drop_pages();
   set_current_io_end(inode, io_end, /*overwrite=*/true);
   DioResult done = io::iomap_dio_submit({.host = inode,
                                          .buffer = buffer,
@@ -161,7 +163,10 @@ std::optional<DioResult> try_unlocked(Inode& inode, InodeRwLock& lock, io::IovBu
     lock.unlock();
     return std::nullopt;
   }
-  const Status stamped = file_update_time(inode);
+  Status stamped = before_direct_io(inode, *pos, *count, /*write=*/true);
+  if (stamped.ok()) {
+    stamped = file_update_time(inode);
+  }
   if (!stamped.ok()) {
     return DioResult(Result<uint64_t>(stamped));
   }
@@ -185,6 +190,10 @@ DioResult read_locked_or_not(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
 DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags,
                    io::Kiocb* kiocb) {
   FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
+  const Status flushed = before_direct_io(inode, pos, buffer.remaining(), /*write=*/false);
+  if (!flushed.ok()) {
+    return Result<uint64_t>(flushed);
+  }
   if (inode.volume().options().dioread_nolock) {
     IoEnd* const io_end = IoEnd::begin(inode, 0);
     if (!inode.dio.unlocked_blocked()) {
@@ -219,7 +228,10 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
     inode.dio.wait_for_conversions();
   }
   const bool extend = !lock.shared() && *pos + *count > inode.i_disksize();
-  Status status = file_update_time(inode);
+  Status status = before_direct_io(inode, *pos, *count, /*write=*/true);
+  if (status.ok()) {
+    status = file_update_time(inode);
+  }
   if (status.ok() && extend) {
     status = orphan_add_for_extension(inode);
   }
@@ -228,6 +240,7 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   }
   const bool wait = unaligned || extend;  // kernel: IOMAP_DIO_FORCE_WAIT
   IoEnd* const io_end = IoEnd::begin(inode, flags);
+  io_end->drop_pages();
   set_current_io_end(inode, io_end, lock.shared());
   DioResult done =
       io::iomap_dio_submit({.host = inode,

@@ -42,7 +42,10 @@ inline bool update_inode_size(Inode& inode, uint64_t size) {
     inode.set_i_size(size);
   }
   if (size > inode.i_disksize()) {
-    inode.set_i_disksize(size);
+    const rt::WriteLock data(inode.i_data_sem);  // writeback moves it, too, and does not hold i_rwsem
+    if (size > inode.i_disksize()) {
+      inode.set_i_disksize(size);
+    }
   }
   return grown;
 }

@@ -63,6 +63,21 @@ Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end) {
   return dax::writeback_mapping_range(inode.mapping(), PgOff(begin / kPageSize), PgOff(end / kPageSize), /*sync=*/true);
 }
 
+Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write) {
+  if (length == 0 || inode.mapping().i_pages.empty()) { return ok_status(); }
+  const uint64_t last = pos + length - 1;
+  FS_RETURN_IF_ERROR(flush_cached_range(inode, pos, last));
+  if (!write) { return ok_status(); }
+  return cache::invalidate_pages(inode.mapping(), PgOff(pos / kPageSize), PgOff(last / kPageSize));
+}
+
+// A page that a mapping made dirty meanwhile stays, and will overwrite what was written: as in the kernel, which warns.
+void after_direct_write(Inode& inode, uint64_t pos, uint64_t length) {
+  if (length == 0 || inode.mapping().i_pages.empty()) { return; }
+  cache::invalidate_pages(inode.mapping(), PgOff(pos / kPageSize), PgOff((pos + length - 1) / kPageSize))
+      .ignore_error("see above");
+}
+
 Status flush_cached_range(Inode& inode, uint64_t begin, uint64_t end) {
   if (!cached(inode)) { return ok_status(); }
   return write_pages(inode, PgOff(begin / kPageSize), PgOff(end / kPageSize));

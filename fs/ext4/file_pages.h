@@ -23,6 +23,11 @@ void drop_file_behind(Inode& inode, uint64_t size);
 Status zero_file_part(Inode& inode, uint64_t pos, uint64_t length);
 // Waits until what is dirty in [begin, end] (bytes, both included) is on the device. YIELDS.
 Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end);
+// Around direct I/O of [pos, pos + length): what is cached goes to the device first, and a write leaves nothing cached.
+// Errors: kBusy if a page became dirty again before it could go (the caller writes through the cache then), as
+// flush_file_range. YIELDS. Kernel: kiocb_write_and_wait, kiocb_invalidate_pages, kiocb_invalidate_post_direct_write.
+Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write);
+void after_direct_write(Inode& inode, uint64_t pos, uint64_t length);
 // Before something that looks at blocks, not at pages: flushes a file without DAX. YIELDS.
 Status flush_cached_range(Inode& inode, uint64_t begin, uint64_t end);
 

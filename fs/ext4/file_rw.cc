@@ -75,7 +75,10 @@ DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, uns
 DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
   DioResult done = [&]() -> DioResult {
     if (use_direct(inode, flags)) {
-      return dio_write(inode, buffer, pos, flags, kiocb);
+      DioResult direct = dio_write(inode, buffer, pos, flags, kiocb);
+      if (!direct.has_value() || direct->ok() || direct->error() != Errc::kBusy) { return direct; }
+      // A page could not be dropped: through the cache, then, and on to the device.
+      flags |= kRwDataSync;
     }
     InodeRwLock lock(inode);
     const Status locked = lock.lock(/*shared=*/false, flags);

@@ -8,6 +8,7 @@
 #include "fs/base/report.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode.h"
 #include "fs/rt/task.h"
@@ -51,6 +52,7 @@ IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
   io_end->flags_ = 0;
   io_end->sync_flags_ = sync_flags & (kRwSync | kRwDataSync);
   io_end->left_in_flight_ = false;
+  io_end->drops_pages_ = false;
   io_end->counted_ = true;
   io_end->alive_ = true;
   inode.dio.begin();
@@ -98,7 +100,7 @@ void IoEnd::note_piece(const io::Iomap& iomap) {
 
 bool IoEnd::bios_done() {
   left_in_flight_ = true;
-  const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0;
+  const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0 || (drops_pages_ && !inode_->mapping().i_pages.empty());
   // Bug kDioDoneBeforeConversion (266991b13890): the bytes are there, so whoever waits may go on.
   if (defer && historical(Bug::kDioDoneBeforeConversion)) {
     counted_ = false;
@@ -131,6 +133,9 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
       status = convert(pos, size);
     }
     inode_->dio.conversion_end();
+  }
+  if (drops_pages_) {
+    after_direct_write(*inode_, pos, size);
   }
   if (left_in_flight_ && sync_flags_ != 0 && status.ok() && size != 0) {
     status = sync_file(*inode_, pos, pos + size - 1, /*datasync=*/(sync_flags_ & kRwSync) == 0);

@@ -34,6 +34,9 @@ class IoEnd final : public io::DioEndIo {
   // Of a write without the inode lock: `unlock` runs once its pages are pinned.
   void on_pinned(void (*unlock)(Inode&)) { unlock_ = unlock; }
 
+  // Of a write: what is cached of its range afterwards may be older than it (kernel: iomap_dio_complete).
+  void drop_pages() { drops_pages_ = true; }
+
   // --- io::DioEndIo
   void pinned() override;
   void note_piece(const io::Iomap& iomap) override;
@@ -59,6 +62,7 @@ class IoEnd final : public io::DioEndIo {
   unsigned sync_flags_ = 0;
   bool left_in_flight_ = false;
   bool counted_ = false;  // in Inode::dio
+  bool drops_pages_ = false;
   bool alive_ = false;
 };
 

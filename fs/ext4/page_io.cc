@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/cache/page_cache.h"
 #include "fs/cache/writeback.h"
@@ -50,6 +51,7 @@ struct ReadRequest {
     mm::folio_set(page, bio.status().ok() ? Folio::kUptodate : Folio::kError);
     rt::Completion* const done = self->done;
     delete self;
+    inode_of(*page.mapping).volume().end_request();
     if (done != nullptr) {
       done->complete();
     } else {
@@ -74,11 +76,13 @@ bool start_read(Inode& inode, Page& page, rt::Completion* done) {
   auto* const request = new ReadRequest{.bio = {}, .page = &page, .done = done};
   request->bio.init(inode.mapping().memory(), map->pblk.value() * kBlockSize, /*write=*/false, &ReadRequest::end_io,
                     request);
+  request->bio.keep_pages_clean();
   request->bio.add_page(pin_of(page), 0, kPageSize);
   if (done == nullptr) {
     mm::get_page(page);  // the interrupt's
     mm::hand_over_folio(page);
   }
+  inode.volume().begin_request();
   request->bio.submit();
   return true;
 }
@@ -95,7 +99,9 @@ struct WriteRequest {
   static void end_io(void* context, io::Bio& bio) {
     auto* const self = static_cast<WriteRequest*>(context);
     self->status = bio.status();
+    self->inode->volume().end_request();
     if (self->unwritten && self->status.ok()) {
+      if (historical(Bug::kWritebackBeforeConversion)) { cache::end_writeback(self->inode->mapping(), *self->page); }
       // A conversion takes a handle, and may sleep: not here.
       self->inode->volume().conversions().queue(self->work);
     } else {
@@ -116,8 +122,9 @@ struct WriteRequest {
     mm::AddressSpace& mapping = inode->mapping();
     Page& written = *page;
     if (!status.ok()) { mapping.wb_error.record(status.error()); }
+    const bool ended = unwritten && status.ok() && historical(Bug::kWritebackBeforeConversion);
     delete this;
-    cache::end_writeback(mapping, written);
+    if (!ended) { cache::end_writeback(mapping, written); }
     mm::put_page(written);
   }
 };
@@ -193,6 +200,7 @@ void submit_page(Inode& inode, Page& page) {
                     request);
   request->bio.add_page(pin_of(page), 0, kPageSize);
   mm::unlock_folio(page);
+  inode.volume().begin_request();
   request->bio.submit();
 }
 

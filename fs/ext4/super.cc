@@ -172,6 +172,23 @@ Status Volume::claim_blocks(uint64_t count, bool use_reserved) {
   return ok_status();
 }
 
+void Volume::begin_request() {
+  constexpr uint32_t kRequestsMax = 12;  // interrupts may be pending 31 at a time
+  const auto take = [&] {
+    uint32_t now = requests_.load();
+    while (now < kRequestsMax) {
+      if (requests_.compare_exchange(now, now + 1)) { return true; }
+    }
+    return false;
+  };
+  request_waiters_.wait_event(take);
+}
+
+void Volume::end_request() {
+  requests_.fetch_sub(1);
+  if (request_waiters_.has_waiters()) { request_waiters_.wake(); }
+}
+
 void Volume::unclaim_blocks(uint64_t count) { blocks_free_.fetch_add(count); }
 
 }  // namespace daxfs::ext4

@@ -35,6 +35,7 @@
 #include "fs/jbd2/journal.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/atomic.h"
+#include "fs/rt/wait_queue.h"
 #include "fs/rt/workqueue.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/shared.h"
@@ -161,6 +162,9 @@ class Volume {
   const SuperBlock& super() const;
   // Where unwritten extents whose bytes have arrived become written (kernel: s_rsv_conversion_wq). page_io.h
   rt::Workqueue& conversions() { return conversions_; }
+  // Requests that the device works on for the page cache; more wait. Kernel: nr_requests.
+  void begin_request();
+  void end_request();
 
  private:
   friend class MountSteps;
@@ -190,6 +194,8 @@ class Volume {
   rt::Atomic<uint64_t> blocks_free_{0};
   rt::Atomic<uint32_t> generation_{0};
   rt::Workqueue conversions_{"ext4-rsv-conversion"};
+  rt::Atomic<uint32_t> requests_{0};
+  rt::WaitQueue request_waiters_{"block requests"};
   bool mounted_ = false;
   bool abandoned_ = false;
 };

@@ -1,6 +1,7 @@
 // fs/ext4/writepages.cc - writeback of a file's pages.
 #include "fs/ext4/writepages.h"
 
+#include "fs/base/historical.h"
 #include "fs/cache/page_cache.h"
 #include "fs/cache/writeback.h"
 #include "fs/ext4/extents.h"
@@ -35,6 +36,10 @@ Status map_page(jbd2::Handle& handle, Inode& inode, Page& page) {
 Status update_disksize(jbd2::Handle& handle, Inode& inode, const Page& page) {
   uint64_t end = (page.index.value() + 1) * kPageSize;
   if (inode.i_disksize() >= std::min(end, inode.i_size())) { return ok_status(); }
+  if (historical(Bug::kDisksizeOutsideLock)) {
+    inode.set_i_disksize(std::min(end, inode.i_size()));
+    return inode.mark_dirty(handle);
+  }
   const rt::WriteLock data(inode.i_data_sem);
   end = std::min(end, inode.i_size());  // a truncate changes both sizes under this lock
   if (end <= inode.i_disksize()) { return ok_status(); }

@@ -7,6 +7,7 @@
 #include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
+#include "fs/mm/folio.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/point.h"
 #include "fs/rt/trace.h"
@@ -26,6 +27,7 @@ void Bio::init(mm::Memory& memory, uint64_t device_offset, bool write, EndIo end
   memory_ = &memory;
   device_offset_ = device_offset;
   write_ = write;
+  dirties_pages_ = true;
   end_io_ = end_io;
   context_ = context;
   count_ = 0;
@@ -66,7 +68,10 @@ void Bio::complete() {
     at += segments_[i].length;
   }
   for (unsigned i = 0; i < count_; ++i) {
-    segments_[i].pin.release();
+    mm::PagePin& pin = segments_[i].pin;
+    // While it was written to, writeback may have taken the page for clean (thread 003).
+    if (!write_ && dirties_pages_ && pin.page().cached) { mm::set_pinned_page_dirty(pin); }
+    pin.release();
   }
   // The submitter may return as soon as end_io told it, and the bio with it: nothing touches `this`
   // afterwards.

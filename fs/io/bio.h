@@ -47,6 +47,10 @@ class Bio {
   // Takes over the pin. REQUIRES: !full(), offset + length within the page.
   void add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length);
 
+  // The pages are the page cache's own, which keeps track of what changed. Without this, pages of files that the device
+  // wrote to become dirty before their pins go (kernel: bio_set_pages_dirty, bio_check_pages_dirty).
+  void keep_pages_clean() { dirties_pages_ = false; }
+
   // Hands the bio to the device. `end_io` is called once, in irq context, when the bytes have moved
   // and all pins are released. The bio must live until then. YIELDS.
   void submit(Site site = Site::current());
@@ -67,6 +71,7 @@ class Bio {
   EndIo end_io_ = nullptr;
   void* context_ = nullptr;
   bool write_ = false;
+  bool dirties_pages_ = true;
   unsigned count_ = 0;
   uint32_t size_ = 0;
   Status status_;

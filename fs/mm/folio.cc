@@ -116,14 +116,14 @@ void wait_folio_writeback(Page& page, Site site) {
   wait_until(page, [&] { return (folio_state(page) & Folio::kWriteback) == 0; }, site);
 }
 
-bool set_page_dirty(Page& page, Site site) {
-  const rt::RcuReadGuard rcu;  // who has nothing but a pin does not keep the inode
-  AddressSpace* const mapping = page_mapping(page);
-  if (mapping == nullptr) { return false; }
+namespace {
+
+bool dirty_in(AddressSpace& file, Page& page, bool check, Site site) {
+  AddressSpace* const mapping = &file;
   FS_TRACE_SCOPE("folio_mark_dirty", frame_ref(page_pfn(page)));
   rt::SpinGuard tree(mapping->i_pages.lock(), site);
   // Reloaded: truncate takes the page out of its file under this lock.
-  if (page_mapping(page) != mapping || (folio_state(page) & Folio::kDirty) != 0) { return false; }
+  if ((check && page_mapping(page) != mapping) || (folio_state(page) & Folio::kDirty) != 0) { return false; }
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
              about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index)),
              "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
@@ -134,6 +134,24 @@ bool set_page_dirty(Page& page, Site site) {
   xas.set_mark(kPageDirty, site);
   FS_TRACE_WRITE(dirty_ref(mapping->host().ino(), page.index), 0, 1);
   return true;
+}
+
+}  // namespace
+
+bool set_page_dirty(Page& page, Site site) {
+  const rt::RcuReadGuard rcu;  // who has nothing but a pin does not keep the inode
+  AddressSpace* const mapping = page_mapping(page);
+  return mapping != nullptr && dirty_in(*mapping, page, /*check=*/true, site);
+}
+
+void set_pinned_page_dirty(const PagePin& pin, Site site) {
+  if (historical(Bug::kDmaDoesNotDirty)) { return; }
+  if (historical(Bug::kDirtyAfterTruncate) && pin.mapping() != nullptr) {
+    const rt::RcuReadGuard rcu;
+    dirty_in(*pin.mapping(), pin.page(), /*check=*/false, site);
+    return;
+  }
+  set_page_dirty(pin.page(), site);
 }
 
 }  // namespace daxfs::mm

@@ -82,5 +82,7 @@ void wait_folio_writeback(Page& page, Site site = Site::current());
 // The folio's flag and the DIRTY mark of its tree, unless it has been truncated. Any context. Checks O20.
 // RETURNS: whether it was clean before.
 bool set_page_dirty(Page& page, Site site = Site::current());
+// The same at the end of a DMA through `pin`.
+void set_pinned_page_dirty(const PagePin& pin, Site site = Site::current());
 
 }  // namespace daxfs::mm

@@ -107,6 +107,7 @@ class [[nodiscard]] PagePin {
   // REQUIRES: !empty().
   Page& page() const { return *page_; }
   Pfn pfn() const { return page_pfn(*page_); }
+  AddressSpace* mapping() const { return mapping_; }  // whose page it was when it was pinned
 
   // False if the frame now belongs to another (file, index) than when it was pinned, or to nobody.
   // Oracle O15: must hold when a DMA through the pin completes. Whether the block is free is asked

@@ -51,7 +51,11 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
     mm.account(pte, -1);
     gather->flush = true;
     // In one step with the PTE: from now on nothing else knows of the store.
-    if (is_cached && pte.dirty()) { set_page_dirty(memory.page(pte.pfn()), site); }
+    if (is_cached) {
+      Page& page = memory.page(pte.pfn());
+      if (pte.dirty()) { set_page_dirty(page, site); }
+      __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+    }
     if (is_copy || is_cached) {
       gather->frames[gather->count++] = pte.pfn();
     }
@@ -120,9 +124,7 @@ void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site
       mm.tlb.shootdown();
     }
     for (size_t n = 0; n < gather.count; ++n) {
-      Page& page = mm.memory().page(gather.frames[n]);
-      if (page.cached) { __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST); }
-      put_page(page, site);
+      put_page(mm.memory().page(gather.frames[n]), site);
     }
   }
 }

@@ -3,7 +3,10 @@
 #include <charconv>
 #include <utility>
 
+#include "fs/base/historical.h"
+#include "fs/cache/reclaim.h"
 #include "fs/cache/truncate.h"
+#include "fs/dax/invalidate.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode_cache.h"
 
@@ -103,9 +106,16 @@ Status Filesystem::sync() {
   return first.ok() ? status : first;
 }
 
+unsigned Filesystem::reclaim(unsigned pages) { return cache::shrink_pages(memory_, pages); }
+
 void Filesystem::drop_caches() {
   for (ext4::InodeRef& inode : volume_->inodes().all()) {
-    if (inode->is_regular() && !inode->is_dax()) { cache::invalidate_unused_pages(inode->mapping()); }
+    if (!inode->is_regular()) { continue; }
+    if (!inode->is_dax()) {
+      cache::invalidate_unused_pages(inode->mapping());
+    } else if (historical(Bug::kReclaimDropsDax)) {
+      dax::drop_clean_entries(inode->mapping());
+    }
   }
   volume_->inodes().shrink();
   volume_->buffers().shrink();

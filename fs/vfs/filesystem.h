@@ -54,6 +54,9 @@ class Filesystem {
   // echo 3 > /proc/sys/vm/drop_caches: unused inodes leave memory. DAX entries of inodes in use stay (as in 6.1).
   // YIELDS.
   void drop_caches();
+  // Memory is short: kswapd looks at up to `pages` pages of the page cache, oldest first. YIELDS. RETURNS: how many it
+  // freed.
+  unsigned reclaim(unsigned pages);
 
  private:
   Filesystem(std::unique_ptr<mm::Memory> owned, mm::Memory& memory)

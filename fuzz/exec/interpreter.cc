@@ -9,6 +9,8 @@
 namespace daxfuzz::exec {
 namespace {
 
+constexpr unsigned kReclaimPages = 16;  // that one `reclaim` looks at
+
 using daxfs::Errc;
 using daxfs::Result;
 using daxfs::Status;
@@ -149,6 +151,7 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
     case OpCode::kFiemap:
     case OpCode::kSetXflags:
     case OpCode::kMemoryFailure:
+    case OpCode::kReclaim:
       return run_space_call(call);
     case OpCode::kMmap: case OpCode::kMunmap: case OpCode::kMremap: case OpCode::kMprotect: case OpCode::kMadvise:
     case OpCode::kMsync:
@@ -323,6 +326,7 @@ void Interpreter::run_space_call(Call& call) {
     case OpCode::kFsync: return call.answer(process.fsync(call.fd()));
     case OpCode::kFdatasync: return call.answer(process.fdatasync(call.fd()));
     case OpCode::kSync: return call.answer(process.sync());
+    case OpCode::kReclaim: return call.done(process.fs().reclaim(kReclaimPages));
     case OpCode::kSetXflags: return call.answer(process.setxflags(call.fd(), op.flags));
     case OpCode::kMemoryFailure: {
       std::vector<daxfs::mm::FrameUser> users;

@@ -302,6 +302,7 @@ void Model::read_into_memory(const OpRecord& record) {
       source = Source::copy(*from_file, *pos + (address - range.address) - offset);
     }
     file.write(offset, offset + size, period, source, certain);
+    file.stored(offset, offset + size, period);
   };
   const auto part = [&](uint64_t begin, uint64_t end, bool certain) {
     own.for_each_piece(begin, end, period, [&](const Region* region, uint64_t from, uint64_t to) {
@@ -331,6 +332,7 @@ void Model::store(const OpRecord& record) {
   const auto piece = [&](const Region& region, uint64_t from, uint64_t to, bool certain) {
     if (region.file == nullptr || !region.shared) { return; }
     const uint64_t offset = region.offset + (from - region.begin);
+    region.file->stored(offset, offset + (to - from), period);
     const uint64_t skip = touch ? (kPageBytes - (from - address) % kPageBytes) % kPageBytes : 0;
     if (touch) {
       const Source source{.kind = Source::Kind::kFill, .fill = record.op->buffer.fill};

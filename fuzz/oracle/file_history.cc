@@ -38,7 +38,8 @@ void FileHistory::reset(uint32_t ino, uint32_t generation, bool unknown_at_start
   generation_ = generation;
   unknown_at_start_ = unknown_at_start;
   blur_from_ = kNever;
-  regular = opened_append = false;
+  regular = opened_append = cached = false;
+  cached = false;
   writers_.clear();
   sizes_.clear();
   shifts_.clear();
@@ -76,6 +77,12 @@ int FileHistory::epoch_of_change(Period period) {
 void FileHistory::write(uint64_t begin, uint64_t end, Period period, Source source, bool certain) {
   if (begin >= end) { return; }
   writers_.push_back({begin, end, period, source, certain, false, epoch_of_change(period)});
+}
+
+void FileHistory::stored(uint64_t begin, uint64_t end, Period period) {
+  if (!cached) { return; }
+  const uint64_t least = size(period).least;
+  if (end > least) { write(std::max(begin, least), end, {period.begin, kNever}, Source::zero(), false); }
 }
 
 void FileHistory::write_every_page(uint64_t begin, uint64_t end, Period period, Source source, bool certain) {

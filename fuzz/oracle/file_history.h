@@ -4,7 +4,7 @@
 // writer that began before the reader ended, unless a certain writer came wholly between the two. Writers that may
 // or may not have happened (failed and short calls, unclear addresses) add values and hide none. Bytes behind the
 // page of EOF are zero; those behind EOF inside it are what stores through mappings put there, and growing shows them
-// (Linux 6.1 on DAX).
+// (Linux 6.1 on DAX; without DAX writeback zeroes them).
 //
 // The size is a range: the least and the largest that some order of the calls gives at some time of a period.
 //
@@ -116,6 +116,9 @@ class FileHistory {
   void write_every_page(uint64_t begin, uint64_t end, Period period, Source source, bool certain);
   void set_size(SizeRange to, Period period, bool certain);
   void grow_size(uint64_t to, Period period, bool certain);
+  // Bytes [begin, end) were stored through a mapping. Behind EOF, writeback of a file with cached pages makes them zeros
+  // again, now or later.
+  void stored(uint64_t begin, uint64_t end, Period period);
   // Contents and size are unknown to whoever ends behind `from`.
   void blur(uint64_t from) { blur_from_ = from < blur_from_ ? from : blur_from_; }
   void shift(const Shift& shift) {
@@ -145,6 +148,7 @@ class FileHistory {
 
   bool regular = false;         // seen to be a regular file
   bool opened_append = false;   // some descriptor has O_APPEND
+  bool cached = false;          // seen without DAX: its bytes pass through the page cache
 
  private:
   struct Use {

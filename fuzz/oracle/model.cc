@@ -138,6 +138,7 @@ void Model::note_files(const History& history) {
     if (record->ino == 0 || !descriptors_.certain(*record)) { continue; }
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
+    file.cached = file.cached || !record->dax;
     if (op.code == OpCode::kOpen && done) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }

@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kPage = daxfs::kPageSize;
 constexpr uint8_t kF0 = 0;  // rows of the name pool
 constexpr uint8_t kG0 = 1;
+constexpr uint8_t kG1 = 3;
 
 Memory anonymous(uint8_t fill, Pattern pattern) {
   return Memory{.kind = MemoryKind::kAnonymous, .fill = fill, .pattern = pattern};
@@ -108,7 +109,8 @@ class Generator {
   // that mapping.
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
-    const uint8_t file = kF0;
+    const bool cached = random_.chance(1, 5);
+    const uint8_t file = cached ? kG0 : kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
     const int64_t huge = world_.huge_size();
@@ -125,7 +127,8 @@ class Generator {
                      .buffer = anonymous(0x54, Pattern::kFill)});
     }
     if (random_.chance(7, 8)) {
-      open(0, 1, kG0, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
+      const uint8_t other = !cached ? kG0 : random_.chance(1, 2) ? kF0 : kG1;
+      open(0, 1, other, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
       fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage));
     }
     if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
@@ -194,7 +197,8 @@ class Generator {
     static constexpr OpCode kChangers[] = {
         OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
         OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
-        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore};
+        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore,
+        OpCode::kReclaim};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(

@@ -110,7 +110,8 @@ inline constexpr size_t kOperandsMax = 6;
   X(kIoSubmitPwrite, "io_submit_pwrite", kNone, 3, "begin a write at an offset", kFd, kSource,    \
     kLength, kOffset)                                                                             \
   X(kIoGetevents, "io_getevents", kNone, 1, "wait for that many of the begun; 0: for all",        \
-    kLength)
+    kLength)                                                                                      \
+  X(kReclaim, "reclaim", kNone, 2, "memory is short: pages of the page cache leave it")
 // clang-format on
 
 enum class OpCode : uint8_t {
