@@ -116,7 +116,10 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
   io_end->on_pinned([](Inode& unlocked) {
     exchange_for_data_sem(unlocked);
   });
-  io_end->drop_pages();
+  const uint64_t count = buffer.remaining();
+  if (kiocb != nullptr) {
+    io_end->drop_pages();
+  }
   set_current_io_end(inode, io_end, /*overwrite=*/true);
   DioResult done = io::iomap_dio_submit({.host = inode,
                                          .buffer = buffer,
@@ -129,6 +132,9 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
                                          .pin_first = true});
   set_current_io_end(inode, nullptr, /*overwrite=*/true);
   exchange_for_inode_lock(inode);
+  if (kiocb == nullptr) {
+    after_direct_write(inode, pos, count);  // not under i_data_sem
+  }
   return done;
 }
 

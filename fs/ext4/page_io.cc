@@ -113,8 +113,12 @@ struct WriteRequest {
     auto* const self = static_cast<WriteRequest*>(argument);
     Inode& inode = *self->inode;
     const LogicalBlock block(static_cast<uint32_t>(self->page->index.value()));
-    self->status = internal::with_handle(
-        inode, [&](jbd2::Handle& handle) { return convert_unwritten_extents(handle, inode, block, 1); });
+    self->status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+      FS_ASSIGN_OR_RETURN(const bool complete, convert_unwritten_extents(handle, inode, block, 1));
+      FS_WARN_ON(!complete, "IE2", about(extent_ref(inode.ino(), block.value())),
+                 "inode %u: block %u is gone before its page's writeback is over", inode.ino().value(), block.value());
+      return ok_status();
+    });
     if (self->status.ok()) { mm::folio_of(*self->page).buffer = BufferState::kMapped; }
     self->finish();
   }

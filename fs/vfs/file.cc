@@ -3,6 +3,7 @@
 #include "fs/ext4/fault.h"
 #include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_rw.h"
+#include "fs/ext4/fsync.h"
 #include "fs/vfs/abi.h"
 
 namespace daxfs::vfs {
@@ -11,7 +12,7 @@ File* File::create(ext4::InodeRef inode, uint32_t flags) { return new File(std::
 
 // The position lock is outside every ranked lock and never nests with another of its kind.
 File::File(ext4::InodeRef inode, uint32_t flags)
-    : pos_lock(rt::Rank::kNone, "f_pos_lock"), inode_(std::move(inode)), flags_(flags), references_(1) {}
+    : pos_lock(rt::Rank::kNone, "f_pos_lock"), inode_(std::move(inode)), flags_(flags), wb_seen_(inode_->mapping().wb_error.sample()), references_(1) {}
 
 bool File::readable() const {
   const uint32_t mode = flags_ & kOpenAccessMode;
@@ -33,6 +34,17 @@ unsigned File::rw_flags() const {
     flags |= ext4::kRwDataSync;
   }
   return flags;
+}
+
+Status File::sync(uint64_t start, uint64_t end, bool datasync) {
+  const Status synced = ext4::sync_file(*inode_, start, end, datasync);
+  const mm::ErrSeq& errors = inode_->mapping().wb_error;
+  Status seen;
+  {
+    const rt::SpinGuard guard(wb_lock_);
+    seen = errors.check_and_advance(&wb_seen_);
+  }
+  return synced.ok() ? seen : synced;
 }
 
 mm::FaultResult File::fault(mm::VmFault& vmf) {

@@ -11,10 +11,12 @@
 
 #include "fs/base/compiler.h"
 #include "fs/ext4/inode_cache.h"
+#include "fs/mm/errseq.h"
 #include "fs/mm/vma.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/refcount.h"
 #include "fs/rt/shared.h"
+#include "fs/rt/spinlock.h"
 
 namespace daxfs::vfs {
 
@@ -32,6 +34,10 @@ class File final : public mm::VmFile {
   unsigned rw_flags() const;
   // The caller's reference is the only one: nobody can take another.
   bool last_reference() const { return references_.load_unpointed() == 1; }
+
+  // Durability of bytes [start, end], as ext4::sync_file; besides, an error of writeback since this description was
+  // opened is told, once. YIELDS. Kernel: vfs_fsync_range, file_check_and_advance_wb_err.
+  Status sync(uint64_t start, uint64_t end, bool datasync);
 
   // --- mm::VmFile
   mm::AddressSpace& mapping() override { return inode_->mapping(); }
@@ -51,6 +57,8 @@ class File final : public mm::VmFile {
 
   ext4::InodeRef inode_;
   const uint32_t flags_;
+  rt::SpinLock wb_lock_{rt::Rank::kLeaf, "f_wb_err"};
+  mm::ErrSeq::Sample wb_seen_ FS_GUARDED_BY(wb_lock_);
   rt::RefCount references_;
 };
 

@@ -6,7 +6,6 @@
 #include "fs/dax/memory_failure.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/fallocate.h"
-#include "fs/ext4/fsync.h"
 #include "fs/mm/gup.h"
 #include "fs/vfs/abi.h"
 #include "fs/vfs/process.h"
@@ -215,8 +214,8 @@ Status Process::msync(VirtAddr addr, uint64_t length, uint32_t flags) {
     at = range.end;
     if ((flags & kMsyncSync) == 0 || range.file == nullptr || !range.shared) { continue; }
     const uint64_t start = range.pgoff.value() * kPageSize;
-    FS_RETURN_IF_ERROR(ext4::sync_file(mapped_inode(*range.file), start, start + (range.end - range.begin) - 1,
-                                       /*datasync=*/true));
+    FS_RETURN_IF_ERROR(static_cast<File&>(*range.file).sync(start, start + (range.end - range.begin) - 1,
+                                                            /*datasync=*/true));
   }
   return unmapped;
 }

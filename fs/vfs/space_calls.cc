@@ -1,7 +1,6 @@
 // fs/vfs/space_calls.cc - truncate, fallocate, sync, fiemap, inode flags.
 #include "fs/ext4/fallocate.h"
 #include "fs/ext4/file_rw.h"
-#include "fs/ext4/fsync.h"
 #include "fs/ext4/namei_internal.h"
 #include "fs/ext4/truncate.h"
 #include "fs/vfs/abi.h"
@@ -49,7 +48,7 @@ Status Process::sync_fd(int fd, bool datasync) {
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
   // Directories have no data of their own: their blocks are metadata, written when their handle stopped.
   if (!file->inode().is_regular()) { return ok_status(); }
-  return ext4::sync_file(file->inode(), 0, UINT64_MAX, datasync);
+  return file->sync(0, UINT64_MAX, datasync);
 }
 
 Status Process::fsync(int fd) { return sync_fd(fd, false); }

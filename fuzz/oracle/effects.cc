@@ -277,7 +277,7 @@ void Model::write_bytes(const OpRecord& record, FileHistory& file) {
   const uint64_t end = clip(*pos + asked(record));
   const uint64_t done_end = std::min(clip(*pos + done), end);
   if (done != 0) {
-    write_from(record, file, *pos, *pos, done_end, true);
+    write_from(record, file, *pos, *pos, done_end, !may_be_overtaken(record, file));
     if (record.dax) { file.cure(*pos, done_end, period); }
   }
   if (done_end == end) { return; }

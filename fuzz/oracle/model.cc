@@ -139,9 +139,11 @@ void Model::note_files(const History& history) {
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
     file.cached = file.cached || !record->dax;
+    if (file.cached && writeback_may_fail_) { file.blur(0); }
     if (op.code == OpCode::kOpen && done) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
+      if ((op.flags & prog::kODirect) != 0) { file.opened_direct = true; }
     }
     if ((is_transfer(op.code) || op.code == OpCode::kMmap) && done) {
       const bool anonymous = op.code == OpCode::kMmap && (op.flags & prog::kMapAnon) != 0;
@@ -286,6 +288,17 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
   return nullptr;
 }
 
+bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
+  if (!file.cached || !file.opened_direct) { return false; }
+  const Period period = period_of(write);
+  return std::any_of(order_.begin(), order_.end(), [&](const OpRecord* other) {
+    if (other == &write || !period_of(*other).overlaps(period)) { return false; }
+    const OpCode code = other->op->code;
+    if (is_write(code)) { return file_of(*other) == &file || other->ino == 0; }
+    return memory_of(*other).length != 0 && !reads_memory(code);
+  });
+}
+
 bool Model::scratch_untouched(const OpRecord& record) {
   if (!uses_scratch(record)) { return true; }
   const Period period = period_of(record);
@@ -303,7 +316,17 @@ bool Model::scratch_untouched(const OpRecord& record) {
 
 bool orders_failing_bio(const prog::Program& program) { return program.mount.find("fail_bio=") != std::string::npos; }
 
+namespace {
+
+// Writeback comes after the calls whose bytes it loses, and the one that is told may be another one.
+bool writeback_may_fail(const prog::Program& program) {
+  return orders_failing_bio(program) || program.mount.find("fail_alloc=") != std::string::npos;
+}
+
+}  // namespace
+
 void Model::build(const prog::Program& program, const History& history) {
+  writeback_may_fail_ = writeback_may_fail(program);
   bios_fail_ = orders_failing_bio(program);
   file_count_ = 0;
   names_static_ = true;

@@ -43,6 +43,9 @@ class Model {
   bool memory_ran_out() const { return memory_ran_out_; }
   // No other operation can have changed or seen the memory that the harness gave this transfer.
   bool scratch_untouched(const OpRecord& record);
+  // A direct write while others make pages of the file dirty: a page that came into the cache before it may be written
+  // back after it, and takes its bytes back (as in the kernel, whose manual says not to do this).
+  bool may_be_overtaken(const OpRecord& write, const FileHistory& file);
 
  private:
   // model.cc: who is who
@@ -91,6 +94,7 @@ class Model {
   bool bios_fail_ = false;
   bool shifts_seen_ = false;
   bool memory_ran_out_ = false;
+  bool writeback_may_fail_ = false;
   std::vector<Append> appends_;
   std::vector<const OpRecord*> mapping_calls_;
 };
