@@ -117,9 +117,7 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
     exchange_for_data_sem(unlocked);
   });
   const uint64_t count = buffer.remaining();
-  if (kiocb != nullptr) {
-    io_end->drop_pages();
-  }
+  io_end->drop_pages();
   set_current_io_end(inode, io_end, /*overwrite=*/true);
   DioResult done = io::iomap_dio_submit({.host = inode,
                                          .buffer = buffer,
@@ -132,7 +130,7 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
                                          .pin_first = true});
   set_current_io_end(inode, nullptr, /*overwrite=*/true);
   exchange_for_inode_lock(inode);
-  if (kiocb == nullptr) {
+  if (done.has_value()) {
     after_direct_write(inode, pos, count);  // not under i_data_sem
   }
   return done;

@@ -1,6 +1,7 @@
 // fs/ext4/file_pages.cc - one call for files with DAX and without.
 #include "fs/ext4/file_pages.h"
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/cache/truncate.h"
 #include "fs/dax/invalidate.h"
@@ -8,6 +9,7 @@
 #include "fs/dax/writeback.h"
 #include "fs/ext4/file_buffered.h"
 #include "fs/ext4/iomap_ops.h"
+#include "fs/ext4/super.h"
 #include "fs/ext4/writepages.h"
 
 namespace daxfs::ext4 {
@@ -38,6 +40,8 @@ void drop_file_tail(Inode& inode, uint64_t size) {
 void drop_file_finally(Inode& inode) {
   if (cached(inode)) {
     cache::truncate_pages(inode.mapping(), PgOff(0), PgOff(~uint64_t{0}));
+    // Else a page that is not being written has nothing left to convert.
+    if (historical(Bug::kWritebackBeforeConversion)) { inode.volume().conversions().flush(); }
     inode.check_no_delayed();
   }
   dax::truncate_inode_pages_final(inode.mapping());

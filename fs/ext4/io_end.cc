@@ -100,7 +100,8 @@ void IoEnd::note_piece(const io::Iomap& iomap) {
 
 bool IoEnd::bios_done() {
   left_in_flight_ = true;
-  const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0 || (drops_pages_ && !inode_->mapping().i_pages.empty());
+  drops_pages_ = drops_pages_ && !inode_->mapping().i_pages.empty();  // decided once: in irq context nothing can be
+  const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0 || drops_pages_;
   // Bug kDioDoneBeforeConversion (266991b13890): the bytes are there, so whoever waits may go on.
   if (defer && historical(Bug::kDioDoneBeforeConversion)) {
     counted_ = false;
@@ -134,7 +135,8 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
     }
     inode_->dio.conversion_end();
   }
-  if (drops_pages_) {
+  // What was done without the inode lock and is over at once: its caller does this, without i_data_sem.
+  if (drops_pages_ && (left_in_flight_ || unlock_ == nullptr)) {
     after_direct_write(*inode_, pos, size);
   }
   if (left_in_flight_ && sync_flags_ != 0 && status.ok() && size != 0) {

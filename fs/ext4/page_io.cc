@@ -93,6 +93,7 @@ struct WriteRequest {
   rt::Work work{&WriteRequest::convert_work, this};
   Inode* inode;
   Page* page;
+  LogicalBlock block;
   bool unwritten;
   Status status;
 
@@ -112,14 +113,16 @@ struct WriteRequest {
     FS_TRACE_SCOPE("ext4_end_io_rsv_work", {});
     auto* const self = static_cast<WriteRequest*>(argument);
     Inode& inode = *self->inode;
-    const LogicalBlock block(static_cast<uint32_t>(self->page->index.value()));
+    const LogicalBlock block = self->block;
     self->status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
       FS_ASSIGN_OR_RETURN(const bool complete, convert_unwritten_extents(handle, inode, block, 1));
       FS_WARN_ON(!complete, "IE2", about(extent_ref(inode.ino(), block.value())),
                  "inode %u: block %u is gone before its page's writeback is over", inode.ino().value(), block.value());
       return ok_status();
     });
-    if (self->status.ok()) { mm::folio_of(*self->page).buffer = BufferState::kMapped; }
+    if (self->status.ok() && self->page->mapping == &inode.mapping()) {
+      mm::folio_of(*self->page).buffer = BufferState::kMapped;
+    }
     self->finish();
   }
   void finish() {
@@ -198,7 +201,11 @@ void submit_page(Inode& inode, Page& page) {
     std::fill(bytes.begin(), bytes.end(), std::byte{0});
   }
   auto* const request = new WriteRequest{
-      .bio = {}, .inode = &inode, .page = &page, .unwritten = folio.buffer == BufferState::kUnwritten, .status = {}};
+      .bio = {},
+      .inode = &inode,
+      .page = &page,
+      .block = LogicalBlock(static_cast<uint32_t>(page.index.value())),
+      .unwritten = folio.buffer == BufferState::kUnwritten, .status = {}};
   mm::get_page(page);  // the request's
   request->bio.init(inode.mapping().memory(), folio.block.value() * kBlockSize, /*write=*/true, &WriteRequest::end_io,
                     request);
