@@ -44,11 +44,12 @@ bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site s
   const bool ignores_pins = historical(Bug::kReclaimStripsPinned) || historical(Bug::kReclaimChecksFirst);
   if (!ignores_pins && pinned(page)) { return false; }
   if (mm::folio_test(page, Folio::kDirty, site)) {
-    if (clear_dirty_for_io(mapping, page, site)) {
-      *unlocked = true;
-      mapping.cache_ops->write_page(mapping, page);
-    }
-    return false;
+    if (!clear_dirty_for_io(mapping, page, site)) { return false; }
+    mapping.cache_ops->write_page(mapping, page);
+    // It may be on the device already; else the next pass finds it clean. Kernel: PAGE_SUCCESS.
+    *unlocked = (mm::folio_state(page) & (Folio::kWriteback | Folio::kDirty)) != 0 || !mm::try_lock_folio(page, site);
+    if (*unlocked || mm::page_mapping(page) != &mapping || (!ignores_pins && pinned(page))) { return false; }
+    if (mm::folio_of(page).mapcount != 0) { return false; }
   }
   if (mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }
   // Bug: the buffer goes before it is known whether the page can.
