@@ -30,26 +30,26 @@ Page* take_oldest(mm::Memory& memory, Site site) {
   return nullptr;
 }
 
-bool pinned(const Page& page) { return __atomic_load_n(&mm::folio_of(page).pins, __ATOMIC_SEQ_CST) != 0; }
+bool pinned(const Page& page, Site site) { return mm::read_pins(page, site) != 0; }
 
 // REQUIRES: locked; unlocks it if it returns false with *unlocked. RETURNS: whether the page left its file.
 bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site site) {
   if (mm::folio_test(page, Folio::kWriteback, site)) { return false; }
   if (mm::folio_test_and_clear(page, Folio::kReferenced, site)) { return false; }
-  if (historical(Bug::kReclaimChecksFirst) && pinned(page)) { return false; }
-  if (__atomic_load_n(&mm::folio_of(page).mapcount, __ATOMIC_SEQ_CST) != 0) {
+  if (historical(Bug::kReclaimChecksFirst) && pinned(page, site)) { return false; }
+  if (mm::read_mapcount(page, site) != 0) {
     mm::unmap_mapping_range(mapping, page.index, 1, /*even_cows=*/false, site);
   }
   // After the unmapping: fast GUP takes its pins through PTEs.
   const bool ignores_pins = historical(Bug::kReclaimStripsPinned) || historical(Bug::kReclaimChecksFirst);
-  if (!ignores_pins && pinned(page)) { return false; }
+  if (!ignores_pins && pinned(page, site)) { return false; }
   if (mm::folio_test(page, Folio::kDirty, site)) {
     if (!clear_dirty_for_io(mapping, page, site)) { return false; }
     mapping.cache_ops->write_page(mapping, page);
     // It may be on the device already; else the next pass finds it clean. Kernel: PAGE_SUCCESS.
     *unlocked = (mm::folio_state(page) & (Folio::kWriteback | Folio::kDirty)) != 0 || !mm::try_lock_folio(page, site);
-    if (*unlocked || mm::page_mapping(page) != &mapping || (!ignores_pins && pinned(page))) { return false; }
-    if (mm::folio_of(page).mapcount != 0) { return false; }
+    if (*unlocked || mm::page_mapping(page) != &mapping || (!ignores_pins && pinned(page, site))) { return false; }
+    if (mm::read_mapcount(page, site) != 0) { return false; }
   }
   if (mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }
   // Bug: the buffer goes before it is known whether the page can.

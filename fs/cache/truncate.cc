@@ -25,7 +25,7 @@ void for_each_page(mm::AddressSpace& mapping, PgOff first, PgOff last, Site site
 }
 
 void unmap_if_mapped(mm::AddressSpace& mapping, Page& page, Site site) {
-  if (__atomic_load_n(&mm::folio_of(page).mapcount, __ATOMIC_SEQ_CST) != 0) {
+  if (mm::read_mapcount(page, site) != 0) {
     mm::unmap_mapping_range(mapping, page.index, 1, /*even_cows=*/false, site);
   }
 }
@@ -92,9 +92,8 @@ void invalidate_unused_pages(mm::AddressSpace& mapping, Site site) {
   for_each_page(mapping, PgOff(0), PgOff(~uint64_t{0}), site, [&](Page& page) {
     if (mm::try_lock_folio(page, site)) {
       const uint32_t busy = Folio::kDirty | Folio::kWriteback;
-      Folio& folio = mm::folio_of(page);
-      if (mm::page_mapping(page) == &mapping && (mm::folio_state(page) & busy) == 0 && folio.mapcount == 0 &&
-          folio.pins == 0) {
+      if (mm::page_mapping(page) == &mapping && (mm::folio_state(page) & busy) == 0 && mm::read_mapcount(page, site) == 0 &&
+          mm::read_pins(page, site) == 0) {
         remove_page(mapping, page, Remove::kUnused, site);
       }
       mm::unlock_folio(page, site);

@@ -94,7 +94,7 @@ FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site) {
   const Pte old = mm.page_table.load(vmf.address, site);
   if (old.none()) {
     get_page(page, site);
-    __atomic_fetch_add(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+    change_mapcount(page, 1, site);
     const Pte pte = fresh_pte(vmf.memory(), pfn, write);
     mm.page_table.set(vmf.address, pte, site);
     mm.account(pte, 1);
@@ -108,7 +108,7 @@ FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site) {
 
 void unmap_page(Page& page, Pte pte, Site site) {
   if (pte.dirty()) { set_page_dirty(page, site); }
-  __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+  change_mapcount(page, -1, site);
   put_page(page, site);
 }
 

@@ -80,6 +80,28 @@ bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site) {
   return clear_bit(page, bit);
 }
 
+namespace {
+// Changes of these two come with a change of the reference count: one object for all three.
+rt::ObjectId counts_object(const Page& page) {
+  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
+}
+}  // namespace
+
+int read_mapcount(const Page& page, Site site) {
+  rt::point(rt::PointKind::kAtomicLoad, counts_object(page), site);
+  return __atomic_load_n(&folio_of(page).mapcount, __ATOMIC_SEQ_CST);
+}
+
+int read_pins(const Page& page, Site site) {
+  rt::point(rt::PointKind::kAtomicLoad, counts_object(page), site);
+  return __atomic_load_n(&folio_of(page).pins, __ATOMIC_SEQ_CST);
+}
+
+void change_mapcount(Page& page, int by, Site site) {
+  rt::point(rt::PointKind::kAtomicRmw, counts_object(page), site);
+  __atomic_fetch_add(&folio_of(page).mapcount, by, __ATOMIC_SEQ_CST);
+}
+
 bool try_lock_folio(Page& page, Site site) {
   rt::point(rt::PointKind::kLock, folio_object(page), site);
   if (!set_bit(page, Folio::kLocked)) { return false; }
@@ -123,12 +145,12 @@ bool dirty_in(AddressSpace& file, Page& page, bool check, Site site) {
   FS_TRACE_SCOPE("folio_mark_dirty", frame_ref(page_pfn(page)));
   rt::SpinGuard tree(mapping->i_pages.lock(), site);
   // Reloaded: truncate takes the page out of its file under this lock.
-  if ((check && page_mapping(page) != mapping) || (folio_state(page) & Folio::kDirty) != 0) { return false; }
+  if ((check && page_mapping(page) != mapping) || folio_test(page, Folio::kDirty, site)) { return false; }
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
              about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index)),
              "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
              page.index.value(), mapping->host().ino().value());
-  set_bit(page, Folio::kDirty);
+  folio_set(page, Folio::kDirty, site);
   lib::XaCursor xas(mapping->i_pages, page.index.value());
   xas.load(site);
   xas.set_mark(kPageDirty, site);

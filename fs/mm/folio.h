@@ -68,6 +68,12 @@ bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site = Site::current(
 // For assertions, and for who has the folio locked. Not a scheduling point.
 inline uint32_t folio_state(const Page& page) { return __atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST); }
 
+// How many PTEs map it; how many devices may write to it. One scheduling point.
+int read_mapcount(const Page& page, Site site = Site::current());
+int read_pins(const Page& page, Site site = Site::current());
+// REQUIRES: ptl of the PTE that comes or goes. One scheduling point.
+void change_mapcount(Page& page, int by, Site site = Site::current());
+
 // May sleep. The caller has a reference, and looks at page.mapping again: it may have been truncated meanwhile.
 void lock_folio(Page& page, Site site = Site::current());
 bool try_lock_folio(Page& page, Site site = Site::current());

@@ -88,7 +88,9 @@ void PagePin::note_pinned(const Page& page) {
 }
 
 void PagePin::note_released(const Page& page) {
-  if (page.cached) { __atomic_fetch_sub(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
+  if (!page.cached) { return; }
+  rt::point(rt::PointKind::kRef, frame_object(page));
+  __atomic_fetch_sub(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST);
 }
 
 PagePin& PagePin::operator=(PagePin&& other) noexcept {

@@ -54,7 +54,7 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
     if (is_cached) {
       Page& page = memory.page(pte.pfn());
       if (pte.dirty()) { set_page_dirty(page, site); }
-      __atomic_fetch_sub(&folio_of(page).mapcount, 1, __ATOMIC_SEQ_CST);
+      change_mapcount(page, -1, site);
     }
     if (is_copy || is_cached) {
       gather->frames[gather->count++] = pte.pfn();
