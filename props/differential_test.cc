@@ -49,7 +49,7 @@ prog::Options options_for(Family family) {
   // Nobody's memory fails.
   off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kMemoryFailure});
   // Not made over there: what is begun here and ends later.
-  off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents});
+  off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents, OpCode::kReclaim});
   if (family == Family::kNoStores) { off({OpCode::kStore, OpCode::kTouch}); }
   if (family == Family::kNames) {
     off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv,

@@ -168,7 +168,7 @@
   X(kInvalidateDropsDirty, "invalidate-drops-dirty-tag", "B18", "c6dcf52c23d2, 8b2180b3bf03",                          \
     "a write to a page deletes its entry though it is dirty", "O7 O8 O6")                                              \
   X(kReclaimDropsDax, "invalidate-mapped-entry", "B19", "4636e70bb0a8",                                                \
-    "reclaim deletes clean DAX entries though PTEs map them", "O6 O1")                                                 \
+    "reclaim deletes clean DAX entries though PTEs map them", "O6 O1 O15")                                             \
   X(kPunchDropsBeforeLock, "writeback-vs-punch-zero", "C02", "the series of e74031fd7ed0",                             \
     "punch drops cached pages before it keeps faults and reads out", "CF4 O15 O9")                                     \
   X(kDisksizeOutsideLock, "lost-truncate-vs-writeback", "C10", "90e775b71ac4",                                         \
@@ -176,7 +176,7 @@
   X(kWritebackBeforeConversion, "dio-read-before-unwritten-conversion", "C14", "dccaf33fa37a, b43d17f319f2",           \
     "a page's writeback ends before its extent is converted", "O9")                                                    \
   X(kReadWithoutInvalidateLock, "stale-read-after-punch-repopulation", "C17", "e251f9bca99c, d4f5258eae7b",            \
-    "reads fill the cache without invalidate_lock", "CF4 O9 O16")
+    "reads fill the cache without invalidate_lock", "CF4 O9 O15 O16")
 
 namespace daxfs {
 

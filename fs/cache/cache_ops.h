@@ -2,7 +2,7 @@
 //
 // Kernel: struct address_space_operations.
 // Locking: each function is called with the folio locked.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/result.h"
@@ -13,7 +13,8 @@ namespace daxfs::cache {
 
 class CacheOps {
  public:
-  // Starts to read the page. It becomes kUptodate or kError, and is unlocked: now, or by the interrupt that ends the read.
+  // Starts to read the page. It becomes kUptodate or kError, and is unlocked: now, or by the interrupt that ends the
+  // read.
   // The caller's reference lasts until then. YIELDS. Kernel: read_folio.
   virtual void read_page(mm::AddressSpace& mapping, mm::Page& page) = 0;
   // Writes a page that reclaim wants, if that needs no allocation; else makes it dirty again. REQUIRES:

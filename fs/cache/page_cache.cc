@@ -53,9 +53,9 @@ void detach(mm::AddressSpace& mapping, Page& page, Site site) FS_REQUIRES(mappin
 
 // Whoever finds the page takes its reference under the tree lock, and no PTE leads to it.
 bool may_remove(const Page& page, Remove when, Site site) {
-  const uint32_t state = mm::folio_state(page);
   if (when == Remove::kAlways) { return true; }
-  if ((state & Folio::kDirty) != 0) { return false; }
+  if (mm::folio_test(page, Folio::kDirty, site)) { return false; }
+  const uint32_t state = mm::folio_state(page);
   return when == Remove::kClean || mm::read_page_ref(page, site) == ((state & Folio::kPrivate) != 0 ? 3 : 2);
 }
 
@@ -130,7 +130,7 @@ Result<Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site) {
     return static_cast<Page*>(nullptr);
   }
   rt::SpinGuard guard(memory.lru().lock, site);
-  memory.lru().frames.push_back(pfn);
+  memory.lru().frames.write().push_back(pfn);
   return &page;
 }
 

@@ -7,7 +7,7 @@
 // Locking: the tree's lock inside; folio locks as named. All yield.
 // Invariants:
 //   CF2  a page that leaves its file is locked, mapped by nobody and not being written.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/result.h"
@@ -42,7 +42,8 @@ enum class Remove : uint8_t {
   kClean,    // not if it is dirty
   kUnused,   // not if it is dirty, or somebody but the tree, the buffer and the caller has a reference
 };
-// Out of the file (CF2), and then the buffer and the tree's reference go: in this order, since a device may make the page
+// Out of the file (CF2), and then the buffer and the tree's reference go: in this order, since a device may make the
+// page
 // dirty at any time (O20). RETURNS: whether it went. REQUIRES: locked.
 bool remove_page(mm::AddressSpace& mapping, mm::Page& page, Remove when, Site site = Site::current());
 

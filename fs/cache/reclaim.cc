@@ -15,10 +15,11 @@ namespace {
 using mm::Folio;
 using mm::Page;
 
-// The oldest page, with a reference; null if there is none. It goes to the young end. Frames that left the cache drop out.
+// The oldest page, with a reference; null if there is none. It goes to the young end. Frames that left the cache drop
+// out.
 Page* take_oldest(mm::Memory& memory, Site site) {
   rt::SpinGuard guard(memory.lru().lock, site);
-  std::vector<Pfn>& frames = memory.lru().frames;
+  std::vector<Pfn>& frames = memory.lru().frames.write();
   while (!frames.empty()) {
     const Pfn pfn = frames.front();
     frames.erase(frames.begin());
@@ -47,8 +48,11 @@ bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site s
     if (!clear_dirty_for_io(mapping, page, site)) { return false; }
     mapping.cache_ops->write_page(mapping, page);
     // It may be on the device already; else the next pass finds it clean. Kernel: PAGE_SUCCESS.
-    *unlocked = (mm::folio_state(page) & (Folio::kWriteback | Folio::kDirty)) != 0 || !mm::try_lock_folio(page, site);
-    if (*unlocked || mm::page_mapping(page) != &mapping || (!ignores_pins && pinned(page, site))) { return false; }
+    *unlocked = mm::folio_test(page, Folio::kWriteback, site) || !mm::try_lock_folio(page, site);
+    if (*unlocked || mm::page_mapping(page) != &mapping ||
+        mm::folio_test(page, Folio::kDirty, site) || (!ignores_pins && pinned(page, site))) {
+      return false;
+    }
     if (mm::read_mapcount(page, site) != 0) { return false; }
   }
   if (mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }

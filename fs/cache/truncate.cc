@@ -92,8 +92,8 @@ void invalidate_unused_pages(mm::AddressSpace& mapping, Site site) {
   for_each_page(mapping, PgOff(0), PgOff(~uint64_t{0}), site, [&](Page& page) {
     if (mm::try_lock_folio(page, site)) {
       const uint32_t busy = Folio::kDirty | Folio::kWriteback;
-      if (mm::page_mapping(page) == &mapping && (mm::folio_state(page) & busy) == 0 && mm::read_mapcount(page, site) == 0 &&
-          mm::read_pins(page, site) == 0) {
+      if (mm::page_mapping(page) == &mapping && (mm::folio_state(page) & busy) == 0 &&
+          mm::read_mapcount(page, site) == 0 && mm::read_pins(page, site) == 0) {
         remove_page(mapping, page, Remove::kUnused, site);
       }
       mm::unlock_folio(page, site);

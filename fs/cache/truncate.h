@@ -1,9 +1,10 @@
 // fs/cache/truncate.h - pages leave a file: truncate, punch, direct writes, drop_caches.
 //
 // Kernel: mm/truncate.c.
-// Locking: folio locks, i_mmap_rwsem inside. Callers hold invalidate_lock for write where blocks go (truncate, punch), so
+// Locking: folio locks, i_mmap_rwsem inside. Callers hold invalidate_lock for write where blocks go (truncate,
+// punch), so
 //   that no fault and no read brings a page back before they are gone.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/result.h"

@@ -17,7 +17,8 @@ void tag_pages_for_writeback(mm::AddressSpace& mapping, PgOff first, PgOff last,
   while (!xas.find_marked(last.value(), mm::kPageDirty, site).is_null()) { xas.set_mark(mm::kPageToWrite, site); }
 }
 
-// The PTEs first: what they knew becomes the folio's, and only then the folio is clean. Kernel: clear_page_dirty_for_io.
+// The PTEs first: what they knew becomes the folio's, and only then the folio is clean. Kernel:
+// clear_page_dirty_for_io.
 bool clear_dirty_for_io(mm::AddressSpace& mapping, Page& page, Site site) {
   FS_TRACE_SCOPE("clear_page_dirty_for_io", frame_ref(mm::page_pfn(page)));
   if (mm::read_mapcount(page, site) != 0) {

@@ -8,7 +8,7 @@
 //
 // Kernel: mm/page-writeback.c, filemap_fdatawait_range.
 // Locking: as named. All yield.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/site.h"

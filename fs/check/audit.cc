@@ -130,8 +130,8 @@ void check_cached_page(ext4::Inode& inode, PgOff index, mm::Page& page) {
   FS_WARN_ON(dirty != tree.get_mark(index.value(), mm::kPageDirty) || tree.get_mark(index.value(), mm::kPageWriteback),
              "CF3", about(dirty_ref(inode.ino(), index), frame_ref(mm::page_pfn(page))),
              "inode %u page %llu: %s, and its marks say otherwise", ino, (ull)index.value(), dirty ? "dirty" : "clean");
-  FS_WARN_ON(dirty && (state & mm::Folio::kPrivate) == 0, "O20", where, "inode %u page %llu: dirty without a buffer", ino,
-             (ull)index.value());
+  FS_WARN_ON(dirty && (state & mm::Folio::kPrivate) == 0, "O20", where,
+             "inode %u page %llu: dirty without a buffer", ino, (ull)index.value());
 }
 
 // Where the buffer says that the bytes are, there they are.
@@ -141,9 +141,11 @@ void check_buffer(ext4::Inode& inode, BlockMap& blocks, PgOff index, const mm::P
   const auto block = blocks.written_block(index);
   const bool mapped = folio.buffer == mm::BufferState::kMapped;
   if (!mapped) { return; }  // a neighbour's conversion may have made its block written
-  FS_WARN_ON(!block || *block != folio.block, "CF4", about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
-             "inode %u page %llu: its buffer names block %llu, extents give %s", inode.ino().value(), (ull)index.value(),
-             (ull)folio.block.value(), block ? "another" : "a hole or unwritten extent");
+  FS_WARN_ON(!block || *block != folio.block, "CF4",
+             about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
+             "inode %u page %llu: its buffer names block %llu, extents give %s",
+             inode.ino().value(), (ull)index.value(), (ull)folio.block.value(),
+             block ? "another" : "a hole or unwritten extent");
 }
 
 void check_cached_tree(ext4::Inode& inode) {

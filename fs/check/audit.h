@@ -11,8 +11,12 @@
 //   O6  an entry and every PTE name the block that the extent tree gives for the file page; zero mappings lie over
 //       holes and unwritten extents only; nothing is mapped beyond the page that holds EOF.
 //   O7  a page without DIRTY or TOWRITE mark has no writable PTE in any process.
+//   CF3  a page of the page cache is unlocked and not being written, names its place, has the references that tree,
+//        buffer and PTEs account for, and is dirty if and only if its mark says so.
+//   CF4  a buffer that names a block names the one that the extent tree gives.
 // Not covered: unflushed cache lines (they need the device's recorder).
-// Locking: takes what the walked structures want; YIELDS at every point it passes.  Tested by: fs/check/audit_test.cc.
+// Locking: takes what the walked structures want; YIELDS at every point it passes.  Tested by: fs/check/audit_test.cc,
+//   fs/check/page_cache_test.cc.
 #pragma once
 
 #include <vector>

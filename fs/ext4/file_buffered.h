@@ -4,9 +4,10 @@
 //   ext4_block_zero_page_range.
 // Locking: reads take no inode lock (a concurrent write may be seen in part, page by page); writes want i_rwsem
 //   exclusive; faults mmap_lock, as ever. Inside: invalidate_lock, folio, i_data_sem.
-// Not covered: user bytes are copied before a folio is locked, not while it is (the kernel copies with faults off and tries
+// Not covered: user bytes are copied before a folio is locked, not while it is (the kernel copies with faults off and
+// tries
 //   again), so a page changes in one step.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ Result<uint64_t> buffered_write(Inode& inode, io::IovBuffer& buffer, uint64_t po
 mm::FaultResult buffered_fault(mm::VmFault& vmf, Inode& inode);
 mm::FaultResult buffered_mkwrite(mm::VmFault& vmf, Inode& inode);
 
-// Zeros in part of one page: of what is cached, and where the block is written also if nothing is. Dirty afterwards, to be
+// Zeros in part of one page: of what is cached, and where the block is written also if nothing is. Dirty afterwards,
+// to be
 // written back as a store would. REQUIRES: [pos, pos + length) in one page; i_rwsem exclusive, invalidate_lock or not.
 Status zero_page_part(Inode& inode, uint64_t pos, uint64_t length);
 

@@ -1,7 +1,7 @@
 // fs/ext4/file_pages.h - what memory keeps of a file, whichever kind it is: DAX entries or pages of the cache.
 //
 // Locking: as the functions of fs/dax/invalidate.h and fs/cache/truncate.h that they stand for.
-// Tested by: fs/ext4/truncate_test.cc, fs/ext4/fallocate_test.cc, fs/ext4/file_buffered_test.cc.
+// Tested by: fs/ext4/truncate_test.cc, fs/ext4/fallocate_test.cc, fs/check/page_cache_test.cc.
 #pragma once
 
 #include <cstdint>

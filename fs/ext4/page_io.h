@@ -3,7 +3,7 @@
 // Kernel: fs/ext4/readpage.c, fs/ext4/page-io.c (ext4_io_submit, ext4_end_bio, ext4_end_io_rsv_work).
 // Locking: as named. Completions run in irq context; what was written to an unwritten extent is converted by a worker,
 //   and only then the page's writeback ends.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/result.h"

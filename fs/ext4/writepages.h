@@ -3,7 +3,7 @@
 // Kernel: ext4_writepages, mpage_prepare_extent_to_map, mpage_map_and_submit_extent (fs/ext4/inode.c).
 // Locking: a handle, then the folio, then i_data_sem. Callers may hold i_rwsem.
 // Not covered: one page an extent: neighbours are not mapped or written together.
-// Tested by: fs/ext4/file_buffered_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include "fs/base/result.h"

@@ -20,7 +20,8 @@ struct Page;
 // different frame is left alone, and is MM9 if `write`. Takes no reference.
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site = Site::current());
 
-// Maps a page of the page cache at vmf.address: read-only, or with `write` writable and dirty; takes a reference for the
+// Maps a page of the page cache at vmf.address: read-only, or with `write` writable and dirty; takes a reference for
+// the
 // PTE. If something is mapped there already: the same page and `write` makes it writable, anything else is left alone.
 // REQUIRES: the folio locked and of vmf's file and page. Kernel: finish_fault, do_set_pte.
 FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site = Site::current());

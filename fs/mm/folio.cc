@@ -51,10 +51,10 @@ void wait_until(Page& page, Done done, Site site) {
 }
 
 void unlock_and_wake(Page& page, Site site) {
-  rt::point(rt::PointKind::kUnlock, folio_object(page), site);
   const bool was = clear_bit(page, Folio::kLocked);
   FS_BUG_ON(!was, "CF1", about(frame_ref(page_pfn(page))), "frame %" PRIu64 ": folio unlocked twice",
             page_pfn(page).value());
+  rt::point(rt::PointKind::kUnlock, folio_object(page), site);  // behind the deed, as with every lock
   page.memory->folio_waiters().wake_all(key_of(page), nullptr, site);
 }
 

@@ -10,10 +10,11 @@
 // Locking: `state`, `pins` and `mapcount` are atomic; buffer and block belong to the folio lock; lru is Memory::Lru's.
 //   The folio lock ranks kFolio: outside of i_data_sem, inside a handle.
 // Invariants:
-//   O20  a page becomes dirty only while it is prepared: its buffer says where its bytes will go, or that room is reserved.
+//   O20  a page becomes dirty only while it is prepared: its buffer says where its bytes will go, or that room is
+//   reserved.
 //   CF1  a folio is unlocked by who has it locked, and only then.
 // Not covered: folios of several pages; buffers smaller than a page.
-// Tested by: fs/cache/cache_test.cc.
+// Tested by: fs/check/page_cache_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -127,7 +127,7 @@ void Memory::reset() {
 }
 
 // No tasks run.
-void Memory::reset_lru() FS_NO_THREAD_SAFETY_ANALYSIS { lru_.frames.clear(); }
+void Memory::reset_lru() FS_NO_THREAD_SAFETY_ANALYSIS { lru_.frames.write().clear(); }
 
 Folio& Memory::folio(Pfn pfn) { return folios_[pfn.value() - pmem_frames_]; }
 

@@ -28,6 +28,7 @@
 #include "fs/mm/function_ref.h"
 #include "fs/mm/page.h"
 #include "fs/pmem/device.h"
+#include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
 #include "fs/rt/wait_queue.h"
 
@@ -73,7 +74,7 @@ class Memory {
   // Frames of the page cache, in the order in which they came (kernel: the inactive file list). fs/cache/reclaim.cc.
   struct Lru {
     rt::SpinLock lock{rt::Rank::kLeaf, "lru_lock"};
-    std::vector<Pfn> frames FS_GUARDED_BY(lock);
+    rt::Shared<std::vector<Pfn>, "lru"> frames FS_GUARDED_BY(lock);
   };
   Lru& lru() { return lru_; }
 

@@ -40,7 +40,8 @@ struct Page {
   int32_t refcount = 0;      // by the functions below only
   uint16_t flags = 0;        // constant
   bool hwpoison = false;     // by the functions below only
-  bool cached = false;       // DRAM: held by the page cache (folio.h), else anonymous memory; constant while it is in use
+  bool cached = false;  // DRAM: held by the page cache (folio.h), else anonymous memory; constant
+                        // while it is in use
 
   bool is_pmem() const { return (flags & kPmem) != 0; }
   bool is_zero_page() const { return (flags & kReserved) != 0; }

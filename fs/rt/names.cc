@@ -60,9 +60,10 @@ const char* object_class_name(ObjectClass cls) {
 }
 
 const char* rank_name(Rank rank) {
-  static constexpr const char* kNames[] = {"rename", "inode-dir", "inode", "freeze", "mmap", "invalidate", "handle",
-                                           "dax-entry", "folio", "data-sem", "xattr", "mmap-tree", "orphan", "group", "buffer",
-                                           "inode-hash", "fd-table", "page-table", "xarray", "leaf", "none"};
+  static constexpr const char* kNames[] = {
+      "rename",    "inode-dir",  "inode",    "freeze",     "mmap",      "invalidate", "handle",
+      "dax-entry", "folio",      "data-sem", "xattr",      "mmap-tree", "orphan",     "group",
+      "buffer",    "inode-hash", "fd-table", "page-table", "xarray",    "leaf",       "none"};
   static_assert(std::size(kNames) == static_cast<size_t>(Rank::kNone) + 1);
   return rank <= Rank::kNone ? kNames[static_cast<size_t>(rank)] : "?";
 }

@@ -12,7 +12,11 @@ File* File::create(ext4::InodeRef inode, uint32_t flags) { return new File(std::
 
 // The position lock is outside every ranked lock and never nests with another of its kind.
 File::File(ext4::InodeRef inode, uint32_t flags)
-    : pos_lock(rt::Rank::kNone, "f_pos_lock"), inode_(std::move(inode)), flags_(flags), wb_seen_(inode_->mapping().wb_error.sample()), references_(1) {}
+    : pos_lock(rt::Rank::kNone, "f_pos_lock"),
+      inode_(std::move(inode)),
+      flags_(flags),
+      wb_seen_(inode_->mapping().wb_error.sample()),
+      references_(1) {}
 
 bool File::readable() const {
   const uint32_t mode = flags_ & kOpenAccessMode;
@@ -42,7 +46,7 @@ Status File::sync(uint64_t start, uint64_t end, bool datasync) {
   Status seen;
   {
     const rt::SpinGuard guard(wb_lock_);
-    seen = errors.check_and_advance(&wb_seen_);
+    seen = errors.check_and_advance(&wb_seen_.write());
   }
   return synced.ok() ? seen : synced;
 }

@@ -58,7 +58,7 @@ class File final : public mm::VmFile {
   ext4::InodeRef inode_;
   const uint32_t flags_;
   rt::SpinLock wb_lock_{rt::Rank::kLeaf, "f_wb_err"};
-  mm::ErrSeq::Sample wb_seen_ FS_GUARDED_BY(wb_lock_);
+  rt::Shared<mm::ErrSeq::Sample, "f_wb_err"> wb_seen_ FS_GUARDED_BY(wb_lock_);
   rt::RefCount references_;
 };
 

@@ -116,7 +116,8 @@ class FileHistory {
   void write_every_page(uint64_t begin, uint64_t end, Period period, Source source, bool certain);
   void set_size(SizeRange to, Period period, bool certain);
   void grow_size(uint64_t to, Period period, bool certain);
-  // Bytes [begin, end) were stored through a mapping. Behind EOF, writeback of a file with cached pages makes them zeros
+  // Bytes [begin, end) were stored through a mapping. Behind EOF, writeback of a file with cached pages makes them
+  // zeros
   // again, now or later.
   void stored(uint64_t begin, uint64_t end, Period period);
   // Contents and size are unknown to whoever ends behind `from`.

@@ -115,6 +115,7 @@ task T3 in P0
   io_submit_pwrite f0 seq:0x41 4K 0
   io_getevents 0
   drop_caches
+  reclaim
   process_vm_readv m0 4K 8K
   setxflags f0 dax|immutable|append
   memory_failure f0 4K
