@@ -150,6 +150,7 @@ class FileHistory {
   bool regular = false;         // seen to be a regular file
   bool opened_append = false;   // some descriptor has O_APPEND
   bool opened_direct = false;   // some descriptor has O_DIRECT
+  bool through_cache = false;   // without DAX, opened without O_DIRECT or mapped: dirty pages are possible
   bool cached = false;          // seen without DAX: its bytes pass through the page cache
 
  private:

@@ -139,15 +139,17 @@ void Model::note_files(const History& history) {
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
     file.cached = file.cached || !record->dax;
-    if (file.cached && writeback_may_fail_) { file.blur(0); }
+    if (file.through_cache && writeback_may_fail_) { file.blur(0); }
     if (op.code == OpCode::kOpen && done) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
       if ((op.flags & prog::kODirect) != 0) { file.opened_direct = true; }
+      if ((op.flags & prog::kODirect) == 0 && !record->dax) { file.through_cache = true; }
     }
     if ((is_transfer(op.code) || op.code == OpCode::kMmap) && done) {
       const bool anonymous = op.code == OpCode::kMmap && (op.flags & prog::kMapAnon) != 0;
       if (!anonymous) { file.regular = true; }
+      if (!anonymous && op.code == OpCode::kMmap && !record->dax) { file.through_cache = true; }
     }
   }
 }
@@ -289,7 +291,7 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
 }
 
 bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
-  if (!file.cached || !file.opened_direct) { return false; }
+  if (!file.through_cache || !file.opened_direct) { return false; }
   const Period period = period_of(write);
   return std::any_of(order_.begin(), order_.end(), [&](const OpRecord* other) {
     if (other == &write || !period_of(*other).overlaps(period)) { return false; }
