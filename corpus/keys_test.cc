@@ -35,7 +35,19 @@ const std::vector<std::set<std::string>> kSameSymptom = {
     // A huge mapping for which the tree has no huge entry: it is not there, or the look-up goes astray.
     {"sibling-mask-lost", "unmap-gated-on-buffer-new"},
     // Zeros in a file at the end, where something was stored.
-    {"double-zero-on-simultaneous-write-faults", "inode-io-end-pointer-clobber"},
+    {"double-zero-on-simultaneous-write-faults", "inode-io-end-pointer-clobber", "writeback-vs-punch-zero",
+     "writeback-writeprotects-under-gup"},
+    // A device is told of a block that a punch has freed.
+    {"punch-does-not-wait-for-dio/flush", "punch-does-not-wait-for-dio/unlocked-readers",
+     "stale-read-after-punch-repopulation"},
+    {"overwrite-check-goes-stale", "overwrite-relock-order/entry"},
+    {"get-blocks-flag-overlap/all", "get-blocks-flag-overlap/any"},
+    // A page that lost its buffer under a pin.
+    {"reclaim-refcount-precheck", "reclaim-strips-buffers-under-gup"},
+    // A conversion in an interrupt.
+    {"end-io-in-interrupt-context/first-piece", "end-io-in-interrupt-context/no-pointer"},
+    // The extent status cache disagrees with the tree.
+    {"es-not-dropped-on-failed-split", "es-phantom-hole-during-split", "zero-range-flag-alias"},
 };
 
 bool may_share(const std::string& a, const std::string& b) {

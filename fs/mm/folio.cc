@@ -147,7 +147,8 @@ bool dirty_in(AddressSpace& file, Page& page, bool check, Site site) {
   // Reloaded: truncate takes the page out of its file under this lock.
   if ((check && page_mapping(page) != mapping) || folio_test(page, Folio::kDirty, site)) { return false; }
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
-             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index)),
+             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index))
+                 .came(page_mapping(page) == mapping ? "its buffer was taken away" : "it has been truncated"),
              "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
              page.index.value(), mapping->host().ino().value());
   folio_set(page, Folio::kDirty, site);
