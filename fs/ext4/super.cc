@@ -121,6 +121,10 @@ Status Volume::unmount() {
     layer_->evict_all(*inodes_);
     layer_->destroy(std::exchange(inodes_, nullptr));
   }
+  // A worker may be behind the step that let the last inode go, and not yet out of its queue.
+  for (rt::Workqueue* const queue : {&conversions_, &dio_done_queue_}) {
+    if (!queue->idle()) { queue->flush(); }
+  }
   const Status status = read_only() ? ok_status() : write_counters(true);
   groups_.unload();
   super_buffer_.reset();

@@ -16,6 +16,7 @@ namespace {
 // Cuts off what a write that did not get far enough allocated beyond EOF. Kernel:
 // ext4_truncate_failed_write.
 void truncate_failed_write(Inode& inode) {
+  const DioBarrier barrier(inode);  // reads without the inode lock may be at these blocks
   rt::WriteLock lock(inode.mapping().invalidate_lock);
   drop_file_behind(inode, inode.i_size());
   truncate_blocks(inode).ignore_error("the write's own result is what the caller hears");
