@@ -102,9 +102,16 @@ struct WriteRequest {
     self->status = bio.status();
     self->inode->volume().end_request();
     if (self->unwritten && self->status.ok()) {
-      if (historical(Bug::kWritebackBeforeConversion)) { cache::end_writeback(self->inode->mapping(), *self->page); }
+      mm::AddressSpace& mapping = self->inode->mapping();
+      Page& page = *self->page;
+      const bool early = historical(Bug::kWritebackBeforeConversion);
+      if (early) { mm::get_page(page); }
       // A conversion takes a handle, and may sleep: not here.
       self->inode->volume().conversions().queue(self->work);
+      if (early) {  // the request may be gone
+        cache::end_writeback(mapping, page);
+        mm::put_page(page);
+      }
     } else {
       self->finish();
     }

@@ -129,8 +129,8 @@ const std::set<std::string> kTooShortOrTooWide = {
     "reclaim-strips-buffers-under-gup", "split-zeroout-marks-all-written"};
 const std::set<std::string> kWithoutAllArrows = {
     "dio-done-before-conversion", "dirty-after-truncate-by-gup", "end-io-in-interrupt-context/no-pointer",
-    "inode-io-end-pointer-clobber", "lost-truncate-vs-writeback", "punch-does-not-wait-for-dio/unlocked-readers",
-    "stale-read-after-punch-repopulation", "writeback-vs-punch-zero", "writeback-writeprotects-under-gup"};
+    "dio-read-before-unwritten-conversion", "inode-io-end-pointer-clobber", "lost-truncate-vs-writeback",
+    "punch-does-not-wait-for-dio/unlocked-readers", "stale-read-after-punch-repopulation", "writeback-vs-punch-zero", "writeback-writeprotects-under-gup"};
 
 // What every diagram owes its reader, whatever the bug.
 class EveryBug : public testing::TestWithParam<std::string> {};

@@ -109,8 +109,8 @@ class Generator {
   // that mapping.
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
-    const bool cached = random_.chance(1, 5);
-    const uint8_t file = cached ? kG0 : kF0;
+    cached_ = random_.chance(1, 5);
+    const uint8_t file = cached_ ? kG0 : kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
     const int64_t huge = world_.huge_size();
@@ -127,7 +127,7 @@ class Generator {
                      .buffer = anonymous(0x54, Pattern::kFill)});
     }
     if (random_.chance(7, 8)) {
-      const uint8_t other = !cached ? kG0 : random_.chance(1, 2) ? kF0 : kG1;
+      const uint8_t other = !cached_ ? kG0 : random_.chance(1, 2) ? kF0 : kG1;
       open(0, 1, other, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
       fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage));
     }
@@ -197,15 +197,19 @@ class Generator {
     static constexpr OpCode kChangers[] = {
         OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
         OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
-        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore,
-        OpCode::kReclaim};
+        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore};
+    // Of pages of the cache under a device: whoever takes them for clean, or away.
+    static constexpr OpCode kCleaners[] = {OpCode::kReclaim, OpCode::kFsync,     OpCode::kReclaim,
+                                           OpCode::kMsync,   OpCode::kFtruncate, OpCode::kFallocate};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
-    const Op user = add_duellist(first, random_.pick(kUsers));
+    const bool under_device = cached_ && random_.chance(1, 2);
+    const Op user = add_duellist(first, under_device ? OpCode::kPread : random_.pick(kUsers));
     const bool meet = random_.chance(1, 2);
-    add_duellist(second, random_.pick(kChangers), meet ? page_of(user) : -1);
+    const OpCode changer = under_device ? random_.pick(kCleaners) : random_.pick(kChangers);
+    add_duellist(second, changer, meet ? page_of(user) : -1);
   }
 
   // Where the page begins that an operation uses: in its mapping, which begins where the contended file does, or in the
@@ -346,6 +350,7 @@ class Generator {
   Options swarm_;
   Program program_;
   World world_;
+  bool cached_ = false;  // the contended file has no DAX flag
 };
 
 }  // namespace

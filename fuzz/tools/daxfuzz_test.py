@@ -259,8 +259,9 @@ class Command(CommandCase):
         self.assertTrue({"runs", "seconds", "runs_per_second", "edges", "interleavings", "findings"} <= set(summary))
         finding = summary["findings"][0]
         self.assertTrue({"verdict", "title", "key", "bug", "seconds", "path"} <= set(finding))
+        # 70: a tree that the bug has damaged can keep a walk going round.
         replay = self.daxfuzz("run", os.path.join(self.cwd, finding["path"]), "--bug", "fault-without-entry-lock",
-                              expect=77)
+                              expect=(70, 77))
         self.assertIn("key=" + finding["key"], replay)
 
     def test_clean_build_is_silent_for_a_moment(self):
