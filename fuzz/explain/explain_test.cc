@@ -122,15 +122,22 @@ TEST_F(Bugs, ALostByteIsFollowedBackToWhoZeroedIt) {
                       "T0: zeroes page 0 | byte 8 0x42 -> 0x00", "all: at rest: wrong-result O9"});
 }
 
-// Known to fall short (docs/known-gaps.md): a diagram too short or too wide, for states that nothing traces yet (the
-// extent status cache, flags of folios), or without an arrow where one task only begins before another.
+// Known to fall short (docs/known-gaps.md): a diagram too short or too wide, for states that
+// nothing traces yet (the extent status cache, flags of folios), or without an arrow where one task
+// only begins before another.
 const std::set<std::string> kTooShortOrTooWide = {
     "es-not-dropped-on-failed-split", "invalidate-drops-dirty-tag", "reclaim-refcount-precheck",
     "reclaim-strips-buffers-under-gup", "split-zeroout-marks-all-written"};
-const std::set<std::string> kWithoutAllArrows = {
-    "dio-done-before-conversion", "dirty-after-truncate-by-gup", "end-io-in-interrupt-context/no-pointer",
-    "dio-read-before-unwritten-conversion", "inode-io-end-pointer-clobber", "lost-truncate-vs-writeback",
-    "punch-does-not-wait-for-dio/unlocked-readers", "stale-read-after-punch-repopulation", "writeback-vs-punch-zero", "writeback-writeprotects-under-gup"};
+const std::set<std::string> kWithoutAllArrows = {"dio-done-before-conversion",
+                                                 "dirty-after-truncate-by-gup",
+                                                 "end-io-in-interrupt-context/no-pointer",
+                                                 "dio-read-before-unwritten-conversion",
+                                                 "inode-io-end-pointer-clobber",
+                                                 "lost-truncate-vs-writeback",
+                                                 "punch-does-not-wait-for-dio/unlocked-readers",
+                                                 "stale-read-after-punch-repopulation",
+                                                 "writeback-vs-punch-zero",
+                                                 "writeback-writeprotects-under-gup"};
 
 // What every diagram owes its reader, whatever the bug.
 class EveryBug : public testing::TestWithParam<std::string> {};
