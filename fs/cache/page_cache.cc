@@ -108,7 +108,7 @@ Result<Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site) {
   mm::Memory& memory = mapping.memory();
   FS_ASSIGN_OR_RETURN(const Pfn pfn, alloc_frame(memory, site));
   Page& page = memory.page(pfn);
-  page.cached = true;
+  page.set_cached(true);
   mm::folio_of(page) = Folio{};
   mm::lock_folio(page, site);  // of nobody else yet
   bool added = false;

@@ -24,7 +24,7 @@ Page* take_oldest(mm::Memory& memory, Site site) {
     const Pfn pfn = frames.front();
     frames.erase(frames.begin());
     Page& page = memory.page(pfn);
-    if (!page.cached || mm::page_mapping(page) == nullptr || !mm::try_get_page_unscheduled(page)) { continue; }
+    if (!page.is_cached() || mm::page_mapping(page) == nullptr || !mm::try_get_page_unscheduled(page)) { continue; }
     frames.push_back(pfn);
     return &page;
   }

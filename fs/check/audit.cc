@@ -119,7 +119,7 @@ void check_cached_page(ext4::Inode& inode, PgOff index, mm::Page& page) {
   FS_WARN_ON((state & (mm::Folio::kLocked | mm::Folio::kWriteback)) != 0, "CF3", where,
              "inode %u page %llu: %s at rest", ino, (ull)index.value(),
              (state & mm::Folio::kLocked) != 0 ? "locked" : "being written");
-  FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index || !page.cached, "CF3", where,
+  FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index || !page.is_cached(), "CF3", where,
              "inode %u page %llu: its frame names another file page", ino, (ull)index.value());
   const int held = 1 + ((state & mm::Folio::kPrivate) != 0 ? 1 : 0) + folio.mapcount;
   FS_WARN_ON(mm::page_ref_count(page) != held || folio.pins != 0, "CF3", where,

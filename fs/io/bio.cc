@@ -70,7 +70,7 @@ void Bio::complete() {
   for (unsigned i = 0; i < count_; ++i) {
     mm::PagePin& pin = segments_[i].pin;
     // While it was written to, writeback may have taken the page for clean (thread 003).
-    if (!write_ && dirties_pages_ && pin.page().cached) { mm::set_pinned_page_dirty(pin); }
+    if (!write_ && dirties_pages_ && pin.page().is_cached()) { mm::set_pinned_page_dirty(pin); }
     pin.release();
   }
   // The submitter may return as soon as end_io told it, and the bio with it: nothing touches `this`

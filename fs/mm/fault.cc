@@ -281,7 +281,7 @@ FaultResult Mm::copy_on_write(VirtAddr page, Pte pte, Site site) {
     if (same_mapping(now, pte)) {
       account(page_table.get_and_clear(page, site), -1);
       tlb.shootdown();
-      if (!pte.special() && memory_.page(pte.pfn()).cached) { unmap_page(memory_.page(pte.pfn()), pte, site); }
+      if (!pte.special() && memory_.page(pte.pfn()).is_cached()) { unmap_page(memory_.page(pte.pfn()), pte, site); }
       const Pte copy = fresh_pte(memory_, *frame, true);
       page_table.set(page, copy, site);
       account(copy, 1);

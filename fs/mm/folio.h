@@ -58,7 +58,7 @@ struct Folio {
 constexpr uint32_t kFolioBits[] = {Folio::kLocked,  Folio::kUptodate,   Folio::kDirty, Folio::kWriteback,
                                    Folio::kPrivate, Folio::kReferenced, Folio::kError};
 
-// REQUIRES: page.cached.
+// REQUIRES: page.is_cached().
 inline Folio& folio_of(const Page& page) { return page.memory->folio(page_pfn(page)); }
 
 // One scheduling point each.

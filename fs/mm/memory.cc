@@ -173,8 +173,8 @@ void Memory::free_dram(Pfn pfn) {
 }
 
 void Memory::recycle_dram(Pfn pfn) {
-  if (page(pfn).cached) {
-    page(pfn).cached = false;
+  if (page(pfn).is_cached()) {
+    page(pfn).set_cached(false);
     folio(pfn) = Folio{};
   }
   RawGuard guard(pool_lock_);

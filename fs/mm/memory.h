@@ -48,7 +48,7 @@ class Memory {
   Pfn zero_pfn() const { return Pfn(pmem_frames_); }
   bool is_pmem(Pfn pfn) const { return pfn.value() < pmem_frames_; }
   // Bytes of a file, not of one process alone; the zero page is neither.
-  bool is_file_frame(Pfn pfn) const { return is_pmem(pfn) || page(pfn).cached; }
+  bool is_file_frame(Pfn pfn) const { return is_pmem(pfn) || page(pfn).is_cached(); }
   uint64_t pmem_frames() const { return pmem_frames_; }
 
   // How many pages an entry of the second table level stands for, 2^order (kernel: PMD_ORDER, a

@@ -84,11 +84,11 @@ void PagePin::require_owned(const Page& page, const char* what, Site site) {
 
 void PagePin::note_pinned(const Page& page) {
   if (page.is_pmem()) { page.memory->history().note(page_pfn(page), FrameEvent::kPinned); }
-  if (page.cached) { __atomic_fetch_add(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
+  if (page.is_cached()) { __atomic_fetch_add(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
 }
 
 void PagePin::note_released(const Page& page) {
-  if (!page.cached) { return; }
+  if (!page.is_cached()) { return; }
   rt::point(rt::PointKind::kRef, frame_object(page));
   __atomic_fetch_sub(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST);
 }

@@ -45,8 +45,11 @@ struct Page {
 
   bool is_pmem() const { return (flags & kPmem) != 0; }
   bool is_zero_page() const { return (flags & kReserved) != 0; }
+  // Asked of frames that may be free or somebody else's by now, too.
+  bool is_cached() const { return __atomic_load_n(&cached, __ATOMIC_RELAXED); }
+  void set_cached(bool on) { __atomic_store_n(&cached, on, __ATOMIC_RELAXED); }
   // Memory of one process alone: a private copy, or memory without a file.
-  bool is_anonymous() const { return !is_pmem() && !is_zero_page() && !cached; }
+  bool is_anonymous() const { return !is_pmem() && !is_zero_page() && !is_cached(); }
   // memory_failure took the frame from every process, and nobody gets it while its sectors are bad. They may have been
   // cured since. Kernel: PageHWPoison.
   bool is_hwpoison() const { return __atomic_load_n(&hwpoison, __ATOMIC_RELAXED); }

@@ -40,7 +40,7 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
   return mm.page_table.for_each(begin, end, [&](VirtAddr at, Pte seen) {
     mm.page_table.ptl.assert_held();
     const bool is_copy = !seen.special() && !memory.is_file_frame(seen.pfn());
-    const bool is_cached = !seen.special() && memory.page(seen.pfn()).cached;
+    const bool is_cached = !seen.special() && memory.page(seen.pfn()).is_cached();
     if (is_copy && !even_cows) {
       return true;
     }
@@ -100,7 +100,7 @@ uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
       if (pte.special() || !memory.is_file_frame(pte.pfn()) || !(pte.write() || pte.dirty())) {
         return true;
       }
-      if (pte.dirty() && memory.page(pte.pfn()).cached) { set_page_dirty(memory.page(pte.pfn()), site); }
+      if (pte.dirty() && memory.page(pte.pfn()).is_cached()) { set_page_dirty(memory.page(pte.pfn()), site); }
       mm.page_table.write_protect(address, true, site);
       ++changed;
       return true;
