@@ -9,6 +9,7 @@
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
+#include "fs/rt/rcu.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
 #include "fs/rt/wait_queue.h"
@@ -24,11 +25,18 @@ using daxfs::rt::WaitQueue;
 constexpr size_t kCells = 3;
 constexpr size_t kOwn = 2;  // cells of each task alone
 
-enum class What : uint8_t { kLoad, kStore, kAdd, kOwnStore, kLock, kTryLock, kWake, kSleep, kUnlock };
+enum class What : uint8_t {
+  kLoad, kStore, kAdd, kOwnStore, kLock, kTryLock, kWake, kReadSection, kCallRcu, kSleep, kUnlock,
+};
 
 struct Action {
   What what;
   uint8_t cell;
+};
+
+// What a callback behind a grace period does.
+struct Later : daxfs::rt::RcuHead {
+  Atomic<int>* cell = nullptr;
 };
 
 // Each task: a list of actions; the outcome is what the loads saw and what the cells hold at the end.
@@ -55,15 +63,17 @@ class Toy final : public Subject {
     auto cells = std::make_unique<Atomic<int>[]>(kCells);
     auto lock = std::make_unique<Mutex>();
     auto queue = std::make_unique<WaitQueue>("queue");
+    auto later = std::make_unique<Later[]>(tasks.size());
     for (size_t t = 0; t < tasks.size(); ++t) {
       daxfs::rt::spawn("task", [&, t] {
         daxfs::rt::begin_op(static_cast<uint32_t>(0));
         Atomic<int> own[kOwn];
-        for (const Action& action : tasks[t]) { act(action, t, cells.get(), own, *lock, *queue, seen); }
+        for (const Action& action : tasks[t]) { act(action, t, cells.get(), own, *lock, *queue, later[t], seen); }
         daxfs::rt::end_op();
       });
     }
     daxfs::rt::join_all_spawned();
+    daxfs::rt::run_pending_system_tasks();
     for (size_t i = 0; i < kCells; ++i) { seen[7] = seen[7] * 31 + static_cast<uint64_t>(cells[i].load()); }
   }
 
@@ -75,8 +85,14 @@ class Toy final : public Subject {
     queue.finish_wait(waiter);
   }
 
+  static void call_later(Later& later, Atomic<int>& cell) {
+    if (later.cell != nullptr) { return; }  // one a task
+    later.cell = &cell;
+    daxfs::rt::call_rcu(&later, [](daxfs::rt::RcuHead* head) { static_cast<Later*>(head)->cell->fetch_add(5); });
+  }
+
   static void act(const Action& action, size_t t, Atomic<int>* cells, Atomic<int>* own, Mutex& lock, WaitQueue& queue,
-                  uint64_t* seen) FS_NO_THREAD_SAFETY_ANALYSIS {
+                  Later& later, uint64_t* seen) FS_NO_THREAD_SAFETY_ANALYSIS {
     Atomic<int>& cell = cells[action.cell];
     switch (action.what) {
       case What::kLoad: seen[t] = seen[t] * 31 + static_cast<uint64_t>(cell.load()) + 1; return;
@@ -92,6 +108,12 @@ class Toy final : public Subject {
         }
         return;
       case What::kWake: queue.wake_all(); return;
+      case What::kReadSection: {
+        const daxfs::rt::RcuReadGuard section;
+        seen[t] = seen[t] * 31 + static_cast<uint64_t>(cell.load()) + 3;
+        return;
+      }
+      case What::kCallRcu: call_later(later, cell); return;
       case What::kSleep: sleep_until_set(cell, queue); return;
     }
   }
@@ -107,7 +129,8 @@ std::vector<Action> random_task(sched::SmallRandom& random, uint32_t length) {
   std::vector<Action> actions;
   bool locked = false;
   for (uint32_t i = 0; i < length; ++i) {
-    auto what = static_cast<What>(random.below(8));
+    auto what = static_cast<What>(random.below(10));
+    if (what == What::kCallRcu && random.below(4) != 0) { what = What::kReadSection; }  // a task more each
     if (what == What::kTryLock && locked) { what = What::kUnlock; }
     if (what == What::kLock && locked) { what = What::kUnlock; }
     if (what == What::kLock || what == What::kUnlock) { locked = !locked; }
@@ -157,6 +180,16 @@ TEST(Explorer, ATryLockFindsALockTakenAroundWhatNobodyShares) {
   toy.tasks = {{{What::kLock, 0}, {What::kOwnStore, 0}, {What::kUnlock, 0}}, {{What::kTryLock, 0}}};
   EXPECT_EQ(explore(toy, 1, false).outcomes.size(), 2u);
   EXPECT_EQ(explore(toy, 1, true).outcomes.size(), 2u);
+}
+
+// A point of RCU is before its deed or behind it. Taken for both, it is two places, and what follows it is no second
+// visit to one.
+TEST(Explorer, WhatFollowsAReadSectionIsExploredToo) {
+  Toy toy;
+  toy.tasks = {{{What::kReadSection, 0}, {What::kStore, 1}, {What::kStore, 2}},
+               {{What::kReadSection, 0}, {What::kLoad, 1}, {What::kLoad, 2}}};
+  EXPECT_EQ(explore(toy, 1, false).outcomes, explore(toy, 1, true).outcomes);
+  EXPECT_EQ(explore(toy, 1, true).outcomes.size(), 4u);  // of the two stores T1 sees any
 }
 
 // Deeds before their points, one behind the other: between them is a place to preempt.

@@ -176,8 +176,12 @@ TaskId Walker::preempt(const SchedView& view) {
   if (wandering_) { return wander_on(view, 16); }
   if (!reduce_) { return preempt_plainly(view); }
   const bool done = follows_its_deed(view.kind);
-  if (done) { happened(current, view.kind, view.object); }
-  if (done || view.kind == PointKind::kRcu) { add_to_block(view.kind, view.object); }
+  // A deed of RCU is before its point or behind it. Taken for both it is two accesses: were it one, this block would
+  // begin in the state in which the one before it began, and seem to have been explored.
+  if (done || view.kind == PointKind::kRcu) {
+    happened(current, view.kind, view.object);
+    add_to_block(view.kind, view.object);
+  }
   close_block(true);
   TaskId next = current;
   if (!on_path(view, &next)) {
