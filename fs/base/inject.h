@@ -30,7 +30,8 @@ void arm_injections(const InjectionPlan& plan);
 
 // Counts one; true if this one is to fail.
 inline bool inject(Injection kind) {
-  if (__builtin_expect(internal::g_injections[static_cast<size_t>(kind)] == 0, 1)) { return false; }
+  const uint32_t left = __atomic_load_n(&internal::g_injections[static_cast<size_t>(kind)], __ATOMIC_RELAXED);
+  if (__builtin_expect(left == 0, 1)) { return false; }
   return internal::inject_slow(kind);
 }
 

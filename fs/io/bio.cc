@@ -84,7 +84,7 @@ void Bio::transfer(Segment& segment, uint64_t device_offset) {
              "DMA %s frame %llu completes, but the frame now belongs to page %llu of another file "
              "or to none",
              write_ ? "from" : "into", static_cast<unsigned long long>(pin.pfn().value()),
-             static_cast<unsigned long long>(pin.page().index.value()));
+             static_cast<unsigned long long>(mm::page_index(pin.page()).value()));
   std::byte bounce[kPageSize];  // one page, not cleared: written before it is read
   const std::span<std::byte> bytes(bounce, segment.length);
   Status status;

@@ -51,7 +51,9 @@ TEST(Aio, UnwrittenBlocksAreConvertedBeforeTheEventComes) {
     const VirtAddr buffer = memory(w, 2 * k4K);
     fill(w, buffer, 2 * k4K, 0x43);
     ASSERT_TRUE(w.p->io_submit(true, fd, buffer, 2 * k4K, k4K, 1).ok());
+#if defined(DAXFS_RT_FIBER)  // a worker of the native build is a thread, which may be done by now
     EXPECT_EQ(w.layout(fd, 4), "uuuu") << "nobody has run yet that could convert";
+#endif
     ASSERT_EQ(w.p->io_getevents(1).size(), 1u);
     EXPECT_EQ(w.layout(fd, 4), "uwwu");
     ASSERT_EQ(w.p->pread(fd, buffer, k4K, 2 * k4K).value_or(0), k4K);
