@@ -19,10 +19,10 @@ constexpr std::array<uint32_t, 256> make_table() {
   return table;
 }
 
-constexpr auto kTable = make_table();
+constexpr auto kCrcTable = make_table();
 
 uint32_t crc32c_table(uint32_t crc, const uint8_t* bytes, size_t size) {
-  for (size_t i = 0; i < size; ++i) { crc = (crc >> 8) ^ kTable[(crc ^ bytes[i]) & 0xff]; }
+  for (size_t i = 0; i < size; ++i) { crc = (crc >> 8) ^ kCrcTable[(crc ^ bytes[i]) & 0xff]; }
   return crc;
 }
 
@@ -32,7 +32,7 @@ uint32_t crc32c_table(uint32_t crc, const uint8_t* bytes, size_t size) {
 constexpr size_t kLane = 256;
 
 constexpr uint32_t shift_bytes(uint32_t crc, size_t count) {
-  for (size_t i = 0; i < count; ++i) { crc = (crc >> 8) ^ kTable[crc & 0xff]; }
+  for (size_t i = 0; i < count; ++i) { crc = (crc >> 8) ^ kCrcTable[crc & 0xff]; }
   return crc;
 }
 

@@ -17,8 +17,8 @@ namespace {
 #if defined(DAXFS_RT_FIBER)
 
 // A DAX file of four written pages, the first two mapped and stored to; page 4 is a hole below EOF.
-struct World {
-  World() : device(ext4::testing::load_device(ext4::testing::make_image(256))) {
+struct AuditWorld {
+  AuditWorld() : device(ext4::testing::load_device(ext4::testing::make_image(256))) {
     std::string message;
     auto mounted = vfs::Filesystem::mount(*device, "dax=always", &message);
     EXPECT_TRUE(mounted.ok()) << message;
@@ -56,7 +56,7 @@ struct World {
 template <typename Damage>
 std::string tag_after(Damage damage) {
   const rt::RunOutcome outcome = rt::run_lambda([&] {
-    World& w = *new World;
+    AuditWorld& w = *new AuditWorld;
     damage(w);
     w.check();
   });
@@ -65,7 +65,7 @@ std::string tag_after(Damage damage) {
 
 TEST(Audit, SoundMemoryIsSilent) {
   rt::run_for_test([] {
-    World w;
+    AuditWorld w;
     w.check();
     std::byte byte{0};
     EXPECT_TRUE(w.process->load(w.map + 4 * kPageSize, std::span(&byte, 1)).ok());  // the zero page over the hole
@@ -82,36 +82,36 @@ TEST(Audit, SoundMemoryIsSilent) {
 }
 
 TEST(Audit, PinAtRestIsO1) {
-  EXPECT_EQ(tag_after([](World& w) { w.mapping().memory().page(w.entry(0).pfn()).refcount++; }), "O1");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.mapping().memory().page(w.entry(0).pfn()).refcount++; }), "O1");
 }
 
 TEST(Audit, FrameOfAnotherPageIsO1) {
-  EXPECT_EQ(tag_after([](World& w) { w.mapping().memory().page(w.entry(0).pfn()).index = PgOff(3); }), "O1");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.mapping().memory().page(w.entry(0).pfn()).index = PgOff(3); }), "O1");
 }
 
 TEST(Audit, MiscountedEntriesAreO3) {
-  EXPECT_EQ(tag_after([](World& w) { ++w.mapping().nrexceptional; }), "O3");
-  EXPECT_EQ(tag_after([](World& w) { ++w.mapping().nrpages; }), "O3");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { ++w.mapping().nrexceptional; }), "O3");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { ++w.mapping().nrpages; }), "O3");
 }
 
 TEST(Audit, LockedEntryIsO4) {
-  EXPECT_EQ(tag_after([](World& w) { w.put(0, w.entry(0).locked()); }), "O4");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, w.entry(0).locked()); }), "O4");
 }
 
 TEST(Audit, HugeEntryInASinglePagesSlotIsO5) {
-  EXPECT_EQ(tag_after([](World& w) { w.put(0, dax::Entry::frame(w.entry(0).pfn(), 9)); }), "O5");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, dax::Entry::frame(w.entry(0).pfn(), 9)); }), "O5");
 }
 
 TEST(Audit, EntryOfAnotherBlockIsO6) {
-  EXPECT_EQ(tag_after([](World& w) { w.put(0, w.entry(1)); }), "O6");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, w.entry(1)); }), "O6");
 }
 
 TEST(Audit, ZeroEntryOverABlockIsO6) {
-  EXPECT_EQ(tag_after([](World& w) { w.put(0, dax::Entry::zero(w.mapping().memory().zero_pfn(), 0)); }), "O6");
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, dax::Entry::zero(w.mapping().memory().zero_pfn(), 0)); }), "O6");
 }
 
 TEST(Audit, MiscountedMappedFramesAreMM8) {
-  EXPECT_EQ(tag_after([](World& w) {
+  EXPECT_EQ(tag_after([](AuditWorld& w) {
               mm::Mm& mm = w.process->mm();
               const rt::SpinGuard guard(mm.page_table.ptl);
               mm.account(mm.page_table.load_unscheduled(w.map), 1);
@@ -120,7 +120,7 @@ TEST(Audit, MiscountedMappedFramesAreMM8) {
 }
 
 TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
-  EXPECT_EQ(tag_after([](World& w) {
+  EXPECT_EQ(tag_after([](AuditWorld& w) {
     const rt::SpinGuard tree(w.mapping().i_pages.lock());
     lib::XaCursor xas(w.mapping().i_pages, 1);
     xas.load();
@@ -129,13 +129,13 @@ TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
 }
 
 TEST(Audit, MappingOfAFrameThatMemoryFailureTookAwayIsMF2) {
-  const auto poison = [](World& w) { w.device->set_poison(w.entry(1).pfn().value() * kPageSize, 512); };
-  EXPECT_EQ(tag_after([&](World& w) { poison(w); }), "silent");  // mapped from before: nobody knows yet
-  EXPECT_EQ(tag_after([&](World& w) {
+  const auto poison = [](AuditWorld& w) { w.device->set_poison(w.entry(1).pfn().value() * kPageSize, 512); };
+  EXPECT_EQ(tag_after([&](AuditWorld& w) { poison(w); }), "silent");  // mapped from before: nobody knows yet
+  EXPECT_EQ(tag_after([&](AuditWorld& w) {
     poison(w);
     w.mapping().memory().page(w.entry(1).pfn()).set_hwpoison(true);
   }), "MF2");
-  EXPECT_EQ(tag_after([&](World& w) { EXPECT_TRUE(w.process->memory_failure(w.fd, kPageSize).ok()); }), "silent");
+  EXPECT_EQ(tag_after([&](AuditWorld& w) { EXPECT_TRUE(w.process->memory_failure(w.fd, kPageSize).ok()); }), "silent");
 }
 
 #endif

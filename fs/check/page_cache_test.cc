@@ -159,7 +159,7 @@ struct Damaged {
 
 // The tag of the finding after `damage` to a world with a cached page; "silent" if none. The world is abandoned.
 template <typename Damage>
-std::string tag_after(Damage damage) {
+std::string tag_of_cached(Damage damage) {
   const rt::RunOutcome outcome = rt::run_lambda([&] {
     World& w = *new World(kCached);
     const int fd = w.open("f");
@@ -176,15 +176,15 @@ std::string tag_after(Damage damage) {
 }
 
 TEST(PageCacheAudit, SoundCacheIsSilent) {
-  EXPECT_EQ(tag_after([](const Damaged&) {}), "silent");
+  EXPECT_EQ(tag_of_cached([](const Damaged&) {}), "silent");
 }
 
 TEST(PageCacheAudit, UnlockingTwiceIsCF1) {
-  EXPECT_EQ(tag_after([](const Damaged& d) { mm::unlock_handed_folio(d.page); }), "CF1");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { mm::unlock_handed_folio(d.page); }), "CF1");
 }
 
 TEST(PageCacheAudit, AMappedPageThatLeavesIsCF2) {
-  EXPECT_EQ(tag_after([](const Damaged& d) {
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
               mm::lock_folio(d.page);
               cache::remove_page(d.mapping, d.page, cache::Remove::kAlways);
             }),
@@ -192,23 +192,23 @@ TEST(PageCacheAudit, AMappedPageThatLeavesIsCF2) {
 }
 
 TEST(PageCacheAudit, LockMarksAndReferencesAreCF3) {
-  EXPECT_EQ(tag_after([](const Damaged& d) { mm::folio_set(d.page, mm::Folio::kLocked); }), "CF3");
-  EXPECT_EQ(tag_after([](const Damaged& d) { mm::folio_set(d.page, mm::Folio::kDirty); }), "CF3");
-  EXPECT_EQ(tag_after([](const Damaged& d) { ++d.page.refcount; }), "CF3");
-  EXPECT_EQ(tag_after([](const Damaged& d) { d.page.index = PgOff(1); }), "CF3");
-  EXPECT_EQ(tag_after([](const Damaged& d) { ++mm::folio_of(d.page).pins; }), "CF3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { mm::folio_set(d.page, mm::Folio::kLocked); }), "CF3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { mm::folio_set(d.page, mm::Folio::kDirty); }), "CF3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { ++d.page.refcount; }), "CF3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { d.page.index = PgOff(1); }), "CF3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { ++mm::folio_of(d.page).pins; }), "CF3");
 }
 
 TEST(PageCacheAudit, ABufferOfAnotherBlockIsCF4) {
-  EXPECT_EQ(tag_after([](const Damaged& d) { mm::folio_of(d.page).block = FsBlock(7); }), "CF4");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { mm::folio_of(d.page).block = FsBlock(7); }), "CF4");
 }
 
 TEST(PageCacheAudit, MiscountedPagesAreO3) {
-  EXPECT_EQ(tag_after([](const Damaged& d) { ++d.mapping.nrpages; }), "O3");
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) { ++d.mapping.nrpages; }), "O3");
 }
 
 TEST(PageCacheAudit, DirtyWithoutABufferIsO20) {
-  EXPECT_EQ(tag_after([](const Damaged& d) {
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
               cache::drop_buffer(d.page);
               mm::set_page_dirty(d.page);
             }),
@@ -216,7 +216,7 @@ TEST(PageCacheAudit, DirtyWithoutABufferIsO20) {
 }
 
 TEST(PageCacheAudit, RoomReservedAtEvictionIsIN4) {
-  EXPECT_EQ(tag_after([](const Damaged& d) {
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
               d.w.p->inode_of(d.fd).value()->reserve_delayed().ignore_error("there is room");
               d.w.p->exit();
               d.w.fs->drop_caches();

@@ -17,7 +17,6 @@ namespace daxfs::dax {
 
 namespace {
 
-constexpr uint64_t kLastIndex = ~uint64_t{0};
 
 // Where entries begin, gathered under the tree lock and worked on without it (kernel: a pagevec's
 // indices).

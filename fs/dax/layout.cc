@@ -12,7 +12,6 @@ namespace daxfs::dax {
 
 namespace {
 
-constexpr uint64_t kLastIndex = ~uint64_t{0};
 constexpr unsigned kScanBatch =
     64;  // entries between two chances for others (kernel: XA_CHECK_SCHED)
 

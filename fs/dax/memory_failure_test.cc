@@ -8,11 +8,6 @@
 namespace daxfs::dax {
 namespace {
 
-// Huge pages of four for whoever maps enough of the file.
-struct HugeWorld : World {
-  HugeWorld() { EXPECT_TRUE(memory.set_huge(true, 2).ok()); }
-};
-
 VirtAddr map_part(mm::Mm& mm, FakeFile& file, uint64_t first, uint64_t pages, unsigned flags = mm::kMapShared) {
   const auto address =
       mm.mmap({.length = pages * kPageSize, .flags = flags, .file = &file, .offset = first * kPageSize});

@@ -272,6 +272,21 @@ struct World {
   mm::Mm p1;
 };
 
+// A World whose machine has huge pages of four. p0 maps the first eight pages huge; p1 can map single ones.
+struct HugeWorld : World {
+  HugeWorld() { EXPECT_TRUE(memory.set_huge(true, 2).ok()); }
+  VirtAddr huge() { return map(p0, file, 8); }
+  VirtAddr single(uint64_t first, uint64_t pages = 1) {
+    const auto address = p1.mmap({.length = pages * kPageSize,
+                                  .flags = mm::kMapShared,
+                                  .file = &file,
+                                  .offset = first * kPageSize});
+    EXPECT_TRUE(address.ok());
+    return *address;
+  }
+  mm::Page& frame(uint64_t index) { return memory.page(Pfn(file.blocks.at(index).at.value())); }
+};
+
 // Switches on one historical bug for a scope.
 class WithBug {
  public:

@@ -9,7 +9,6 @@
 namespace daxfs::ext4 {
 
 namespace {
-unsigned slot(int pos) { return static_cast<unsigned>(pos); }
 }  // namespace
 
 void ExtentPath::reset() {

@@ -28,6 +28,9 @@
 
 namespace daxfs::ext4 {
 
+// An entry of a node from a position in a path that is not before the first.
+constexpr unsigned slot(int pos) { return static_cast<unsigned>(pos); }
+
 // The nodes from the root to a leaf, held in memory. pos is the entry taken (in the leaf: the last
 // one that begins at or before the block looked for; -1 if none does).
 class ExtentPath {

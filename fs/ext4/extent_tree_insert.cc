@@ -7,7 +7,6 @@
 namespace daxfs::ext4 {
 
 namespace {
-unsigned slot(int pos) { return static_cast<unsigned>(pos); }
 
 ExtentRun head_of(ExtentRun run, uint32_t len) {
   run.len = len;

@@ -7,7 +7,6 @@
 namespace daxfs::ext4 {
 
 namespace {
-unsigned slot(int pos) { return static_cast<unsigned>(pos); }
 }  // namespace
 
 // From the right to the left, a leaf at a time; blocks of a leaf are freed before its entries go,

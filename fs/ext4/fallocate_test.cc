@@ -10,13 +10,12 @@ using testing::FileWorld;
 using testing::in_file_world;
 using testing::TestFile;
 
-constexpr unsigned kPunch = kFallocPunchHole | kFallocKeepSize;
 
 TEST(Fallocate, ChecksArgumentsInTheKernelsOrder) {
   EXPECT_EQ(fallocate_check_arguments(0x80, -1, 5), Status(Errc::kInval));
   EXPECT_EQ(fallocate_check_arguments(0, 0, 0), Status(Errc::kInval));
   EXPECT_EQ(fallocate_check_arguments(0x80, 0, 5), Status(Errc::kOpNotSupp));
-  EXPECT_EQ(fallocate_check_arguments(kPunch | kFallocZeroRange, 0, 5), Status(Errc::kOpNotSupp));
+  EXPECT_EQ(fallocate_check_arguments(testing::kPunch | kFallocZeroRange, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(kFallocPunchHole, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(kFallocCollapseRange | kFallocKeepSize, 0, 5),
             Status(Errc::kInval));
@@ -36,7 +35,7 @@ TEST(Fallocate, ChecksTheInode) {
     EXPECT_EQ(fallocate(*f, kFallocInsertRange, 2 * kPageSize, kPageSize), Status(Errc::kInval));
     EXPECT_EQ(fallocate(*f, kFallocInsertRange, 0, kMaxFileBytes - kPageSize), Status(Errc::kFBig));
     f->set_flags(f->flags() | kFlagAppend);
-    EXPECT_EQ(fallocate(*f, kPunch, 0, 1), Status(Errc::kPerm));
+    EXPECT_EQ(fallocate(*f, testing::kPunch, 0, 1), Status(Errc::kPerm));
     EXPECT_TRUE(fallocate(*f, kFallocKeepSize, 0, 1).ok());
     f->set_flags((f->flags() & ~kFlagAppend) | kFlagImmutable);
     EXPECT_EQ(fallocate(*f, 0, 0, 1), Status(Errc::kPerm));
@@ -72,13 +71,13 @@ TEST(PunchHole, FreesWholeBlocksAndZeroesParts) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
     EXPECT_TRUE(w.fill(f, 0, 5 * kPageSize, 0x31).ok());
-    EXPECT_TRUE(fallocate(*f, kPunch, 100, 2 * kPageSize).ok());
+    EXPECT_TRUE(fallocate(*f, testing::kPunch, 100, 2 * kPageSize).ok());
     EXPECT_EQ(w.blocks(f, 5), "w.www");
     EXPECT_EQ(w.at(f, 99), 0x31);
     EXPECT_EQ(w.at(f, 100), 0);
     EXPECT_EQ(w.at(f, 2 * kPageSize + 99), 0);
     EXPECT_EQ(w.at(f, 2 * kPageSize + 100), 0x31);
-    EXPECT_TRUE(fallocate(*f, kPunch, 3 * kPageSize + 5, 10).ok());
+    EXPECT_TRUE(fallocate(*f, testing::kPunch, 3 * kPageSize + 5, 10).ok());
     EXPECT_EQ(w.at(f, 3 * kPageSize + 14), 0);
     EXPECT_EQ(w.at(f, 3 * kPageSize + 15), 0x31);
     EXPECT_EQ(f->i_size(), 5 * kPageSize);
@@ -90,9 +89,9 @@ TEST(PunchHole, BehindEofDoesNothingAndIsClippedThere) {
     const TestFile f = w.open("f");
     EXPECT_TRUE(w.fill(f, 0, kPageSize + 100, 1).ok());
     EXPECT_TRUE(fallocate(*f, kFallocKeepSize, 0, 4 * kPageSize).ok());
-    EXPECT_TRUE(fallocate(*f, kPunch, 2 * kPageSize, kPageSize).ok());
+    EXPECT_TRUE(fallocate(*f, testing::kPunch, 2 * kPageSize, kPageSize).ok());
     EXPECT_EQ(w.blocks(f, 4), "wwuu");
-    EXPECT_TRUE(fallocate(*f, kPunch, 0, 100 * kPageSize).ok());
+    EXPECT_TRUE(fallocate(*f, testing::kPunch, 0, 100 * kPageSize).ok());
     EXPECT_EQ(w.blocks(f, 4), "..uu");
   });
 }
@@ -105,7 +104,7 @@ TEST(PunchHole, ShowsInMappingsAndAStoreAllocatesAgain) {
     const VirtAddr b = w.map(w.p1, f, 2, mm::kMapPrivate);
     EXPECT_EQ(w.peek(w.p0, a), 0x31);
     EXPECT_EQ(w.poke(w.p1, b, 0x44), mm::Signal::kNone);
-    EXPECT_TRUE(fallocate(*f, kPunch, 0, kPageSize).ok());
+    EXPECT_TRUE(fallocate(*f, testing::kPunch, 0, kPageSize).ok());
     EXPECT_EQ(w.peek(w.p0, a), 0);
     EXPECT_EQ(w.peek(w.p1, b), 0x44);
     EXPECT_EQ(w.poke(w.p0, a, 0x55), mm::Signal::kNone);

@@ -31,6 +31,8 @@
 
 namespace daxfs::ext4::testing {
 
+inline constexpr unsigned kPunch = kFallocPunchHole | kFallocKeepSize;
+
 // What vfs::File is to mm: holds the inode while something is mapped. The world keeps the object
 // itself.
 class MappedFile final : public mm::VmFile {

@@ -19,7 +19,6 @@ using testing::TestFile;
 
 #if defined(DAXFS_RT_FIBER)
 
-constexpr unsigned kPunch = kFallocPunchHole | kFallocKeepSize;
 
 // Task 0 reads two blocks of `source` directly into the mapping of `target`; task 1 runs `remove`.
 // What the freed blocks become afterwards is the fuzzer's business; here O1 and O15 speak.
@@ -58,7 +57,7 @@ constexpr dax::SearchOptions kClean{.events_max = 400, .stride = 41};
 constexpr dax::SearchOptions kFind{.events_max = 400, .stride = 3, .until_found = true};
 
 Status falloc(const TestFile& f, unsigned mode) { return fallocate(*f, mode, 0, 2 * kPageSize); }
-void punch(const TestFile& f) { EXPECT_TRUE(falloc(f, kPunch).ok()); }
+void punch(const TestFile& f) { EXPECT_TRUE(falloc(f, testing::kPunch).ok()); }
 void zero(const TestFile& f) { EXPECT_TRUE(falloc(f, kFallocZeroRange).ok()); }
 void collapse(const TestFile& f) { EXPECT_TRUE(falloc(f, kFallocCollapseRange).ok()); }
 void insert(const TestFile& f) { EXPECT_TRUE(falloc(f, kFallocInsertRange).ok()); }

@@ -45,7 +45,6 @@ Pte fresh_pte(const Memory& memory, Pfn pfn, bool write) {
 }
 
 // Equal but for the bits that the processor sets by itself.
-bool same_mapping(Pte a, Pte b) { return a.mk_young().mk_dirty() == b.mk_young().mk_dirty(); }
 
 }  // namespace
 

@@ -11,8 +11,6 @@
 namespace daxfs::mm {
 namespace {
 
-bool same_mapping(Pte a, Pte b) { return a.mk_young().mk_dirty() == b.mk_young().mk_dirty(); }
-
 bool may_pin(const Memory& memory, Pte pte, bool write) {
   if (!pte.present() || pte.protnone() || pte.special()) {
     return false;

@@ -129,23 +129,6 @@ TEST_F(GupTest, WithTheOldBugAReadOnlyDevicePageCanBePinnedForWriting) {
 #endif
 
 #if defined(DAXFS_RT_FIBER) && defined(DAXFS_HISTORICAL_BUGS)
-// Runs task 1 when task 0 is about to take its reference: after it read the PTE.
-class SwitchAtFirstRef final : public rt::Policy {
- public:
-  void begin_run() override { done_ = false; }
-  uint64_t budget(const rt::SchedView&) override { return done_ ? rt::kNeverAsk : 1; }
-  rt::TaskId preempt(const rt::SchedView& view) override {
-    if (view.current != 0 || view.kind != rt::PointKind::kRef) {
-      return view.current;
-    }
-    done_ = true;
-    return 1;
-  }
-  rt::TaskId choose(const rt::SchedView& view) override { return rt::default_choice(view); }
-
- private:
-  bool done_ = false;
-};
 
 // The bug is a race on this word, which ThreadSanitizer would name.
 FS_NO_TSAN bool has_mapping(const Page& frame) { return frame.mapping != nullptr; }

@@ -249,21 +249,6 @@ TEST_F(HugeTest, TheOrderStaysWhileAProcessHasTables) {
 
 #if defined(DAXFS_RT_FIBER) && defined(DAXFS_HISTORICAL_BUGS)
 
-// Runs task 1 when task 0 is about to take its reference: after it read the translation.
-class SwitchAtFirstRef final : public rt::Policy {
- public:
-  uint64_t budget(const rt::SchedView&) override { return done_ ? rt::kNeverAsk : 1; }
-  rt::TaskId preempt(const rt::SchedView& view) override {
-    if (view.current != 0 || view.kind != rt::PointKind::kRef) { return view.current; }
-    done_ = true;
-    return 1;
-  }
-  rt::TaskId choose(const rt::SchedView& view) override { return rt::default_choice(view); }
-
- private:
-  bool done_ = false;
-};
-
 // GUP reads the huge translation | the range is unmapped | GUP takes the count. Right: it notices and faults again.
 TEST_F(HugeTest, AFastPinNoticesThatTheMappingWent) {
   for (const bool bug : {true, false}) {

@@ -73,8 +73,8 @@ inline void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index) {
   __atomic_store_n(&page.mapping, mapping, __ATOMIC_RELEASE);
 }
 
-// For assertions and reports, which may have no lock: where two files fight for a frame, that is their finding and not a
-// data race. Not a scheduling point.
+// For assertions and reports, which may have no lock: where two files fight for a frame, that is their finding and not
+// a data race. Not a scheduling point.
 FS_NO_TSAN inline PgOff page_index(const Page& page) { return page.index; }
 inline int page_ref_count(const Page& page) {
   return __atomic_load_n(&page.refcount, __ATOMIC_SEQ_CST);

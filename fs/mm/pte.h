@@ -69,6 +69,9 @@ class Pte {
   uint64_t word_ = 0;
 };
 
+// Whether they differ in nothing but what the processor sets by itself.
+constexpr bool same_mapping(Pte a, Pte b) { return a.mk_young().mk_dirty() == b.mk_young().mk_dirty(); }
+
 class Pmd {
  public:
   constexpr Pmd() = default;

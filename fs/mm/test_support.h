@@ -289,4 +289,26 @@ class MmTest : public ::testing::Test {
   bool abandoned_ = false;
 };
 
+#if defined(DAXFS_RT_FIBER)
+
+// Runs task 1 when task 0 is about to take its reference: after it read the translation.
+class SwitchAtFirstRef final : public rt::Policy {
+ public:
+  void begin_run() override { done_ = false; }
+  uint64_t budget(const rt::SchedView&) override { return done_ ? rt::kNeverAsk : 1; }
+  rt::TaskId preempt(const rt::SchedView& view) override {
+    if (view.current != 0 || view.kind != rt::PointKind::kRef) {
+      return view.current;
+    }
+    done_ = true;
+    return 1;
+  }
+  rt::TaskId choose(const rt::SchedView& view) override { return rt::default_choice(view); }
+
+ private:
+  bool done_ = false;
+};
+
+#endif  // DAXFS_RT_FIBER
+
 }  // namespace daxfs::mm

@@ -1,6 +1,7 @@
 // fs/pmem/device_trace_test.cc - what a tracer is told of the medium's bytes.
 //
-// A file of its own: the engine calls a tracer on the traced task's stack under the host's name, which TSan must not see.
+// A file of its own: the engine calls a tracer on the traced task's stack under the host's name, and TSan must not see
+// that.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -10,8 +10,8 @@
 namespace daxfs::vfs {
 namespace {
 
-struct World {
-  World() : device(ext4::testing::load_device(ext4::testing::make_image(256))) {
+struct FdWorld {
+  FdWorld() : device(ext4::testing::load_device(ext4::testing::make_image(256))) {
     std::string message;
     auto mounted = Filesystem::mount(*device, "dax=always", &message);
     EXPECT_TRUE(mounted.ok()) << message;
@@ -34,7 +34,7 @@ struct World {
 
 TEST(FdTable, OpenTakesTheLowestFreeNumber) {
   rt::run_for_test([] {
-    World w;
+    FdWorld w;
     const int first = w.open("/a");
     const int second = w.open("/b");
     const int third = w.open("/c");
@@ -49,7 +49,7 @@ TEST(FdTable, OpenTakesTheLowestFreeNumber) {
 
 TEST(FdTable, DuplicateSharesThePositionAndOutlivesTheOriginal) {
   rt::run_for_test([] {
-    World w;
+    FdWorld w;
     const int fd = w.open("/a");
     const int copy = w.process->dup(fd).value_or(-1);
     const std::string text = "0123456789";
@@ -63,7 +63,7 @@ TEST(FdTable, DuplicateSharesThePositionAndOutlivesTheOriginal) {
 
 TEST(FdTable, NumbersThatWereNeverOpenAreRefused) {
   rt::run_for_test([] {
-    World w;
+    FdWorld w;
     for (const int fd : {-1, 0, 7, 1 << 30}) { EXPECT_EQ(w.process->fsync(fd).error(), Errc::kBadf) << fd; }
     w.finish();
   });
@@ -71,9 +71,9 @@ TEST(FdTable, NumbersThatWereNeverOpenAreRefused) {
 
 #if defined(DAXFS_RT_FIBER)
 TEST(FdTable, DyingWithOpenFilesIsABug) {  // FT1
-  World* abandoned = nullptr;
+  FdWorld* abandoned = nullptr;
   const rt::RunOutcome outcome = rt::run_lambda([&] {
-    abandoned = new World;
+    abandoned = new FdWorld;
     abandoned->open("/a");
     abandoned->process.reset();  // without exit()
   });

@@ -18,7 +18,7 @@ Trial trial(const char* bug, const char* policy, End end, double seconds, uint64
   return trial;
 }
 
-Results example() {
+Results two_bugs() {
   Results results;
   results.settings.bugs = {{"easy", "A01", "an easy one"}, {"hard/one", "B02", "a hard one"}};
   results.settings.policies = {"random", "pos"};
@@ -34,7 +34,7 @@ Results example() {
 }
 
 TEST(Results, ACellCountsWhatWasFoundAndWhatWasCutShort) {
-  const Results results = example();
+  const Results results = two_bugs();
   const std::string easy = "easy";
   const std::string hard = "hard/one";
   const Cell found = cell_of(results, &easy, "random");
@@ -53,7 +53,7 @@ TEST(Results, ACellCountsWhatWasFoundAndWhatWasCutShort) {
 }
 
 TEST(Results, TheCleanBuildIsTheControlAndItsFindingsAreLoud) {
-  Results results = example();
+  Results results = two_bugs();
   EXPECT_TRUE(control_of(results).findings.empty());
   EXPECT_NE(table(results).find("no finding in 1 trials"), std::string::npos) << table(results);
   EXPECT_NE(page(results).find("was silent"), std::string::npos);
@@ -66,7 +66,7 @@ TEST(Results, TheCleanBuildIsTheControlAndItsFindingsAreLoud) {
 }
 
 TEST(Results, JsonHasEveryTrialAndSaysWhetherItIsComplete) {
-  Results results = example();
+  Results results = two_bugs();
   const auto json = nlohmann::json::parse(to_json(results));
   EXPECT_FALSE(json["complete"].get<bool>());
   EXPECT_EQ(json["trials"].size(), results.trials.size());

@@ -9,7 +9,7 @@
 namespace daxfuzz::explain {
 namespace {
 
-constexpr size_t kIndent = 2;
+constexpr size_t kTextIndent = 2;
 constexpr size_t kGap = 3;     // " | "
 constexpr size_t kLeast = 16;  // of a column that gives way
 
@@ -52,7 +52,7 @@ class Text {
       state_ = std::max(state_, row.state.size());
       if (row.column < 0 || row.kind == Row::Kind::kFinding) { continue; }
       size_t& column = columns_[static_cast<size_t>(row.column)];
-      column = std::max(column, static_cast<size_t>(row.depth) * kIndent + row_text(row).size());
+      column = std::max(column, static_cast<size_t>(row.depth) * kTextIndent + row_text(row).size());
     }
     state_ = std::min(state_, size_t{24});
     if (!columns_.empty()) { narrow(width_ - (state_ == 0 ? 0 : state_ + kGap)); }
@@ -132,8 +132,8 @@ class Text {
     if (row.kind == Row::Kind::kSwitch) { return append_switch(row); }
     if (row.column < 0 || row.kind == Row::Kind::kFinding) { return append_finding(row); }
     const auto column = static_cast<size_t>(row.column);
-    const size_t indent = static_cast<size_t>(row.depth) * kIndent;
-    const auto lines = wrap(row_text(row), room_from(column), indent, indent + kIndent);
+    const size_t indent = static_cast<size_t>(row.depth) * kTextIndent;
+    const auto lines = wrap(row_text(row), room_from(column), indent, indent + kTextIndent);
     std::vector<std::string> states = row.state.empty() ? std::vector<std::string>{} : wrap(row.state, state_, 0, 2);
     for (size_t i = 0; i < std::max(lines.size(), states.size()); ++i) {
       std::string line = line_with(column, i < lines.size() ? lines[i] : "");
@@ -164,7 +164,7 @@ class Text {
   void append_finding(const Row& row) {
     size_t begin = row.column < 0 ? 0
                                   : start_of(static_cast<size_t>(row.column)) +
-                                        static_cast<size_t>(row.depth) * kIndent;
+                                        static_cast<size_t>(row.depth) * kTextIndent;
     if (begin > width_ - std::min(width_, size_t{44})) {
       begin = width_ - 44;
     }

@@ -14,6 +14,8 @@
 
 namespace daxfuzz::minimize {
 
+inline constexpr int64_t kPage = 4096;  // round numbers of operands are multiples of it
+
 struct Cost {
   size_t ops = 0;  // set-up included
   size_t preemptions = 0;

@@ -16,7 +16,6 @@ using prog::Program;
 
 namespace {
 
-constexpr int64_t kPage = 4096;
 constexpr uint8_t kFilesRenamed = 6;  // f0, g0, f1, g1, f2, g2 of the name pool
 
 template <typename Visit>

@@ -4,16 +4,10 @@
 
 #include "fuzz/minimize/cost.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/minimize/testing.h"
 
 namespace daxfuzz::minimize {
 namespace {
-
-prog::Program parse(const std::string& text) {
-  prog::Program program;
-  std::string error;
-  EXPECT_TRUE(prog::parse("daxfuzz program 1\n" + text, "test", &program, &error)) << error;
-  return program;
-}
 
 const char kTwo[] =
     "process P0\ninit in P0\n  f3 = open \"f1\" rdwr|creat\ntask T0 in P0\n  fsync f3\n  sync\n"

@@ -4,16 +4,10 @@
 
 #include "fuzz/minimize/test_scene.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/minimize/testing.h"
 
 namespace daxfuzz::minimize {
 namespace {
-
-prog::Program parse(const std::string& text) {
-  prog::Program program;
-  std::string error;
-  EXPECT_TRUE(prog::parse("daxfuzz program 1\n" + text, "test", &program, &error)) << error;
-  return program;
-}
 
 // The race is between T1's first and T3's second operation; everything else is noise that moves events.
 prog::Program noisy() {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "fuzz/prog/text.h"
+#include "fuzz/prog/testing.h"
 
 namespace daxfuzz::prog {
 namespace {
@@ -33,13 +34,6 @@ schedule
   S1 op 1 event 5 -> T2
 )";
 
-Program parsed(std::string_view text = kText) {
-  Program program;
-  std::string error;
-  EXPECT_TRUE(parse(text, "", &program, &error)) << error;
-  return program;
-}
-
 std::string schedule_of(const Program& program) {
   std::string out;
   for (const Preemption& p : program.schedule) { out += print_preemption(p) + "\n"; }
@@ -47,7 +41,7 @@ std::string schedule_of(const Program& program) {
 }
 
 TEST(Edit, AnchorsFollowTheirOperationWhenOneIsInserted) {
-  Program program = parsed();
+  Program program = parsed(kText);
   ASSERT_TRUE(insert_op(program, Place{false, 0, 1}, Op()));
   EXPECT_EQ(schedule_of(program),
             "T0 op 1 event 1 -> T1\nT0 op 3 event 2 -> T2\nT0 op 4 event 3 -> S0\n"
@@ -56,7 +50,7 @@ TEST(Edit, AnchorsFollowTheirOperationWhenOneIsInserted) {
 }
 
 TEST(Edit, AnchorsOfARemovedOperationGoWithIt) {
-  Program program = parsed();
+  Program program = parsed(kText);
   remove_op(program, Place{false, 0, 1});
   EXPECT_EQ(schedule_of(program),
             "T0 op 1 event 1 -> T1\nT0 op 2 event 3 -> S0\nT1 op 1 event 4 -> T0\n"
@@ -64,7 +58,7 @@ TEST(Edit, AnchorsOfARemovedOperationGoWithIt) {
 }
 
 TEST(Edit, RemovedTaskTakesItsAnchorsAndRenumbersTheRest) {
-  Program program = parsed();
+  Program program = parsed(kText);
   remove_task(program, 1);
   canonicalise_strings(program);
   EXPECT_EQ(schedule_of(program),
@@ -73,14 +67,14 @@ TEST(Edit, RemovedTaskTakesItsAnchorsAndRenumbersTheRest) {
 }
 
 TEST(Edit, RemovedProcessGivesItsTasksToTheFirst) {
-  Program program = parsed();
+  Program program = parsed(kText);
   remove_process(program, 1);
   EXPECT_EQ(program.tasks[1].process, 0);
   EXPECT_EQ(validate(program), "");
 }
 
 TEST(Edit, StringsAreDroppedWithTheirLastUse) {
-  Program program = parsed();
+  Program program = parsed(kText);
   ASSERT_EQ(program.strings, (std::vector<std::string>{"custom0", "custom1"}));
   remove_op(program, Place{true, 0, 0});
   canonicalise_strings(program);
@@ -131,9 +125,9 @@ TEST(Validate, NamesWhatIsWrong) {
       {"preemption 4: task", [](Program& p) { p.schedule[4].task = 8; }},
       {"preemption 0: event", [](Program& p) { p.schedule[0].event = 0; }},
   };
-  ASSERT_EQ(validate(parsed()), "");
+  ASSERT_EQ(validate(parsed(kText)), "");
   for (const Damage& damage : damages) {
-    Program program = parsed();
+    Program program = parsed(kText);
     damage.apply(program);
     EXPECT_EQ(validate(program), damage.message);
   }

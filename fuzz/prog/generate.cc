@@ -14,7 +14,6 @@
 namespace daxfuzz::prog {
 namespace {
 
-constexpr int64_t kPage = daxfs::kPageSize;
 constexpr uint8_t kF0 = 0;  // rows of the name pool
 constexpr uint8_t kG0 = 1;
 constexpr uint8_t kG1 = 3;

@@ -10,6 +10,7 @@
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/prog/world.h"
+#include "fuzz/prog/testing.h"
 
 namespace daxfuzz::prog {
 namespace {
@@ -93,13 +94,6 @@ TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
     hits += io_task >= 0 && punch_task >= 0 && io_task != punch_task ? 1 : 0;
   }
   EXPECT_GT(hits, 40);
-}
-
-Program parsed(std::string_view text) {
-  Program program;
-  std::string error;
-  EXPECT_TRUE(parse(text, "", &program, &error)) << error;
-  return program;
 }
 
 TEST(Generate, WithHugePagesProgramsAimAtTheirBorders) {

@@ -11,7 +11,6 @@
 namespace daxfuzz::prog {
 namespace {
 
-constexpr int64_t kPage = daxfs::kPageSize;
 constexpr int64_t kSizeMax = int64_t{64} << 20;  // larger guesses are of no use
 
 // Flag combinations with their shares; the first column adds up to the total of its table.

@@ -5,12 +5,15 @@
 
 #include <cstdint>
 
+#include "fs/base/types.h"
 #include "fuzz/prog/options.h"
 #include "fuzz/prog/program.h"
 #include "fuzz/prog/random.h"
 #include "fuzz/prog/world.h"
 
 namespace daxfuzz::prog {
+
+inline constexpr int64_t kPage = daxfs::kPageSize;  // signed, as offsets of operations are
 
 class OperandMaker {
  public:

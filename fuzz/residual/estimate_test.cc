@@ -6,12 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "fuzz/prog/random.h"
+#include "fuzz/residual/testing.h"
 
 namespace daxfuzz::residual {
 namespace {
 
-constexpr auto kOpen = static_cast<uint8_t>(prog::OpCode::kOpen);
-constexpr auto kMmap = static_cast<uint8_t>(prog::OpCode::kMmap);
 
 // `runs` runs, each of which shows each of `species` orders with the chance 1/odds.
 Residual sample(uint32_t species, uint32_t runs, uint32_t odds) {

@@ -5,12 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/residual/summary.h"
+#include "fuzz/residual/testing.h"
 
 namespace daxfuzz::residual {
 namespace {
 
-constexpr auto kOpen = static_cast<uint8_t>(prog::OpCode::kOpen);
-constexpr auto kMmap = static_cast<uint8_t>(prog::OpCode::kMmap);
 
 Residual example() {
   auto table = std::make_unique<OrderTable>();

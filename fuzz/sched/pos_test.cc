@@ -20,7 +20,7 @@ using daxfs::rt::RunOutcome;
 enum class What { kAddShared, kLoadShared, kAddOwn };
 
 // Two tasks; each touches a cell so often, and logs its letter; b a | when it is about to begin.
-struct Scene {
+struct PosScene {
   What what = What::kAddShared;
   int times_a = 10;
   int times_b = 10;
@@ -56,7 +56,7 @@ struct Scene {
 TEST(Pos, ItsRunsReplayFromWhatTheyTook) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Pos pos(seed);
-    Scene scene;
+    PosScene scene;
     const RunOutcome recorded = scene.run(pos);
     const std::string order = scene.order;
     std::vector<Anchor> anchors;
@@ -75,7 +75,7 @@ TEST(Pos, SeedsGiveDifferentOrders) {
   std::set<std::string> orders;
   for (uint64_t seed = 0; seed < 100; ++seed) {
     Pos pos(seed);
-    Scene scene;
+    PosScene scene;
     scene.run(pos);
     orders.insert(scene.order);
   }
@@ -87,7 +87,7 @@ int late_seeds(What what) {
   int late = 0;
   for (uint64_t seed = 0; seed < 4000; ++seed) {
     Pos pos(seed);
-    Scene scene{.what = what, .times_a = 12, .times_b = 1, .order = {}};
+    PosScene scene{.what = what, .times_a = 12, .times_b = 1, .order = {}};
     scene.run(pos);
     late += scene.order.find('b') - scene.order.find('|') > 6;
   }
@@ -110,9 +110,9 @@ TEST(Pos, TasksThatShareNothingSwitchSeldom) {
   uint64_t racing = 0;
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Pos pos(seed);
-    Scene own{.what = What::kAddOwn, .times_a = 25, .times_b = 25, .order = {}};
+    PosScene own{.what = What::kAddOwn, .times_a = 25, .times_b = 25, .order = {}};
     apart += own.run(pos).switches;
-    Scene shared{.what = What::kAddShared, .times_a = 25, .times_b = 25, .order = {}};
+    PosScene shared{.what = What::kAddShared, .times_a = 25, .times_b = 25, .order = {}};
     racing += shared.run(pos).switches;
   }
   EXPECT_LT(apart * 2, racing) << apart << " " << racing;
@@ -140,7 +140,7 @@ TEST(Pos, ASpinningTaskLetsTheOthersGoOn) {
 TEST(Pos, NothingIsPreemptedBeforeTheFirstEventOfInterest) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     Pos pos(seed, 1000000);
-    Scene scene;
+    PosScene scene;
     scene.run(pos);
     EXPECT_TRUE(scene.order == "aaaaaaaaaa|bbbbbbbbbb" || scene.order == "|bbbbbbbbbbaaaaaaaaaa") << scene.order;
   }

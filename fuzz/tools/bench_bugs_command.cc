@@ -18,6 +18,7 @@
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/fuzz_worker.h"
+#include "fuzz/tools/interrupt.h"
 #include "fuzz/tools/self_check_child.h"
 
 namespace daxfuzz::tools {
@@ -37,8 +38,6 @@ struct BenchBugsOptions {
   bool force = false;
 };
 
-volatile sig_atomic_t g_interrupted = 0;
-
 class BenchBugsJob {
  public:
   explicit BenchBugsJob(const BenchBugsOptions& options) : options_(options) {}
@@ -49,8 +48,7 @@ class BenchBugsJob {
       std::fprintf(stderr, "daxfuzz: self-check failed: %s\nNothing was measured.\n", failed.c_str());
       return kExitHarness;
     }
-    std::signal(SIGINT, [](int) { g_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { g_interrupted = 1; });
+    catch_interrupts();
     start_ms_ = monotonic_ms();
     watch();
     return finish();
@@ -163,7 +161,7 @@ class BenchBugsJob {
     }
     if (slot.pid < 0) {
       std::fprintf(stderr, "daxfuzz: fork: %s\n", std::strerror(errno));
-      g_interrupted = 1;
+      interrupt();
     }
   }
 
@@ -174,9 +172,9 @@ class BenchBugsJob {
     for (;;) {
       bool running = false;
       for (Slot& slot : slots_) {
-        if (slot.pid > 0 && g_interrupted != 0) { kill(slot.pid, SIGKILL); }
+        if (slot.pid > 0 && interrupted()) { kill(slot.pid, SIGKILL); }
         if (slot.pid > 0) { fresh |= collect(slot); }
-        if (slot.pid <= 0 && next_ < plans_.size() && g_interrupted == 0) { start(slot); }
+        if (slot.pid <= 0 && next_ < plans_.size() && !interrupted()) { start(slot); }
         running |= slot.pid > 0;
       }
       const uint64_t now = monotonic_ms();
@@ -223,7 +221,7 @@ class BenchBugsJob {
       trial.tag = shared.tag;
       trial.title = shared.title;
       trial.file = shared.path;
-    } else if (g_interrupted != 0) {
+    } else if (interrupted()) {
       trial.end = End::kInterrupted;
     } else if (slot.stuck) {
       trial.end = End::kStuck;
@@ -323,7 +321,7 @@ class BenchBugsJob {
 
   int finish() {
     clear_screen_part();
-    results_.interrupted = g_interrupted != 0 && results_.trials.size() < plans_.size();
+    results_.interrupted = interrupted() && results_.trials.size() < plans_.size();
     for (const Trial& trial : results_.trials) { results_.interrupted |= trial.end == End::kInterrupted; }
     const bool written = write_results();
     std::printf("%s", benchbugs::table(results_).c_str());

@@ -11,19 +11,13 @@
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
+#include "fuzz/tools/shared_text.h"
 
 namespace daxfuzz::tools {
 namespace {
 
 constexpr long kResidentMaxKib = 2048 * 1024;  // abandoned runs leak; a trial that saw so many is over
 constexpr uint64_t kStepsPerLook = 1024;
-
-template <size_t n>
-void copy_text(const std::string& from, char (&to)[n]) {
-  const size_t size = std::min(from.size(), n - 1);
-  std::memcpy(to, from.data(), size);
-  to[size] = '\0';
-}
 
 bool too_large() {
   rusage usage{};

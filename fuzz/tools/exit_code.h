@@ -1,6 +1,9 @@
 // fuzz/tools/exit_code.h - what scripts get (docs/contracts of the command line: docs/running.md).
 #pragma once
 
+#include <cstdio>
+#include <string>
+
 #include "fs/base/report.h"
 
 namespace daxfuzz::tools {
@@ -22,6 +25,12 @@ constexpr int exit_code_of(daxfs::Verdict verdict) {
     case daxfs::Verdict::kLivelock: return kExitLivelock;
     default: return kExitFinding;
   }
+}
+
+// For `return usage("what is wrong, and what was expected");`.
+inline int usage(const std::string& message) {
+  std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
+  return kExitUsage;
 }
 
 }  // namespace daxfuzz::tools

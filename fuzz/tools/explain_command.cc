@@ -24,11 +24,6 @@ struct ExplainOptions {
   bool json = false;
 };
 
-int usage(const std::string& message) {
-  std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-  return kExitUsage;
-}
-
 const char* kind_name(explain::Row::Kind kind) {
   switch (kind) {
     case explain::Row::Kind::kOp: return "operation";

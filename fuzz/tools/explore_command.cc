@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -18,6 +17,7 @@
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/fuzz_worker.h"
+#include "fuzz/tools/interrupt.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -31,8 +31,6 @@ struct ExploreOptions {
   bool force = false;
   bool json = false;
 };
-
-volatile sig_atomic_t g_interrupted = 0;
 
 // What the operations of a run returned, whatever the order of records.
 uint64_t outcome_of(const exec::Outcome& outcome) {
@@ -103,8 +101,7 @@ class ExploreJob final : public explore::Watcher {
                                       .collect_outcomes = true});
     const bool resumed = !options_.state.empty() && std::filesystem::exists(options_.state);
     if (resumed && !explorer.load(options_.state, identity(), &error)) { return usage(error); }
-    std::signal(SIGINT, [](int) { g_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { g_interrupted = 1; });
+    catch_interrupts();
     start_ms_ = monotonic_ms();
     const explore::Result result = explorer.run(this);
     clear_line();
@@ -113,7 +110,7 @@ class ExploreJob final : public explore::Watcher {
   }
 
   bool go_on(const explore::Progress& progress) override {
-    if (g_interrupted != 0) { return false; }
+    if (interrupted()) { return false; }
     if (progress.runs % 64 != 0) { return true; }
     const uint64_t now = monotonic_ms();
     if (options_.seconds != 0 && now - start_ms_ >= uint64_t{options_.seconds} * 1000) { return false; }
@@ -122,11 +119,6 @@ class ExploreJob final : public explore::Watcher {
   }
 
  private:
-  static int usage(const std::string& message) {
-    std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-    return kExitUsage;
-  }
-
   // A state file belongs to one question.
   std::string identity() const {
     const auto bytes = prog::encode(program_);

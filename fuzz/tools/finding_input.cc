@@ -14,6 +14,7 @@
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/files.h"
+#include "fuzz/tools/shared_text.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -35,24 +36,18 @@ struct Replay {
   uint64_t drift;
 };
 
-void copy_text(std::string_view text, char* out, size_t size) {
-  const size_t n = std::min(text.size(), size - 1);
-  std::memcpy(out, text.data(), n);
-  out[n] = '\0';
-}
-
 void replay(const prog::Program& program, Replay* told) {
   exec::Executor executor;
   exec::Outcome outcome;
   executor.run(program, {}, &outcome);
   if (outcome.mount_errc != daxfs::Errc::kOk || !outcome.mount_error.empty()) {
     const std::string why = std::string(daxfs::errc_name(outcome.mount_errc)) + ": " + outcome.mount_error;
-    copy_text(why, told->mount_error, sizeof(told->mount_error));
+    copy_text(why, told->mount_error);
   }
   told->fires = outcome.finding.has_value();
   if (told->fires) {
-    copy_text(exec::finding_key(*outcome.finding), told->key, sizeof(told->key));
-    copy_text(exec::finding_title(*outcome.finding), told->title, sizeof(told->title));
+    copy_text(exec::finding_key(*outcome.finding), told->key);
+    copy_text(exec::finding_title(*outcome.finding), told->title);
     told->livelock = outcome.finding->verdict == daxfs::Verdict::kLivelock;
   }
   told->trace_hash = outcome.trace_hash;

@@ -21,6 +21,7 @@
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/fuzz_worker.h"
+#include "fuzz/tools/interrupt.h"
 #include "fuzz/tools/self_check_child.h"
 
 namespace daxfuzz::tools {
@@ -41,8 +42,6 @@ struct FuzzOptions {
   bool json = false;
 };
 
-volatile sig_atomic_t g_interrupted = 0;
-
 struct ReportedFinding {
   std::string verdict, key, title, path;
   double seconds = 0;
@@ -55,8 +54,7 @@ class FuzzJob {
   int run() {
     if (const int code = prepare(); code != kExitOk) { return code; }
     start_ms_ = monotonic_ms();
-    std::signal(SIGINT, [](int) { g_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { g_interrupted = 1; });
+    catch_interrupts();
     for (unsigned i = 0; i < options_.jobs; ++i) { spawn(i); }
     watch();
     return summarise();
@@ -70,11 +68,6 @@ class FuzzJob {
     uint32_t findings_seen = 0;
     LoopStats before;  // of earlier generations
   };
-
-  int usage(const std::string& message) {
-    std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-    return kExitUsage;
-  }
 
   int prepare() {
     if (options_.target != "syscalls") { return usage("--target " + options_.target + ": expected syscalls"); }
@@ -146,7 +139,7 @@ class FuzzJob {
         next_line_ms = now + (isatty(STDERR_FILENO) != 0 ? 1000 : 10000);
       }
       const bool overdue = now > start_ms_ + options_.seconds * 1000 + 2000;
-      if (g_interrupted != 0 || overdue || (options_.stop_on_finding && !findings_.empty())) { stop_workers(); }
+      if (interrupted() || overdue || (options_.stop_on_finding && !findings_.empty())) { stop_workers(); }
     }
     if (line_open_) { std::fprintf(stderr, "\n"); }
   }
@@ -284,7 +277,7 @@ class FuzzJob {
                   " interleaving pairs, corpus %" PRIu64 ", %zu findings%s\n",
                   total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now),
                   total.edges, total.interleavings, total.corpus, findings_.size(),
-                  g_interrupted != 0 ? " (interrupted)" : "");
+                  interrupted() ? " (interrupted)" : "");
       if (options_.orders_every != 0) {
         std::printf("%s", residual::summary(residual).c_str());
       }
@@ -297,7 +290,7 @@ class FuzzJob {
       return kExitHarness;
     }
     if (!findings_.empty()) { return kExitFinding; }
-    return g_interrupted != 0 ? kExitInterrupted : kExitOk;
+    return interrupted() ? kExitInterrupted : kExitOk;
   }
 
   residual::Residual residual_of_all() const {

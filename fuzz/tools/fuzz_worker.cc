@@ -14,18 +14,13 @@
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
+#include "fuzz/tools/shared_text.h"
 
 namespace daxfuzz::tools {
 namespace {
 
 constexpr uint64_t kResidentMaxKib = 1536 * 1024;
 constexpr uint64_t kStepsPerLook = 16;  // clock and memory are looked at every so many steps
-
-void copy_text(std::string_view text, char* out, size_t size) {
-  const size_t n = std::min(text.size(), size - 1);
-  std::memcpy(out, text.data(), n);
-  out[n] = '\0';
-}
 
 uint64_t resident_kib() {
   rusage usage{};
@@ -105,10 +100,10 @@ class Worker {
     }
     if (shared_->finding_count == WorkerShared::kFindingsMax) { return true; }
     SharedFinding& slot = shared_->findings[shared_->finding_count];
-    copy_text(daxfs::verdict_name(found.finding.verdict), slot.verdict, sizeof(slot.verdict));
-    copy_text(found.key, slot.key, sizeof(slot.key));
-    copy_text(found.title, slot.title, sizeof(slot.title));
-    copy_text(path, slot.path, sizeof(slot.path));
+    copy_text(daxfs::verdict_name(found.finding.verdict), slot.verdict);
+    copy_text(found.key, slot.key);
+    copy_text(found.title, slot.title);
+    copy_text(path, slot.path);
     slot.milliseconds = milliseconds;
     __atomic_store_n(&shared_->finding_count, shared_->finding_count + 1, __ATOMIC_RELEASE);
     return true;

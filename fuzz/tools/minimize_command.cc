@@ -2,7 +2,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -21,6 +20,7 @@
 #include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/finding_input.h"
 #include "fuzz/tools/fuzz_worker.h"
+#include "fuzz/tools/interrupt.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -32,8 +32,6 @@ struct MinimizeOptions {
   bool json = false;
   bool force = false;
 };
-
-volatile sig_atomic_t g_interrupted = 0;
 
 class MinimizeJob final : public minimize::Watcher {
  public:
@@ -47,8 +45,7 @@ class MinimizeJob final : public minimize::Watcher {
     }
     if (!load_finding(options_.file, options_.bugs, &input_, &error)) { return usage(error); }
     if (options_.out != "-" && !can_write(options_.out, &error)) { return usage(error); }
-    std::signal(SIGINT, [](int) { g_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { g_interrupted = 1; });
+    catch_interrupts();
     ExecSubject subject(input_.key, input_.events_max);
     minimize::Options how;
     how.mode = options_.keep_program ? minimize::Mode::kSchedule : minimize::Mode::kEverything;
@@ -62,7 +59,7 @@ class MinimizeJob final : public minimize::Watcher {
 
   bool stop() override {
     if (terminal_ && ++asked_ % 256 == 0 && monotonic_ms() >= next_line_ms_) { live_line(); }
-    return g_interrupted != 0;
+    return interrupted();
   }
   void progress(const char* doing, uint64_t /*runs*/) override { doing_ = doing; }
   // What is on disk is at any moment the best that was found.
@@ -76,11 +73,6 @@ class MinimizeJob final : public minimize::Watcher {
   }
 
  private:
-  static int usage(const std::string& message) {
-    std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-    return kExitUsage;
-  }
-
   bool save(const prog::Program& program, const std::string& note) {
     std::string error;
     if (write_file(options_.out, annotate(prog::print(program), note), &error)) { return true; }

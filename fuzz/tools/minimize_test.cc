@@ -69,13 +69,21 @@ TEST_P(MinimizeBug, GetsItDownToAHandful) {
   EXPECT_FALSE(again.outcome().finding) << "the bug has nothing to do with it";
 }
 
-std::vector<std::string> all_ids() {
+// All; one in eight where a run is twenty times as slow. What the minimizer does depends on traces alone, which are the
+// same in every flavour (ci/compare_traces.py), so there only its own memory is in question.
+std::vector<std::string> bugs_to_try() {
+#if defined(DAXFS_ASAN) || defined(DAXFS_TSAN)
+  constexpr size_t kStep = 8;
+#else
+  constexpr size_t kStep = 1;
+#endif
   std::vector<std::string> ids;
-  for (const auto& info : daxfs::historical_bugs()) { ids.emplace_back(info.id); }
+  const auto all = daxfs::historical_bugs();
+  for (size_t i = 0; i < all.size(); i += kStep) { ids.emplace_back(all[i].id); }
   return ids;
 }
 
-INSTANTIATE_TEST_SUITE_P(Corpus, MinimizeBug, testing::ValuesIn(all_ids()), [](const auto& bug) {
+INSTANTIATE_TEST_SUITE_P(Corpus, MinimizeBug, testing::ValuesIn(bugs_to_try()), [](const auto& bug) {
   std::string name = bug.param;
   std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;

@@ -26,11 +26,6 @@ struct RegressOptions {
   bool force = false, update = false, json = false;
 };
 
-int usage(const std::string& message) {
-  std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-  return kExitUsage;
-}
-
 // "dax-disassociate-entry-4a3fa81d"
 std::string name_for(const daxfs::Finding* finding, const FindingInput& input) {
   std::string name;

@@ -1,5 +1,4 @@
 // fuzz/tools/report_command.cc - `daxfuzz report`: a finding as something that can be filed.
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_input.h"
+#include "fuzz/tools/interrupt.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -41,13 +41,6 @@ constexpr FormatRow kFormats[] = {
 };
 constexpr const char* kBundle = "bundle";
 
-volatile sig_atomic_t g_interrupted = 0;
-
-int usage(const std::string& message) {
-  std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-  return kExitUsage;
-}
-
 class ReportJob {
  public:
   explicit ReportJob(const ReportOptions& options) : options_(options) {}
@@ -62,13 +55,12 @@ class ReportJob {
       return usage(error);
     }
     // What was begun is finished or taken back; before that nothing is on disk.
-    std::signal(SIGINT, [](int) { g_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { g_interrupted = 1; });
+    catch_interrupts();
     exec::Executor executor;
     report::CollectOptions how;
     how.file = options_.file == "-" ? "program.txt" : options_.file;
     how.rows_max = options_.rows;
-    how.stop = [] { return g_interrupted != 0; };
+    how.stop = [] { return interrupted(); };
     switch (report::collect(executor, input.program, how, &report_, &error)) {
       case report::Collected::kOk:
         break;
@@ -86,7 +78,7 @@ class ReportJob {
                      options_.file.c_str(), error.c_str());
         return kExitHarness;
     }
-    if (g_interrupted != 0) {
+    if (interrupted()) {
       return kExitInterrupted;
     }
     return write();
@@ -189,7 +181,7 @@ class ReportJob {
     }
     bool written = true;
     for (const report::BundleFile& file : report::bundle(report_)) {
-      written = written && g_interrupted == 0 &&
+      written = written && !interrupted() &&
                 write_file(beside + "/" + file.name, file.contents, &error);
       files_.push_back(out + "/" + file.name);
     }
@@ -199,7 +191,7 @@ class ReportJob {
     if (!written || failed) {
       std::error_code ignored;
       fs::remove_all(beside, ignored);
-      if (g_interrupted != 0) {
+      if (interrupted()) {
         return kExitInterrupted;
       }
       return usage(written ? out + ": " + failed.message() : error);

@@ -61,11 +61,6 @@ class Runner {
   }
 
  private:
-  static int usage(const std::string& message) {
-    std::fprintf(stderr, "daxfuzz: %s\n", message.c_str());
-    return kExitUsage;
-  }
-
   bool load_image() {
     if (options_.image.empty()) { return true; }
     std::vector<uint8_t> bytes;
