@@ -28,6 +28,18 @@ enum class Noun : uint8_t {
   kBytes,     // a: frame, b: first byte in it, count: bytes. Value: the byte that the tracer asked about
   kContents,  // a: inode, b: offset of a byte in the file. In findings only
   kOp,        // a: task, b: index of its operation
+  kDiskSize,  // a: inode. Value: bytes, as the medium is to have them (i_disksize)
+  // Of files that are read and written through the page cache.
+  kCacheBytes,  // a: frame, b: first byte in it, count: bytes. Value as of kBytes
+  kBuffer,      // a: frame. Value: mm::BufferState, 0 for no buffer
+  kWriteback,   // a: frame. Value: 1 while the page is on its way to the device
+  kFolioLock,   // a: frame. Value: 1 while it is locked
+  // Of ext4's direct requests and lookups.
+  kCachedExtent,    // a: inode, b: logical block. Value: CachedState
+  kInFlight,        // a: inode. Value: requests that are not over
+  kConversions,     // a: inode. Value: conversions that requests are to do
+  kRequest,         // a: inode, b: number of the request. Value: bits of RequestMark
+  kCurrentRequest,  // a: inode. Value: number of the request that the inode points to, 0 for none
 };
 
 struct ObjectRef {
@@ -60,10 +72,28 @@ constexpr ObjectRef bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
   return {Noun::kBytes, pfn.value(), first, count};
 }
 constexpr ObjectRef contents_ref(uint64_t ino, uint64_t offset) { return {Noun::kContents, ino, offset, 1}; }
+constexpr ObjectRef disk_size_ref(Ino ino) { return {Noun::kDiskSize, ino.value(), 0, 1}; }
+constexpr ObjectRef cache_bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
+  return {Noun::kCacheBytes, pfn.value(), first, count};
+}
+constexpr ObjectRef buffer_ref(Pfn pfn) { return {Noun::kBuffer, pfn.value(), 0, 1}; }
+constexpr ObjectRef writeback_ref(Pfn pfn) { return {Noun::kWriteback, pfn.value(), 0, 1}; }
+constexpr ObjectRef folio_lock_ref(Pfn pfn) { return {Noun::kFolioLock, pfn.value(), 0, 1}; }
+constexpr ObjectRef cached_extent_ref(Ino ino, uint64_t block, uint64_t count = 1) {
+  return {Noun::kCachedExtent, ino.value(), block, count};
+}
+constexpr ObjectRef in_flight_ref(Ino ino) { return {Noun::kInFlight, ino.value(), 0, 1}; }
+constexpr ObjectRef conversions_ref(Ino ino) { return {Noun::kConversions, ino.value(), 0, 1}; }
+constexpr ObjectRef request_ref(Ino ino, uint64_t number) { return {Noun::kRequest, ino.value(), number, 1}; }
+constexpr ObjectRef current_request_ref(Ino ino) { return {Noun::kCurrentRequest, ino.value(), 0, 1}; }
 constexpr ObjectRef op_ref(uint64_t task, uint64_t index) { return {Noun::kOp, task, index, 1}; }
 
 // Value of a Noun::kExtent: 0 is a hole.
 constexpr uint64_t extent_value(FsBlock block, bool unwritten) { return block.value() << 1 | (unwritten ? 1 : 0); }
+// Value of a Noun::kCachedExtent.
+enum class CachedState : uint64_t { kNothing, kHole, kWritten, kUnwritten };
+// Value of a Noun::kRequest: what is to be done when the bytes are there.
+enum RequestMark : uint64_t { kRequestConverts = 1, kRequestNeedsWorker = 2 };
 // A change whose old value nobody looked up.
 inline constexpr uint64_t kUnknownValue = ~uint64_t{0};
 

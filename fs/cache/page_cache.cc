@@ -160,12 +160,14 @@ void attach_buffer(Page& page, mm::BufferState state, FsBlock block, Site site) 
     mm::get_page(page, site);
     mm::folio_set(page, Folio::kPrivate, site);
   }
+  FS_TRACE_WRITE(buffer_ref(mm::page_pfn(page)), mm::traced_buffer(page), static_cast<uint64_t>(state));
   folio.buffer = state;
   folio.block = block;
 }
 
 void drop_buffer(Page& page, Site site) {
   if (!mm::folio_test_and_clear(page, Folio::kPrivate, site)) { return; }
+  FS_TRACE_WRITE(buffer_ref(mm::page_pfn(page)), mm::traced_buffer(page), 0);
   mm::folio_of(page).buffer = mm::BufferState::kNone;
   mm::put_page(page, site);
 }

@@ -30,6 +30,7 @@ bool clear_dirty_for_io(mm::AddressSpace& mapping, Page& page, Site site) {
 void start_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
   rt::SpinGuard tree(mapping.i_pages.lock(), site);
   mm::folio_set(page, Folio::kWriteback, site);
+  FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 0, 1);
   lib::XaCursor xas(mapping.i_pages, page.index.value());
   xas.load(site);
   xas.set_mark(mm::kPageWriteback, site);
@@ -48,6 +49,7 @@ void end_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
     xas.load(site);
     xas.clear_mark(mm::kPageWriteback, site);
     mm::folio_clear(page, Folio::kWriteback, site);
+    FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 1, 0);
   }
   page.memory->folio_waiters().wake_all(mm::page_pfn(page).value() + 1, nullptr, site);
 }

@@ -282,7 +282,8 @@ void check_extent_status(ext4::Inode& inode) {
       if (!hole) { state = (*next)->unwritten ? Status::State::kUnwritten : Status::State::kWritten; }
       const bool right = state == range.state &&
                          (hole || (*next)->block_of(block).value() == range.pblk.value() + (at - range.lblk.value()));
-      FS_WARN_ON(!right, "O18", daxfs::about(extent_ref(inode.ino(), block.value())),
+      FS_WARN_ON(!right, "O18",
+                 daxfs::about(extent_ref(inode.ino(), block.value()), cached_extent_ref(inode.ino(), block.value())),
                  "inode %u block %u: cached as %s, the extent tree has %s", inode.ino().value(), block.value(),
                  range.state == Status::State::kHole ? "a hole" : range.state == Status::State::kWritten ? "written"
                                                                                                          : "unwritten",

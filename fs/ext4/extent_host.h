@@ -65,6 +65,8 @@ class ExtentHost {
   virtual FsBlock home_goal() const = 0;
   // The tree was searched at `lblk` in the middle of a split, when it shows a hole up to `end` that is none.
   virtual void searched_in_split(LogicalBlock /*lblk*/, uint64_t /*end*/) {}
+  // Unwritten blocks became written, perhaps more than were asked for: `first` is at `pblk`. For traces.
+  virtual void became_written(LogicalBlock /*first*/, uint32_t /*len*/, FsBlock /*pblk*/) {}
   // i_disksize rounded up to blocks.
   virtual uint64_t eof_block() const = 0;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "fs/base/report.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -20,6 +21,19 @@ Range tail(Range range, uint64_t at) {
   return range;
 }
 
+uint64_t traced(ExtentStatus::State state) {
+  switch (state) {
+    case ExtentStatus::State::kHole: return static_cast<uint64_t>(CachedState::kHole);
+    case ExtentStatus::State::kWritten: return static_cast<uint64_t>(CachedState::kWritten);
+    case ExtentStatus::State::kUnwritten: return static_cast<uint64_t>(CachedState::kUnwritten);
+  }
+  return 0;
+}
+
+void trace_change(Ino ino, const Range& range, uint64_t before, uint64_t now) {
+  FS_TRACE_WRITE(cached_extent_ref(ino, range.lblk.value(), range.length()), before, now);
+}
+
 }  // namespace
 
 std::optional<Range> ExtentStatus::lookup(LogicalBlock lblk, uint32_t len) const {
@@ -31,6 +45,7 @@ std::optional<Range> ExtentStatus::lookup(LogicalBlock lblk, uint32_t len) const
     if (range.lblk > lblk || range.end < uint64_t{lblk.value()} + len) {
       break;
     }
+    FS_TRACE_READ(cached_extent_ref(ino_, lblk.value(), len), traced(range.state));
     return range;
   }
   return std::nullopt;
@@ -44,6 +59,10 @@ void ExtentStatus::remove_locked(uint64_t first, uint64_t end) {
       continue;
     }
     ranges_.erase(ranges_.begin() + static_cast<ptrdiff_t>(i));
+    Range gone = range;
+    gone.lblk = LogicalBlock(static_cast<uint32_t>(std::max<uint64_t>(range.lblk.value(), first)));
+    gone.end = std::min(range.end, end);
+    trace_change(ino_, gone, traced(range.state), static_cast<uint64_t>(CachedState::kNothing));
     if (range.end > end) {
       ranges_.insert(ranges_.begin() + static_cast<ptrdiff_t>(i), tail(range, end));
     }
@@ -61,12 +80,11 @@ void ExtentStatus::insert(const Range& range) {
             range.lblk.value());
   const RawGuard guard(lock_);
   remove_locked(range.lblk.value(), range.end);
-  if (ranges_.size() >= kRangesMax) {
-    ranges_.clear();
-  }
+  if (ranges_.size() >= kRangesMax) { clear_locked(); }
   const auto at = std::find_if(ranges_.begin(), ranges_.end(),
                                [&](const Range& other) { return other.lblk > range.lblk; });
   ranges_.insert(at, range);
+  trace_change(ino_, range, static_cast<uint64_t>(CachedState::kNothing), traced(range.state));
 }
 
 void ExtentStatus::remove(LogicalBlock first, uint64_t end) {
@@ -76,6 +94,13 @@ void ExtentStatus::remove(LogicalBlock first, uint64_t end) {
 
 void ExtentStatus::clear() {
   const RawGuard guard(lock_);
+  clear_locked();
+}
+
+void ExtentStatus::clear_locked() {
+  for (const Range& range : ranges_) {
+    trace_change(ino_, range, traced(range.state), static_cast<uint64_t>(CachedState::kNothing));
+  }
   ranges_.clear();
 }
 

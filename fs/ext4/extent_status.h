@@ -26,6 +26,8 @@ namespace daxfs::ext4 {
 
 class ExtentStatus {
  public:
+  explicit ExtentStatus(Ino ino = Ino(0)) : ino_(ino) {}  // whose: for traces
+
   enum class State : uint8_t { kHole, kWritten, kUnwritten };
   struct Range {
     LogicalBlock lblk;
@@ -51,7 +53,9 @@ class ExtentStatus {
   static constexpr size_t kRangesMax = 32;  // more, and all are forgotten (kernel: the shrinker)
 
   void remove_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
+  void clear_locked() FS_REQUIRES(lock_);
 
+  const Ino ino_;
   mutable RawLock lock_;
   std::vector<Range> ranges_ FS_GUARDED_BY(lock_);  // in order
 };

@@ -119,6 +119,10 @@ class InodeExtentHost final : public ExtentHost {
       inode_.extent_status.insert({.lblk = lblk, .end = end, .pblk = FsBlock(0), .state = ExtentStatus::State::kHole});
     }
   }
+  void became_written(LogicalBlock first, uint32_t len, FsBlock pblk) override {
+    FS_TRACE_WRITE(extent_ref(inode_.ino(), first.value(), len), extent_value(pblk, /*unwritten=*/true),
+                   extent_value(pblk, /*unwritten=*/false));
+  }
   uint32_t huge_blocks() const override { return volume_.huge_blocks(); }
   FsBlock home_goal() const override { return default_goal(volume_, inode_.ino()); }
   uint64_t eof_block() const override { return div_round_up(inode_.i_disksize(), kBlockSize); }

@@ -48,6 +48,7 @@ Result<uint64_t> write_page_part(Inode& inode, uint64_t pos, std::span<const std
     unlock_and_put(*page);
     return begun;
   }
+  page->memory->trace_cached_write(mm::page_pfn(*page), offset, bytes);
   pmem::raw_copy(bytes_of(*page).data() + offset, bytes.data(), bytes.size());
   mm::folio_set(*page, Folio::kUptodate);
   mm::folio_set(*page, Folio::kReferenced);
@@ -87,6 +88,7 @@ Result<uint64_t> buffered_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos
         pos >= size ? 0 : std::min({kPageSize - offset, buffer.remaining(), size - pos});
     std::array<std::byte, kPageSize> copy;  // not cleared: written before it is read
     const std::span<std::byte> part(copy.data(), length);
+    page.memory->trace_cached_read(mm::page_pfn(page), offset, length);
     pmem::raw_copy(part.data(), bytes_of(page).data() + offset, length);
     mm::put_page(page);
     if (length == 0) { break; }
@@ -177,6 +179,8 @@ Status zero_page_part(Inode& inode, uint64_t pos, uint64_t length) {
     const std::span<std::byte> part = bytes_of(*page).subspan(pos % kPageSize, length);
     const bool zero = std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
     if (!zero) {
+      static constexpr std::array<std::byte, kPageSize> kZeros{};
+      page->memory->trace_cached_write(mm::page_pfn(*page), pos % kPageSize, std::span(kZeros).first(length));
       std::fill(part.begin(), part.end(), std::byte{0});
       // Bytes that are not zero were stored or read from a block: it has one, or one is reserved.
       if (!had_buffer) { status = prepare_buffer(inode, *page); }

@@ -40,6 +40,8 @@ TimeSpec current_time() {
 Inode::Inode(Volume& volume, Ino ino, uint16_t mode)
     : i_rwsem((mode & kModeTypeMask) == kModeDirectory ? rt::Rank::kInodeDir : rt::Rank::kInode, "i_rwsem"),
       i_data_sem(rt::Rank::kDataSem, "i_data_sem"),
+      dio(ino),
+      extent_status(ino),
       volume_(volume),
       ino_(ino),
       mode_(mode),
@@ -149,11 +151,13 @@ Status Inode::write_new(jbd2::Handle& handle) {
 
 uint64_t Inode::i_disksize() const {
   const rt::SpinGuard guard(i_lock_);
+  FS_TRACE_READ(disk_size_ref(ino_), i_disksize_);
   return i_disksize_;
 }
 
 void Inode::set_i_disksize(uint64_t size) {
   const rt::SpinGuard guard(i_lock_);
+  FS_TRACE_WRITE(disk_size_ref(ino_), i_disksize_, size);
   i_disksize_ = size;
 }
 

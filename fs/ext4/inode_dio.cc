@@ -4,22 +4,43 @@
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/ext4/inode.h"
+#include "fs/ext4/io_end.h"
 #include "fs/ext4/super.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
+uint64_t InodeDio::begin() {
+  const uint32_t before = count_.fetch_add(1);
+  FS_TRACE_WRITE(in_flight_ref(ino_), before, before + 1);
+  return __atomic_add_fetch(&begun_, 1, __ATOMIC_RELAXED);
+}
+
 void InodeDio::end() {
-  if (count_.fetch_sub(1) == 1) {
+  const uint32_t before = count_.fetch_sub(1);
+  FS_TRACE_WRITE(in_flight_ref(ino_), before, before - 1);
+  if (before == 1) {
     queue_.wake_all();
   }
 }
 
 void InodeDio::wait() {
-  queue_.wait_event([&] { return count_.load() == 0; });
+  FS_TRACE_SCOPE("inode_dio_wait", inode_ref(ino_));
+  queue_.wait_event([&] {
+    const uint32_t count = count_.load();
+    FS_TRACE_READ(in_flight_ref(ino_), count);
+    return count == 0;
+  });
+}
+
+void InodeDio::conversion_begin() {
+  const int32_t before = conversions_.fetch_add(1);
+  FS_TRACE_WRITE(conversions_ref(ino_), static_cast<uint64_t>(before), static_cast<uint64_t>(before) + 1);
 }
 
 void InodeDio::conversion_end() {
   const int32_t before = conversions_.fetch_sub(1);
+  FS_TRACE_WRITE(conversions_ref(ino_), static_cast<uint64_t>(before), static_cast<uint64_t>(before) - 1);
   FS_WARN_ON(before <= 0, "ID1", "a conversion ends, and %d were to come", before);
   if (before == 1) {
     conversion_queue_.wake_all();
@@ -27,7 +48,25 @@ void InodeDio::conversion_end() {
 }
 
 void InodeDio::wait_for_conversions() {
-  conversion_queue_.wait_event([&] { return conversions_.load() == 0; });
+  FS_TRACE_SCOPE("ext4_unwritten_wait", inode_ref(ino_));
+  conversion_queue_.wait_event([&] {
+    const int32_t to_come = conversions_.load();
+    FS_TRACE_READ(conversions_ref(ino_), static_cast<uint64_t>(to_come));
+    return to_come == 0;
+  });
+}
+
+IoEnd* InodeDio::current_io_end() const {
+  IoEnd* const current = current_io_end_.load_unpointed();
+  FS_TRACE_READ(current_request_ref(ino_), current == nullptr ? 0 : current->number());
+  return current;
+}
+
+void InodeDio::set_current_io_end(IoEnd* io_end) {
+  IoEnd* const before = current_io_end_.load_unpointed();
+  current_io_end_.store_unpointed(io_end);
+  FS_TRACE_WRITE(current_request_ref(ino_), before == nullptr ? 0 : before->number(),
+                 io_end == nullptr ? 0 : io_end->number());
 }
 
 DioBarrier::DioBarrier(Inode& inode, DioBarrierFor who) : inode_(inode), blocked_(false) {

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "fs/base/types.h"
 #include "fs/rt/atomic.h"
 #include "fs/rt/wait_queue.h"
 
@@ -24,13 +25,16 @@ class IoEnd;
 
 class InodeDio {
  public:
-  void begin() { count_.fetch_add(1); }
+  explicit InodeDio(Ino ino) : ino_(ino) {}  // whose: for traces
+
+  // RETURNS: the number of the request, from 1: for traces.
+  uint64_t begin();
   void end();
   void wait();  // YIELDS
 
   // Unwritten conversions that requests will do when their bytes are there. Kernel: ext4_set_io_unwritten_flag,
   // ext4_clear_io_unwritten_flag, ext4_unwritten_wait.
-  void conversion_begin() { conversions_.fetch_add(1); }
+  void conversion_begin();
   void conversion_end();
   void wait_for_conversions();  // YIELDS
 
@@ -40,10 +44,12 @@ class InodeDio {
   void resume_unlocked() { unlocked_blocked_.fetch_sub(1); }
 
   // Where code of 2012 kept the request that it was submitting; only historical bugs use it.
-  IoEnd* current_io_end() const { return current_io_end_.load_unpointed(); }
-  void set_current_io_end(IoEnd* io_end) { current_io_end_.store_unpointed(io_end); }
+  IoEnd* current_io_end() const;
+  void set_current_io_end(IoEnd* io_end);
 
  private:
+  const Ino ino_;
+  uint64_t begun_ = 0;  // atomic; no point, no object: nothing but traces looks at it
   rt::Atomic<uint32_t> count_{0};
   rt::WaitQueue queue_{"i_dio_count"};
   rt::Atomic<int32_t> conversions_{0};

@@ -55,7 +55,7 @@ IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
   io_end->drops_pages_ = false;
   io_end->counted_ = true;
   io_end->alive_ = true;
-  inode.dio.begin();
+  io_end->number_ = inode.dio.begin();
   return io_end;
 }
 
@@ -65,14 +65,24 @@ void IoEnd::pinned() {
   }
 }
 
+uint64_t IoEnd::traced_marks() const {
+  return ((flags_ & kUnwritten) != 0 ? kRequestConverts : 0u) | ((flags_ & kDefer) != 0 ? kRequestNeedsWorker : 0u);
+}
+
+void IoEnd::mark(uint32_t flag) {
+  const uint64_t before = traced_marks();
+  flags_ |= flag;
+  FS_TRACE_WRITE(request_ref(inode_->ino(), number_), before, traced_marks());
+}
+
 // Kernel: ext4_set_io_unwritten_flag; the flag and the count belong together (32c80b32c053).
 void IoEnd::mark_unwritten() {
-  FS_WARN_ON(!alive_, "O13", about(inode_ref(inode_->ino())),
+  FS_WARN_ON(!alive_, "O13", about(inode_ref(inode_->ino()), request_ref(inode_->ino(), number_)),
              "inode %u: blocks are to be converted at the end of a request that is over", inode_->ino().value());
   if ((flags_ & kUnwritten) != 0) {
     return;
   }
-  flags_ |= kUnwritten;
+  mark(kUnwritten);
   if (!historical(Bug::kUnwrittenNotCounted)) {
     inode_->dio.conversion_begin();
   }
@@ -94,12 +104,13 @@ void IoEnd::note_piece(const io::Iomap& iomap) {
     marked->mark_unwritten();
   }
   if (current != nullptr && (flags_ & kFirstPieceSeen) == 0) {
-    current->flags_ |= kDefer;
+    current->mark(kDefer);
   }
 }
 
 bool IoEnd::bios_done() {
   left_in_flight_ = true;
+  FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
   drops_pages_ = drops_pages_ && !inode_->mapping().i_pages.empty();  // decided once: in irq context nothing can be
   const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0 || drops_pages_;
   // Bug kDioDoneBeforeConversion (266991b13890): the bytes are there, so whoever waits may go on.
@@ -112,7 +123,8 @@ bool IoEnd::bios_done() {
 
 // Kernel: ext4_convert_unwritten_extents, for direct I/O.
 Status IoEnd::convert(uint64_t pos, uint64_t size) {
-  FS_WARN_ON(rt::current_context() == rt::Context::kIrq, "O12", about(inode_ref(inode_->ino())),
+  FS_WARN_ON(rt::current_context() == rt::Context::kIrq, "O12",
+             about(inode_ref(inode_->ino()), request_ref(inode_->ino(), number_)),
              "unwritten blocks of inode %u are converted in irq context", inode_->ino().value());
   const LogicalBlock first = internal::block_of(pos);
   const uint32_t count = internal::block_after(pos + size) - first;
@@ -129,6 +141,7 @@ Status IoEnd::convert(uint64_t pos, uint64_t size) {
 Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Status error,
                      bool /*unwritten*/) {
   Status status = error;
+  FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
   if ((flags_ & kUnwritten) != 0) {
     if (status.ok() && size != 0) {
       status = convert(pos, size);

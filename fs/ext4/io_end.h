@@ -16,6 +16,7 @@
 
 #include <cstdint>
 
+#include "fs/base/compiler.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/io/direct_io.h"
 
@@ -30,6 +31,9 @@ class IoEnd final : public io::DioEndIo {
   static IoEnd* begin(Inode& inode, unsigned sync_flags);
   IoEnd(const IoEnd&) = delete;
   IoEnd& operator=(const IoEnd&) = delete;
+
+  // Which of the inode's requests it is: for traces.
+  FS_NO_TSAN uint64_t number() const { return number_; }
 
   // Of a write without the inode lock: `unlock` runs once its pages are pinned.
   void on_pinned(void (*unlock)(Inode&)) { unlock_ = unlock; }
@@ -53,10 +57,13 @@ class IoEnd final : public io::DioEndIo {
   };
 
   IoEnd() = default;
+  void mark(uint32_t flag);
+  uint64_t traced_marks() const;
   void mark_unwritten();
   Status convert(uint64_t pos, uint64_t size);
 
   Inode* inode_ = nullptr;
+  uint64_t number_ = 0;
   void (*unlock_)(Inode&) = nullptr;
   uint32_t flags_ = 0;  // of Flag
   unsigned sync_flags_ = 0;

@@ -173,6 +173,7 @@ Status BlockMapper::split_or_zero(const ExtentRun& run, LogicalBlock first, uint
   const uint64_t end = uint64_t{first.value()} + len;
   const Status status = split_only ? tree_.isolate(first, len) : tree_.set_state(first, len, false);
   *written = !split_only;
+  if (status.ok() && !split_only) { host_.became_written(first, len, run.pblk + (first - run.lblk)); }
   split_failed_ = split_failed_ || status.error() == Errc::kNoSpc;
   if (status.error() != Errc::kNoSpc || !may_zero_out(run, end, flags)) {
     return status;
@@ -197,6 +198,7 @@ Status BlockMapper::split_or_zero(const ExtentRun& run, LogicalBlock first, uint
       return FS_CORRUPT("extent at %u changed under its lock", run.lblk.value());
     }
     FS_RETURN_IF_ERROR(tree_.set_state(piece.run->lblk, piece.run->len, false));
+    host_.became_written(piece.run->lblk, piece.run->len, piece.run->pblk);
     at = piece.run->end();
   }
   return ok_status();

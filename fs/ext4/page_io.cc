@@ -1,6 +1,7 @@
 // fs/ext4/page_io.cc - bios of pages, and what their completions do.
 #include "fs/ext4/page_io.h"
 
+#include <array>
 #include <span>
 
 #include "fs/base/historical.h"
@@ -36,6 +37,8 @@ mm::PagePin pin_of(Page& page) {
 
 void fill_with_zeros(Page& page) {
   const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page));
+  static constexpr std::array<std::byte, kPageSize> kZeros{};
+  page.memory->trace_cached_write(mm::page_pfn(page), 0, kZeros);
   std::fill(bytes.begin(), bytes.end(), std::byte{0});
 }
 
@@ -128,6 +131,8 @@ struct WriteRequest {
       return ok_status();
     });
     if (self->status.ok() && self->page->mapping == &inode.mapping()) {
+      FS_TRACE_WRITE(buffer_ref(mm::page_pfn(*self->page)), mm::traced_buffer(*self->page),
+                     static_cast<uint64_t>(BufferState::kMapped));
       mm::folio_of(*self->page).buffer = BufferState::kMapped;
     }
     self->finish();

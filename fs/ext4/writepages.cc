@@ -28,8 +28,17 @@ Status map_page(jbd2::Handle& handle, Inode& inode, Page& page) {
   FS_ASSIGN_OR_RETURN(const MapResult map, map_blocks(&handle, inode, request));
   if (delayed) { inode.release_delayed(); }
   folio.block = map.pblk;
-  folio.buffer = map.state == BlockState::kUnwritten ? BufferState::kUnwritten : BufferState::kMapped;
+  const BufferState now = map.state == BlockState::kUnwritten ? BufferState::kUnwritten : BufferState::kMapped;
+  FS_TRACE_WRITE(buffer_ref(mm::page_pfn(page)), mm::traced_buffer(page), static_cast<uint64_t>(now));
+  folio.buffer = now;
   return ok_status();
+}
+
+// How much of the page at `end` is inside the file.
+uint64_t end_in_file(const Inode& inode, uint64_t end) {
+  const uint64_t size = inode.i_size();
+  FS_TRACE_READ(size_ref(inode.ino()), size);
+  return std::min(end, size);
 }
 
 // The size on the medium follows the data. Kernel: mpage_map_and_submit_extent.
@@ -37,11 +46,11 @@ Status update_disksize(jbd2::Handle& handle, Inode& inode, const Page& page) {
   uint64_t end = (page.index.value() + 1) * kPageSize;
   if (inode.i_disksize() >= std::min(end, inode.i_size())) { return ok_status(); }
   if (historical(Bug::kDisksizeOutsideLock)) {
-    inode.set_i_disksize(std::min(end, inode.i_size()));
+    inode.set_i_disksize(end_in_file(inode, end));
     return inode.mark_dirty(handle);
   }
   const rt::WriteLock data(inode.i_data_sem);
-  end = std::min(end, inode.i_size());  // a truncate changes both sizes under this lock
+  end = end_in_file(inode, end);  // a truncate changes both sizes under this lock
   if (end <= inode.i_disksize()) { return ok_status(); }
   inode.set_i_disksize(end);
   return inode.mark_dirty(handle);

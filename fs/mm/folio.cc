@@ -52,6 +52,7 @@ void wait_until(Page& page, Done done, Site site) {
 
 void unlock_and_wake(Page& page, Site site) {
   const bool was = clear_bit(page, Folio::kLocked);
+  FS_TRACE_WRITE(folio_lock_ref(page_pfn(page)), was ? 1 : 0, 0);
   FS_BUG_ON(!was, "CF1", about(frame_ref(page_pfn(page))), "frame %" PRIu64 ": folio unlocked twice",
             page_pfn(page).value());
   rt::point(rt::PointKind::kUnlock, folio_object(page), site);  // behind the deed, as with every lock
@@ -105,6 +106,7 @@ void change_mapcount(Page& page, int by, Site site) {
 bool try_lock_folio(Page& page, Site site) {
   rt::point(rt::PointKind::kLock, folio_object(page), site);
   if (!set_bit(page, Folio::kLocked)) { return false; }
+  FS_TRACE_WRITE(folio_lock_ref(page_pfn(page)), 0, 1);
   rt::rank_acquire(rt::Rank::kFolio, folio_object(page), site);
   return true;
 }
@@ -113,8 +115,10 @@ void lock_folio(Page& page, Site site) {
   FS_TRACE_SCOPE("folio_lock", frame_ref(page_pfn(page)));
   rt::point(rt::PointKind::kLock, folio_object(page), site);
   if (!set_bit(page, Folio::kLocked)) {
+    FS_TRACE_READ(folio_lock_ref(page_pfn(page)), 1);
     wait_until(page, [&] { return set_bit(page, Folio::kLocked); }, site);
   }
+  FS_TRACE_WRITE(folio_lock_ref(page_pfn(page)), 0, 1);
   rt::rank_acquire(rt::Rank::kFolio, folio_object(page), site);
 }
 
@@ -129,13 +133,18 @@ void unlock_handed_folio(Page& page, Site site) { unlock_and_wake(page, site); }
 
 void wait_folio_unlocked(Page& page, Site site) {
   if (!folio_test(page, Folio::kLocked, site)) { return; }
+  FS_TRACE_READ(folio_lock_ref(page_pfn(page)), 1);
   wait_until(page, [&] { return (folio_state(page) & Folio::kLocked) == 0; }, site);
+  FS_TRACE_READ(folio_lock_ref(page_pfn(page)), 0);
 }
 
 void wait_folio_writeback(Page& page, Site site) {
-  if (!folio_test(page, Folio::kWriteback, site)) { return; }
+  const bool writeback = folio_test(page, Folio::kWriteback, site);
+  FS_TRACE_READ(writeback_ref(page_pfn(page)), writeback ? 1 : 0);
+  if (!writeback) { return; }
   FS_TRACE_SCOPE("folio_wait_writeback", frame_ref(page_pfn(page)));
   wait_until(page, [&] { return (folio_state(page) & Folio::kWriteback) == 0; }, site);
+  FS_TRACE_READ(writeback_ref(page_pfn(page)), 0);
 }
 
 namespace {
@@ -146,8 +155,9 @@ bool dirty_in(AddressSpace& file, Page& page, bool check, Site site) {
   rt::SpinGuard tree(mapping->i_pages.lock(), site);
   // Reloaded: truncate takes the page out of its file under this lock.
   if ((check && page_mapping(page) != mapping) || folio_test(page, Folio::kDirty, site)) { return false; }
+  FS_TRACE_READ(buffer_ref(page_pfn(page)), traced_buffer(page));
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
-             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index))
+             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index), buffer_ref(page_pfn(page)))
                  .came(page_mapping(page) == mapping ? "its buffer was taken away" : "it has been truncated"),
              "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
              page.index.value(), mapping->host().ino().value());

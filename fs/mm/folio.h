@@ -19,6 +19,7 @@
 
 #include <cstdint>
 
+#include "fs/base/compiler.h"
 #include "fs/base/site.h"
 #include "fs/base/types.h"
 #include "fs/lib/xarray.h"
@@ -68,6 +69,9 @@ void folio_clear(Page& page, Folio::Bit bit, Site site = Site::current());
 bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site = Site::current());
 // For assertions, and for who has the folio locked. Not a scheduling point.
 inline uint32_t folio_state(const Page& page) { return __atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST); }
+
+// For traces, from whoever has it locked or not.
+FS_NO_TSAN inline uint64_t traced_buffer(const Page& page) { return static_cast<uint64_t>(folio_of(page).buffer); }
 
 // How many PTEs map it; how many devices may write to it. One scheduling point.
 int read_mapcount(const Page& page, Site site = Site::current());

@@ -182,6 +182,21 @@ void Memory::recycle_dram(Pfn pfn) {
   --dram_in_use_;
 }
 
+// Only of the page cache: what is in anonymous memory is one process's own concern.
+void Memory::trace_dram(Pfn pfn, size_t offset, std::span<const std::byte> before,
+                        std::span<const std::byte> now) const {
+  if (rt::tracing() && page(pfn).is_cached()) {
+    rt::trace_bytes(cache_bytes_ref(pfn, offset, now.size()), before, now);
+  }
+}
+
+void Memory::trace_cached_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes) const {
+  trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
+}
+void Memory::trace_cached_read(Pfn pfn, size_t offset, size_t size) const {
+  trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, size));
+}
+
 Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
   if (offset + out.size() > kPageSize) {
     return Errc::kInval;
@@ -189,6 +204,7 @@ Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site)
   if (is_pmem(pfn)) {
     return device_.read(pfn.value() * kPageSize + offset, out, site);
   }
+  trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
   pmem::raw_copy(out.data(), dram(pfn) + offset, out.size());
   return ok_status();
 }
@@ -200,6 +216,7 @@ Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, S
   if (is_pmem(pfn)) {
     return device_.store(pfn.value() * kPageSize + offset, bytes, site);
   }
+  trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
   return ok_status();
 }
@@ -208,6 +225,8 @@ void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site si
   if (is_pmem(pfn)) {
     device_.require_owned(pfn.value() * kPageSize + offset, out.size(), "load", site);
     device_.trace_load(pfn.value() * kPageSize + offset, out.size());
+  } else {
+    trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
   }
   const std::byte* from =
       is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
@@ -218,6 +237,7 @@ Status Memory::user_write(Pfn pfn, size_t offset, std::span<const std::byte> byt
   if (is_pmem(pfn)) {
     return device_.store_unscheduled(pfn.value() * kPageSize + offset, bytes, site);
   }
+  trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
   return ok_status();
 }

@@ -90,6 +90,9 @@ class Memory {
 
   // The bytes of a DRAM frame that the caller owns alone (a fresh copy).
   std::span<std::byte> dram_bytes(Pfn pfn) { return {dram(pfn), kPageSize}; }
+  // What a tracer hears of who changes or reads dram_bytes() of a page of the cache. Before the change.
+  void trace_cached_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes) const;
+  void trace_cached_read(Pfn pfn, size_t offset, size_t size) const;
 
   // Bytes within one frame. Errors: kIo if poisoned, kInval past the frame. pmem: one scheduling
   // point (the device's).
@@ -141,6 +144,7 @@ class Memory {
   };
 
   void reset_lru();
+  void trace_dram(Pfn pfn, size_t offset, std::span<const std::byte> before, std::span<const std::byte> now) const;
   std::byte* dram(Pfn pfn) const { return dram_.get() + (pfn.value() - pmem_frames_) * kPageSize; }
 
   pmem::Device& device_;

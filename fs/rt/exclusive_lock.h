@@ -111,7 +111,7 @@ FS_NO_TSAN inline bool ExclusiveLock<kHolder>::try_lock(Site site) {
 template <Holder kHolder>
 FS_NO_TSAN inline void ExclusiveLock<kHolder>::unlock(Site site) {
   if (__builtin_expect(owner_ != internal::g_current, 0) || !internal::pop_held(this)) {
-    internal::report_not_held(this, name_, owner_ == nullptr ? kNoTask : owner_->id, site);
+    internal::report_not_held(name_, object_, owner_ == nullptr ? kNoTask : owner_->id, site);
     return;
   }
   if constexpr (kHolder == Holder::kMayNotSleep) { --owner_->no_sleep; }
@@ -127,7 +127,7 @@ template <Holder kHolder>
 FS_NO_TSAN inline bool ExclusiveLock<kHolder>::is_locked() const { return owner_ != nullptr; }
 template <Holder kHolder>
 FS_NO_TSAN inline void ExclusiveLock<kHolder>::assert_held(Site site) const {
-  if (!held()) { internal::report_assert_held(name_, site); }
+  if (!held()) { internal::report_assert_held(name_, object_, site); }
 }
 
 extern template class ExclusiveLock<Holder::kMaySleep>;

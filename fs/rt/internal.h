@@ -84,9 +84,9 @@ extern TaskCore* g_current __attribute__((visibility("hidden")));
 FS_COLD void report_sleep_in_atomic(Site site);
 FS_COLD void report_recursion(const void* lock, const char* name, Site site);
 FS_COLD void report_rank_inversion(const void* lock, Rank rank, unsigned subclass, const char* name, Site site);
-FS_COLD void report_not_held(const void* lock, const char* name, int owner, Site site);
+FS_COLD void report_not_held(const char* name, ObjectId object, int owner, Site site);
 FS_COLD void report_too_many_held(Site site);
-FS_COLD void report_assert_held(const char* name, Site site);
+FS_COLD void report_assert_held(const char* name, ObjectId object, Site site);
 
 FS_NO_TSAN inline void check_rank(const void* lock, Rank rank, unsigned subclass, const char* name, Site site) {
   const TaskCore& core = *g_current;

@@ -128,7 +128,7 @@ FS_NO_TSAN inline bool RwSem::try_down_read(Site site) {
 
 FS_NO_TSAN inline void RwSem::up_read(Site site) {
   if (__builtin_expect(readers_ == 0 || !internal::pop_held(this), 0)) {
-    internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
+    internal::report_not_held(name_, object_, writer_ == nullptr ? kNoTask : writer_->id, site);
     return;
   }
   internal::announce_release(&readers_, name_);
@@ -169,7 +169,7 @@ FS_NO_TSAN inline bool RwSem::try_down_write(Site site) {
 
 FS_NO_TSAN inline void RwSem::up_write(Site site) {
   if (__builtin_expect(writer_ != internal::g_current, 0) || !internal::pop_held(this)) {
-    internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
+    internal::report_not_held(name_, object_, writer_ == nullptr ? kNoTask : writer_->id, site);
     return;
   }
   internal::announce_release(this, name_);
@@ -185,10 +185,10 @@ FS_NO_TSAN inline bool RwSem::held_read() const {
 }
 FS_NO_TSAN inline bool RwSem::is_locked() const { return writer_ != nullptr || readers_ != 0; }
 FS_NO_TSAN inline void RwSem::assert_held_read(Site site) const {
-  if (!held()) { internal::report_assert_held(name_, site); }
+  if (!held()) { internal::report_assert_held(name_, object_, site); }
 }
 FS_NO_TSAN inline void RwSem::assert_held_write(Site site) const {
-  if (!held_write()) { internal::report_assert_held(name_, site); }
+  if (!held_write()) { internal::report_assert_held(name_, object_, site); }
 }
 
 #endif

@@ -86,6 +86,7 @@ void DurabilityCheck::check_unmounted(Machine& machine, uint32_t ino, uint64_t f
   const daxfs::pmem::Device& device = machine.device();
   for (uint64_t block = first; block < first + count; ++block) {
     FS_WARN_ON(device.undurable(FsBlock(block), device.watch_time()), "O8",
+               daxfs::about(daxfs::inode_ref(daxfs::Ino(ino))),
                "after the unmount a store to inode %u is not flushed and fenced", ino);
   }
 }

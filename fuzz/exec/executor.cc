@@ -317,9 +317,11 @@ void Executor::Run::finish() {
   }
   if (const auto wrong = oracle::judge(program, outcome.history)) {
     const bool of_op = wrong->task != oracle::kInitTask;
+    daxfs::ObjectRef what;
+    if (wrong->ino != 0) { what = daxfs::contents_ref(wrong->ino, wrong->offset); }
+    if (wrong->of_size) { what = daxfs::disk_size_ref(daxfs::Ino(static_cast<uint32_t>(wrong->ino))); }
     const auto about = daxfs::about(
-        of_op ? daxfs::op_ref(wrong->task, wrong->index) : daxfs::ObjectRef{},
-        wrong->ino != 0 ? daxfs::contents_ref(wrong->ino, wrong->offset) : daxfs::ObjectRef{});
+        of_op ? daxfs::op_ref(wrong->task, wrong->index) : daxfs::ObjectRef{}, what);
     report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge", about);
   }
 }

@@ -87,7 +87,7 @@ void Recorder::on_bytes(const ObjectRef& object, std::span<const std::byte> befo
   if (watched_ < object.b || watched_ - object.b >= now.size()) { return; }
   const size_t at = watched_ - object.b;
   if (Record* record = append(before.empty() ? Record::Kind::kRead : Record::Kind::kWrite)) {
-    record->object = {Noun::kBytes, object.a, watched_, now.size()};
+    record->object = {object.noun, object.a, watched_, now.size()};
     record->now = std::to_integer<uint64_t>(now[at]);
     record->before = before.empty() ? record->now : std::to_integer<uint64_t>(before[at]);
   }

@@ -7,6 +7,7 @@
 
 #include "fs/dax/entry.h"
 #include "fs/rt/task.h"
+#include "fuzz/prog/program.h"
 
 namespace daxfuzz::explain {
 
@@ -45,6 +46,9 @@ class Slicer {
          unsigned rounds_max)
       : timeline_(*timeline), steps_(timeline->steps()), finding_(finding), taken_(taken), rounds_max_(rounds_max) {
     result_.keep.assign(steps_.size(), false);
+    for (size_t i = 0; i < steps_.size() && begin_ == 0; ++i) {
+      if (prog::is_program_task(static_cast<prog::TaskId>(steps_[i].task))) { begin_ = i; }
+    }
   }
 
   Slice run() {
@@ -69,7 +73,8 @@ class Slicer {
   }
 
  private:
-  static bool acts(const Step& step) { return step.task != kRootTask; }
+  // Nothing that ends before the first task of the program begins: that is how things were.
+  bool acts(size_t i) const { return steps_[i].task != kRootTask && i >= begin_; }
   bool counts(size_t i) const {
     const auto found = prefix_.find(steps_[i].task);
     return found != prefix_.end() && i <= found->second;
@@ -86,23 +91,44 @@ class Slicer {
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
       if (step.object.noun == Noun::kLock && is_spinlock(step)) { spinlocks_.insert(step.object.a); }
-      if (acts(step) && step.is_access()) { facets_[i] = facets_of(step.object, step.page); }
-      // Tasks may share pages and mean different bytes: only the byte that the finding is about counts.
-      if (step.object.noun == Noun::kBytes && !about_bytes(facets_[i])) { facets_[i].clear(); }
+      if (!acts(i) || !step.is_access()) { continue; }
+      facets_[i] = facets_of(step.object, step.page);
+      // Tasks may share pages and mean different bytes: only the byte that the finding is about counts. Memory that is
+      // no file's page is its task's own.
+      const bool bytes = step.object.noun == Noun::kBytes || step.object.noun == Noun::kCacheBytes;
+      const bool nobodys = step.object.noun == Noun::kFrame && step.page.noun == Noun::kNone;
+      if ((bytes || nobodys) && !about(facets_[i])) { facets_[i].clear(); }
     }
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
-      if (!acts(step) || step.object.noun != Noun::kLock || spinlocks_.contains(step.object.a)) { continue; }
+      if (!acts(i) || step.object.noun != Noun::kLock || spinlocks_.contains(step.object.a)) { continue; }
       if (step.kind == Step::Kind::kLock || step.kind == Step::Kind::kUnlock || step.kind == Step::Kind::kBlocks) {
         facets_[i] = {Facet{Noun::kLock, step.object.a, 0, 0}};
       }
     }
   }
 
-  bool about_bytes(const std::vector<Facet>& facets) const {
+  bool about(const std::vector<Facet>& facets) const {
     return std::any_of(std::begin(finding_.about.refs), std::end(finding_.about.refs), [&](const ObjectRef& ref) {
-      return ref.noun == Noun::kContents && facets == facets_of(ref, {});
+      const auto wanted = facets_of(ref, timeline_.page_of(ref));
+      return std::any_of(facets.begin(), facets.end(),
+                         [&](const Facet& f) { return std::count(wanted.begin(), wanted.end(), f) != 0; });
     });
+  }
+
+  // What explains a finding that it is not about.
+  enum class Weight : uint8_t {
+    kValue,   // whenever one task sees what another one did
+    kAwaited, // if somebody waited for it
+    kDetail,  // never: what else there is says the same
+  };
+  static Weight weight_of(Noun noun) {
+    switch (noun) {
+      case Noun::kLock: case Noun::kFolioLock: case Noun::kWriteback: case Noun::kInFlight: return Weight::kAwaited;
+      case Noun::kBuffer: case Noun::kCachedExtent: case Noun::kRequest: case Noun::kConversions:
+        return Weight::kDetail;
+      default: return Weight::kValue;
+    }
   }
 
   static bool changes(const Step& step) {
@@ -132,20 +158,27 @@ class Slicer {
     for (const ObjectRef& ref : finding_.about.refs) {
       switch (ref.noun) {
         case Noun::kNone: break;
-        case Noun::kInode: seed_if([&](const Facet& f) { return f.noun != Noun::kLock && f.a == ref.a; }); break;
+        case Noun::kInode:
+          seed_if([&](const Facet& f) { return weight_of(f.noun) == Weight::kValue && f.a == ref.a; });
+          break;
         case Noun::kWait: seed_waiters(ref); break;
         case Noun::kOp:
           for (size_t i = 0; i < steps_.size(); ++i) {
-            if (steps_[i].task == static_cast<TaskId>(ref.a) && steps_[i].op == ref.b && steps_[i].is_access()) {
+            if (steps_[i].task == static_cast<TaskId>(ref.a) && steps_[i].op == ref.b && steps_[i].is_access() &&
+                weight_of(steps_[i].object.noun) == Weight::kValue) {
               relevant_.insert(facets_[i].begin(), facets_[i].end());
             }
           }
           break;
         default:
           for (const Facet& facet : facets_of(ref, timeline_.page_of(ref))) { relevant_.insert(facet); }
+          // What a byte of a file is, its block says, too.
+          if (ref.noun == Noun::kContents) {
+            relevant_.insert({Noun::kExtent, ref.a, ref.b / daxfs::kPageSize, 0});
+          }
       }
     }
-    if (relevant_.empty()) { seed_if([](const Facet& facet) { return facet.noun != Noun::kLock; }); }
+    if (relevant_.empty()) { seed_if([](const Facet& f) { return weight_of(f.noun) == Weight::kValue; }); }
   }
 
   // Everything that tasks share, among the facets that `wanted` accepts; what they changed if they share nothing.
@@ -211,7 +244,7 @@ class Slicer {
     bool more = false;
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
-      if (!step.is_event || step.point != daxfs::rt::PointKind::kTask || !acts(step)) { continue; }
+      if (!step.is_event || step.point != daxfs::rt::PointKind::kTask || !acts(i)) { continue; }
       const auto raised = static_cast<TaskId>(timeline_.recorder().records()[step.record].id &
                                               ((uint64_t{1} << daxfs::rt::kObjectClassShift) - 1));
       if (raised < daxfs::rt::kFirstSystemTask || raised == step.task || !prefix_.contains(raised)) { continue; }
@@ -249,9 +282,13 @@ class Slicer {
     return false;
   }
 
-  bool waited_for(const Facet& lock) const {
+  // Of a flag, somebody saw it set; a count is only looked at by who waits.
+  bool waited_for(const Facet& facet) const {
     for (size_t i = 0; i < steps_.size(); ++i) {
-      if (steps_[i].kind == Step::Kind::kBlocks && counts(i) && facets_[i] == std::vector<Facet>{lock}) { return true; }
+      const Step& step = steps_[i];
+      const bool waits = step.kind == Step::Kind::kBlocks || (step.kind == Step::Kind::kRead &&
+                                                              (step.now != 0 || facet.noun == Noun::kInFlight));
+      if (waits && counts(i) && facets_[i] == std::vector<Facet>{facet}) { return true; }
     }
     return false;
   }
@@ -261,8 +298,9 @@ class Slicer {
     bool more = count_raisers();
     for (const auto& [facet, u] : users()) {
       if (!u.conflict() || relevant_.contains(facet)) { continue; }
-      // A lock that nobody had to wait for only orders accesses that show by themselves.
-      if (facet.noun == Noun::kLock && !waited_for(facet)) { continue; }
+      // What nobody had to wait for only orders accesses that show by themselves.
+      const Weight weight = weight_of(facet.noun);
+      if (weight == Weight::kDetail || (weight == Weight::kAwaited && !waited_for(facet))) { continue; }
       relevant_.insert(facet);
       more = true;
     }
@@ -274,7 +312,7 @@ class Slicer {
       if (!counts(i)) { continue; }
       for (const Facet& facet : facets_[i]) {
         const bool known = relevant_.contains(facet);
-        if (!known && steps_[i].kind != Step::Kind::kRead) { continue; }
+        if (!known && (steps_[i].kind != Step::Kind::kRead || weight_of(facet.noun) != Weight::kValue)) { continue; }
         const size_t last = last_write(facet, i, steps_[i].task);
         if (last == kNoStep || overwritten(facet, last, i)) { continue; }
         if (!known) { relevant_.insert(facet); }
@@ -453,9 +491,10 @@ class Slicer {
     }
   }
 
-  // The step of the event at which a column was preempted; kNoStep for other switches.
+  // The step of the event at which another task took a column's turn: it was preempted, or had stopped and the choice
+  // of the next one is part of the schedule. kNoStep for tasks without a column.
   size_t step_of(const daxfs::rt::TakenSwitch& s) const {
-    if (!s.forced || !in_columns(s.from)) { return kNoStep; }
+    if (!in_columns(s.from)) { return kNoStep; }
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
       if (step.is_event && step.task == s.from && step.op == s.op && step.event == s.event_in_op) { return i; }
@@ -502,6 +541,7 @@ class Slicer {
   std::set<uint64_t> spinlocks_;
   std::map<TaskId, size_t> prefix_;         // the last step of a task that counts
   std::set<size_t> raises_;                 // events that set a system task going
+  size_t begin_ = 0;                        // the first step of a task of the program
   const unsigned rounds_max_;
   std::set<Facet> seeds_;
   std::set<Facet> relevant_;

@@ -8,6 +8,9 @@
 //      counted operations share while one of them changes it: a pin that one drops and the other waits for, a PTE that
 //      one reads and the other clears.
 //   3. Another task whose value a counted step saw counts at least until it wrote it; and so on until nothing comes in.
+// How much a shared property says depends on its noun: some matter only where somebody waited for them (locks,
+// writeback, requests in flight), some only where the finding is about them (buffers, cached extents, marks of
+// requests). What ended before the first task of the program began is how things were, and no step.
 // Drawn are accesses to what matters, the calls around them, where tasks were preempted and what they blocked on.
 // Left out are reads that tell their task nothing new, and changes that were undone before another task looked.
 // No object, tag or bug is known by name.

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "fs/rt/irq.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
@@ -221,6 +222,76 @@ TEST(Slice, WithoutAHintInTheFindingStartsFromAllThatTasksShare) {
     rt::join_all_spawned();
   });
   EXPECT_EQ(sliced(run), "0:1:1>2 1:1=2");
+}
+
+TEST(Slice, LeavesOutInterruptsThatEndedBeforeTheProgramBegan) {
+  Recorded run;
+  record(&run, [] {
+    rt::raise_irq([](void*) { FS_TRACE_WRITE(kX, 0, 1); }, nullptr);
+    rt::run_pending_system_tasks();
+    rt::spawn("a", [] {
+      FS_TRACE_WRITE(kX, 1, 2);
+      rt::raise_irq([](void*) { FS_TRACE_WRITE(kX, 2, 3); }, nullptr);
+    });
+    rt::join_all_spawned();
+    rt::run_pending_system_tasks();
+    complain(kX);
+  });
+  const std::string irq = std::to_string(rt::kFirstIrqTask);
+  EXPECT_EQ(sliced(run), "0:1:1>2 " + irq + ":1:2>3");
+}
+
+// What a page of the cache is written under: one task sets a flag, another one takes it away.
+void set_flag() {
+  FS_TRACE_SCOPE("sets", {});
+  point();
+  FS_TRACE_WRITE(daxfs::writeback_ref(daxfs::Pfn(9)), 0, 1);
+  FS_TRACE_WRITE(kX, 1, 2);
+}
+void clear_flag() {
+  FS_TRACE_WRITE(daxfs::writeback_ref(daxfs::Pfn(9)), 1, 0);
+}
+constexpr uint64_t kEntryOfFrame9 = 9 << 5 | 1;
+
+TEST(Slice, DrawsAFlagIfSomebodySawItSet) {
+  for (const bool seen : {false, true}) {
+    Recorded run;
+    record(&run, [seen] {
+      FS_TRACE_WRITE(daxfs::entry_ref(Ino(1), daxfs::PgOff(0)), 0, kEntryOfFrame9);
+      rt::spawn("a", set_flag);
+      rt::spawn("b", [seen] {
+        FS_TRACE_READ(kX, 2);
+        if (seen) { FS_TRACE_READ(daxfs::writeback_ref(daxfs::Pfn(9)), 1); }
+        rt::relax();
+        if (seen) { FS_TRACE_READ(daxfs::writeback_ref(daxfs::Pfn(9)), 0); }
+        complain(kX);
+      });
+      rt::spawn("c", clear_flag);
+      rt::join_all_spawned();
+    });
+    const std::string text = sliced(run);
+    EXPECT_EQ(text.find(":9:0>1") != std::string::npos, seen) << text;
+  }
+}
+
+TEST(Slice, DrawsDetailsOnlyOfWhatTheFindingIsAbout) {
+  for (const bool about : {false, true}) {
+    Recorded run;
+    record(&run, [about] {
+      FS_TRACE_WRITE(daxfs::entry_ref(Ino(1), daxfs::PgOff(0)), 0, kEntryOfFrame9);
+      rt::spawn("a", [] {
+        FS_TRACE_WRITE(kX, 1, 2);
+        FS_TRACE_WRITE(daxfs::buffer_ref(daxfs::Pfn(9)), 3, 0);
+      });
+      rt::spawn("b", [about] {
+        FS_TRACE_READ(kX, 2);
+        FS_TRACE_READ(daxfs::buffer_ref(daxfs::Pfn(9)), 0);
+        complain(about ? daxfs::buffer_ref(daxfs::Pfn(9)) : kX);
+      });
+      rt::join_all_spawned();
+    });
+    EXPECT_EQ(sliced(run), about ? "0:1:1>2 0:9:3>0 1:1=2 1:9=0" : "0:1:1>2 1:1=2");
+  }
 }
 
 TEST(Slice, OfARunWithoutRecordsIsEmpty) {

@@ -22,9 +22,15 @@ bool is_lock_event(const Record& record) {
 
 std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
   if (object.noun == Noun::kNone) { return {}; }
-  if (object.noun == Noun::kContents) { return {Facet{Noun::kBytes, object.a, object.b / daxfs::kPageSize, 0}}; }
-  if (object.noun == Noun::kBytes) {  // of a file's page, or nobody's concern
-    return page.noun == Noun::kEntry ? std::vector{Facet{Noun::kBytes, page.a, page.b, 0}} : std::vector<Facet>{};
+  if (object.noun == Noun::kContents) {  // on the medium, in the page cache
+    const uint64_t index = object.b / daxfs::kPageSize;
+    return {Facet{Noun::kBytes, object.a, index, 0}, Facet{Noun::kCacheBytes, object.a, index, 0}};
+  }
+  switch (object.noun) {
+    case Noun::kBytes: case Noun::kCacheBytes: case Noun::kBuffer: case Noun::kWriteback: case Noun::kFolioLock:
+      if (page.noun != Noun::kEntry) { return {}; }  // of a file's page, or nobody's concern
+      return {Facet{object.noun, page.a, page.b, 0}};
+    default: break;
   }
   if (page.noun != Noun::kEntry) { return {Facet{object.noun, object.a, object.b, 0}}; }
   std::vector<Facet> facets;
@@ -90,7 +96,10 @@ void Timeline::learn_block(const Record& record, size_t at) {
   }
   if (object.noun == Noun::kEntry) {
     const Entry entry = Entry::from_trace_value(record.now);
-    if (entry.is_frame()) { blocks_.push_back({entry.pfn().value(), {Noun::kEntry, object.a, object.b, 1}, at}); }
+    if (entry.is_frame()) {
+      const uint64_t first = entry.base(daxfs::PgOff(object.b)).value();
+      blocks_.push_back({entry.pfn().value(), {Noun::kEntry, object.a, first, entry.pages()}, at});
+    }
   }
 }
 
@@ -111,8 +120,13 @@ ObjectRef Timeline::resolve(const Record& record, size_t at) {
   switch (object.noun) {
     case Noun::kEntry: return object;
     case Noun::kDirty:
+    case Noun::kCachedExtent:
     case Noun::kExtent: return {Noun::kEntry, object.a, object.b, object.count};
     case Noun::kPte: return recorder_.page_behind(object, at);
+    case Noun::kCacheBytes:
+    case Noun::kBuffer:
+    case Noun::kWriteback:
+    case Noun::kFolioLock:
     case Noun::kFrame: {
       const auto found = frame_owner_.find(object.a);
       return found == frame_owner_.end() ? ObjectRef{} : found->second;
@@ -122,12 +136,18 @@ ObjectRef Timeline::resolve(const Record& record, size_t at) {
   }
 }
 
-// An entry that names a frame says whose page the frame is; a change whose old value nobody looked
-// up changed the latest.
+// An entry that names a frame says whose page the frame is, until its last count goes and others may have it; a
+// change whose old value nobody looked up changed the latest.
 void Timeline::learn(Step* step) {
   if (step->object.noun == Noun::kEntry) {
     const Entry entry = Entry::from_trace_value(step->now);
-    if (entry.is_frame()) { frame_owner_[entry.pfn().value()] = {Noun::kEntry, step->page.a, step->page.b, 1}; }
+    const uint64_t first = entry.is_frame() ? entry.base(daxfs::PgOff(step->page.b)).value() : 0;
+    for (uint64_t i = 0; entry.is_frame() && i < entry.pages(); ++i) {
+      frame_owner_[entry.pfn().value() + i] = {Noun::kEntry, step->page.a, first + i, 1};
+    }
+  }
+  if (step->object.noun == Noun::kFrame && step->kind == Step::Kind::kWrite && step->now == 0) {
+    frame_owner_.erase(step->object.a);
   }
   for (const Facet& facet : facets_of(step->object, step->page)) {
     const auto [at, fresh] = latest_.try_emplace(facet, step->now);
@@ -141,9 +161,14 @@ void Timeline::learn(Step* step) {
 ObjectRef Timeline::page_of(const ObjectRef& object) const {
   switch (object.noun) {
     case Noun::kEntry: return {Noun::kEntry, object.a, object.b, 1};
+    case Noun::kContents: return {Noun::kEntry, object.a, object.b / daxfs::kPageSize, 1};
     case Noun::kDirty:
+    case Noun::kCachedExtent:
     case Noun::kExtent: return {Noun::kEntry, object.a, object.b, 1};
     case Noun::kPte: return recorder_.page_behind(object, recorder_.records().size());
+    case Noun::kBuffer:
+    case Noun::kWriteback:
+    case Noun::kFolioLock:
     case Noun::kFrame: {
       const auto found = frame_owner_.find(object.a);
       return found == frame_owner_.end() ? ObjectRef{} : found->second;

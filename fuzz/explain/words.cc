@@ -2,6 +2,7 @@
 #include "fuzz/explain/words.h"
 
 #include "fs/dax/entry.h"
+#include "fs/mm/folio.h"
 #include "fs/mm/pte.h"
 
 namespace daxfuzz::explain {
@@ -17,10 +18,19 @@ std::string Words::file(uint64_t ino) const {
   return found == files_.end() ? "inode " + std::to_string(ino) : found->second;
 }
 
+namespace {
+
+// To the end of the file, as a count of 0, of all pages or of all blocks says it.
+bool to_the_end(const ObjectRef& pages) {
+  return pages.count == 0 || pages.count > UINT32_MAX || pages.b + pages.count >= UINT32_MAX;
+}
+
+}  // namespace
+
 std::string Words::page(const ObjectRef& page) const {
   if (page.noun != Noun::kEntry) { return {}; }
   std::string text = "page " + std::to_string(page.b);
-  if (page.count == 0 || page.count > UINT32_MAX) {
+  if (to_the_end(page)) {
     text = page.b == 0 ? "all pages" : "pages " + std::to_string(page.b) + "-";
   } else if (page.count > 1) {
     text = "pages " + std::to_string(page.b) + "-" + std::to_string(page.b + page.count - 1);
@@ -38,7 +48,7 @@ std::string Words::lock(const ObjectRef& lock) const {
 
 std::string Words::call(const Step& step) const {
   std::string argument;
-  const bool whole_file = step.page.b == 0 && (step.page.count == 0 || step.page.count > UINT32_MAX);
+  const bool whole_file = step.page.b == 0 && to_the_end(step.page);
   if (step.page.noun == Noun::kEntry && whole_file) {
     argument = say_file_ ? file(step.page.a) : "";
   } else if (step.page.noun == Noun::kEntry) {
@@ -73,6 +83,35 @@ std::string Words::byte_value(uint64_t byte) {
   constexpr char kDigits[] = "0123456789abcdef";
   return std::string("0x") + kDigits[byte >> 4 & 15] + kDigits[byte & 15];
 }
+
+std::string Words::buffer_value(uint64_t value) {
+  switch (static_cast<daxfs::mm::BufferState>(value)) {
+    case daxfs::mm::BufferState::kNone: return "none";
+    case daxfs::mm::BufferState::kDelayed: return "delayed";
+    case daxfs::mm::BufferState::kUnwritten: return "unwritten";
+    case daxfs::mm::BufferState::kMapped: return "mapped";
+  }
+  return "?";
+}
+
+std::string Words::cached_value(uint64_t value) {
+  switch (static_cast<daxfs::CachedState>(value)) {
+    case daxfs::CachedState::kNothing: return "none";
+    case daxfs::CachedState::kHole: return "hole";
+    case daxfs::CachedState::kWritten: return "written";
+    case daxfs::CachedState::kUnwritten: return "unwritten";
+  }
+  return "?";
+}
+
+std::string Words::marks_value(uint64_t marks) {
+  if (marks == 0) { return "none"; }
+  const bool worker = (marks & daxfs::kRequestNeedsWorker) != 0;
+  if ((marks & daxfs::kRequestConverts) == 0) { return "worker"; }
+  return worker ? "convert, worker" : "convert";
+}
+
+std::string Words::request_value(uint64_t number) { return number == 0 ? "none" : std::to_string(number); }
 
 std::string Words::size_value(uint64_t bytes) {
   return bytes != 0 && bytes % 1024 == 0 ? std::to_string(bytes / 1024) + "K" : std::to_string(bytes);
@@ -130,6 +169,21 @@ std::string Words::access(const Step& step) const {
       }
       if (!write) { return what + is + (step.now == 0 ? "clean" : "dirty"); }
       return (step.now == 0 ? "cleans " : "dirties ") + what;
+    case Noun::kCacheBytes:
+      return (write ? "stores to " : "loads from ") + what + " in the cache";
+    case Noun::kBuffer:
+      if (!write) { return what + " has " + (step.now == 0 ? "no" : "a") + " buffer"; }
+      if (step.now == 0) { return "drops the buffer of " + what; }
+      return (step.before == 0 ? "gives a buffer to " : "changes the buffer of ") + what;
+    case Noun::kWriteback:
+      if (!write) { return what + is + (step.now == 0 ? "not " : "") + "being written"; }
+      return (step.now == 0 ? "ends writeback of " : "starts writeback of ") + what;
+    case Noun::kFolioLock:
+      if (!write) { return what + is + (step.now == 0 ? "unlocked" : "locked"); }
+      return (step.now == 0 ? "unlocks " : "locks ") + what;
+    case Noun::kCachedExtent:
+      if (!write) { return "finds " + what + " cached"; }
+      return (step.now == 0 ? "forgets block of " : "caches block of ") + what;
     case Noun::kBytes:
       if (!write) { return "loads from " + what; }
       return (step.object.count == daxfs::kPageSize && step.now == 0 ? "zeroes " : "stores to ") + what;
@@ -137,7 +191,28 @@ std::string Words::access(const Step& step) const {
       return write ? "sets the size of " + file(step.object.a)
                    : "reads the size of " + file(step.object.a);
     default:
-      return write ? "writes" : "reads";
+      return file_access(step);
+  }
+}
+
+// Of what a file has once.
+std::string Words::file_access(const Step& step) const {
+  const bool write = step.kind == Step::Kind::kWrite;
+  const std::string of_file = say_file_ ? " of " + file(step.object.a) : "";
+  const std::string request = "request " + std::to_string(step.object.b) + of_file;
+  switch (step.object.noun) {
+    case Noun::kDiskSize: return (write ? "sets the size on disk" : "reads the size on disk") + of_file;
+    case Noun::kInFlight:
+      if (!write) { return (step.now == 0 ? "no request is in flight" : "requests are in flight") + of_file; }
+      return (step.now > step.before ? "a request is in flight" : "a request is over") + of_file;
+    case Noun::kConversions:
+      if (!write) { return (step.now == 0 ? "no conversions are to come" : "conversions are to come") + of_file; }
+      return (step.now > step.before ? "a conversion is to come" : "a conversion is over") + of_file;
+    case Noun::kRequest: return (write ? "marks " : "looks at marks of ") + request;
+    case Noun::kCurrentRequest:
+      if (write) { return step.now == 0 ? "inode forgets its request" : "inode points to its request"; }
+      return step.now == 0 ? "inode points to no request" : "inode points to a request";
+    default: return write ? "writes" : "reads";
   }
 }
 
@@ -156,6 +231,25 @@ std::string Words::state(const Step& step) const {
       value = [](uint64_t dirty) { return std::string(dirty == 0 ? "clean" : "dirty"); };
       break;
     case Noun::kSize: value = size_value, what = "size "; break;
+    case Noun::kDiskSize: value = size_value, what = "disk size "; break;
+    case Noun::kBuffer: value = buffer_value, what = "buffer "; break;
+    case Noun::kCachedExtent: value = cached_value, what = "cached "; break;
+    case Noun::kRequest: value = marks_value, what = "marks "; break;
+    case Noun::kCurrentRequest: value = request_value, what = "request "; break;
+    case Noun::kInFlight:
+    case Noun::kConversions:
+      value = [](uint64_t count) { return std::to_string(count); };
+      what = step.object.noun == Noun::kInFlight ? "in flight " : "to convert ";
+      break;
+    case Noun::kWriteback:
+      value = [](uint64_t on) { return std::string(on == 0 ? "no" : "yes"); };
+      what = "writeback ";
+      break;
+    case Noun::kFolioLock: value = [](uint64_t on) { return std::string(on == 0 ? "unlocked" : "locked"); }; break;
+    case Noun::kCacheBytes:
+      value = byte_value;
+      what = "cached byte " + std::to_string(step.object.b) + " ";
+      break;
     case Noun::kBytes:
       value = byte_value;
       what = "byte " + std::to_string(step.object.b) + " ";

@@ -36,8 +36,14 @@ class Words {
   static std::string extent_value(uint64_t value);
   static std::string size_value(uint64_t bytes);
   static std::string byte_value(uint64_t byte);
+  static std::string buffer_value(uint64_t value);
+  static std::string cached_value(uint64_t value);
+  static std::string marks_value(uint64_t marks);
+  static std::string request_value(uint64_t number);
 
  private:
+  std::string file_access(const Step& step) const;
+
   const Recorder& recorder_;
   std::map<uint64_t, std::string> files_;
   bool say_file_;

@@ -582,8 +582,11 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
   const Period end = {kNever - 1, kNever - 1};
   const SizeRange size = file->size(end);
   if (found.size < size.least || found.size > size.most) {
-    return object(text("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
-                       number(found.size), number(size.least), number(size.most)), {});
+    auto objection = object(text("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
+                                 number(found.size), number(size.least), number(size.most)), {});
+    objection->ino = found.ino;
+    objection->of_size = true;
+    return objection;
   }
   static WrongByte wrong;
   for (const FinalPiece& piece : pieces) {

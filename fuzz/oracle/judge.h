@@ -22,8 +22,9 @@ struct Objection {
   std::string detail;
   uint8_t task = kInitTask;  // of the operation whose result it is
   uint16_t index = 0;        // of that operation; kInitTask and 0 also for a final file
-  uint64_t ino = 0;          // of the file, if it is about a byte of one
+  uint64_t ino = 0;          // of the file, if it is about a byte of one or its size
   uint64_t offset = 0;       // of the byte
+  bool of_size = false;      // on the medium
 };
 
 std::optional<Objection> judge(const prog::Program& program, const History& history);

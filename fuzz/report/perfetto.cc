@@ -182,7 +182,7 @@ class Trace {
       threads_[task].waits = true;
     }
     for (const daxfs::rt::TakenSwitch& taken : report_.recording->taken) {
-      if (taken.forced && taken.from == task && taken.op == record.op &&
+      if (taken.from == task && taken.op == record.op &&
           taken.event_in_op == record.event) {
         depart(taken);
       }

@@ -28,43 +28,42 @@ struct Value {
   bool begun = false;  // a task has looked: `before` stays
 };
 
+// In the order in which they are told; what a file has once comes first. Where Words::state() begins with the name, it
+// is left out of the value.
+struct Property {
+  Noun noun;
+  const char* name;
+  bool of_file = false;
+};
+constexpr Property kProperties[] = {
+    {Noun::kSize, "size", true},
+    {Noun::kDiskSize, "disk size", true},
+    {Noun::kInFlight, "in flight", true},
+    {Noun::kConversions, "to convert", true},
+    {Noun::kCurrentRequest, "request", true},
+    {Noun::kExtent, "block"},
+    {Noun::kCachedExtent, "cached"},
+    {Noun::kEntry, "entry"},
+    {Noun::kDirty, "dirty mark"},
+    {Noun::kWriteback, "writeback"},
+    {Noun::kBuffer, "buffer"},
+    {Noun::kPte, "pte"},
+    {Noun::kFrame, "refs"},
+    {Noun::kCacheBytes, "cached byte"},
+    {Noun::kBytes, "byte"},
+    {Noun::kRequest, "marks"},
+    {Noun::kLock, "holder"},
+};
+
+// Index into kProperties; -1: not told.
 int order(Noun noun) {
-  switch (noun) {
-    case Noun::kSize:
-      return 0;
-    case Noun::kExtent:
-      return 1;
-    case Noun::kEntry:
-      return 2;
-    case Noun::kDirty:
-      return 3;
-    case Noun::kPte:
-      return 4;
-    case Noun::kBytes:
-      return 6;
-    default:
-      return 5;
+  for (size_t i = 0; i < std::size(kProperties); ++i) {
+    if (kProperties[i].noun == noun) { return static_cast<int>(i); }
   }
+  return -1;
 }
 
-const char* property(Noun noun) {
-  switch (noun) {
-    case Noun::kSize:
-      return "size";
-    case Noun::kExtent:
-      return "block";
-    case Noun::kEntry:
-      return "entry";
-    case Noun::kDirty:
-      return "dirty mark";
-    case Noun::kPte:
-      return "pte";
-    case Noun::kBytes:
-      return "byte";
-    default:
-      return "refs";
-  }
-}
+const Property& property(int order) { return kProperties[static_cast<size_t>(order)]; }
 
 class States {
  public:
@@ -81,10 +80,8 @@ class States {
     for (const auto& [place, value] : values_) {
       const auto& [page, property_order, sub] = place;
       StateLine line;
-      line.object = property_order == order(Noun::kSize)
-                        ? words_.file(page.first)
-                        : words_.page({Noun::kEntry, page.first, page.second, 1});
-      line.property = property(nouns_.at(property_order));
+      line.object = object(page, property_order);
+      line.property = property(property_order).name;
       if (spaces_.size() > 1 && sub != 0) {
         line.property += " in address space " + std::to_string(sub);
       }
@@ -97,18 +94,31 @@ class States {
   }
 
  private:
-  // A step past which the finding's own checks and the tear-down follow.
+  std::string object(const Page& place, int property_order) const {
+    switch (property(property_order).noun) {
+      case Noun::kRequest:
+        return "request " + std::to_string(place.second) + " of " + words_.file(place.first);
+      case Noun::kLock:
+        return words_.lock({Noun::kLock, place.first, 0, 1});
+      default:
+        return property(property_order).of_file ? words_.file(place.first)
+                                                : words_.page({Noun::kEntry, place.first, place.second, 1});
+    }
+  }
+
+  // A step past which the finding's own checks and the tear-down follow: the first that the root task looks at
+  // something after the last of the program's. Interrupts and workers may come in between.
   size_t end() const {
     const auto& steps = timeline_.steps();
     if (report_.finding.task >= 0 && report_.finding.task != daxfs::rt::kRootTask) {
       return steps.size();
     }
+    size_t end = steps.size();
     for (size_t i = steps.size(); i-- > 0;) {
-      if (prog::is_program_task(static_cast<prog::TaskId>(steps[i].task))) {
-        return i + 1;
-      }
+      if (prog::is_program_task(static_cast<prog::TaskId>(steps[i].task))) { break; }
+      if (steps[i].task == daxfs::rt::kRootTask && steps[i].is_access()) { end = i; }
     }
-    return steps.size();
+    return end;
   }
 
   void choose_pages() {
@@ -117,8 +127,11 @@ class States {
       if (page.noun == Noun::kEntry) {
         add_pages({Noun::kEntry, page.a, page.b, ref.count});
       }
-      if (ref.noun == Noun::kInode || ref.noun == Noun::kSize) {
-        inodes_.insert(ref.a);
+      switch (ref.noun) {
+        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: inodes_.insert(ref.a); break;
+        case Noun::kRequest: requests_.insert({ref.a, ref.b}); break;
+        case Noun::kLock: add_lock(ref); break;
+        default: break;
       }
     }
     if (!pages_.empty()) {
@@ -131,6 +144,12 @@ class States {
         add_pages(step.page);
       }
     }
+  }
+
+  void add_lock(const ObjectRef& lock) {
+    locks_.insert(lock.a);
+    const explain::ObjectName* name = recorder_.name_of(lock);
+    if (name != nullptr && name->owner.noun == Noun::kInode) { inodes_.insert(name->owner.a); }
   }
 
   void add_pages(const ObjectRef& pages) {
@@ -149,15 +168,24 @@ class States {
       tasks_began |= prog::is_program_task(static_cast<prog::TaskId>(step.task));
       if (step.is_access()) {
         see(step, tasks_began);
+      } else if (step.object.noun == Noun::kLock && locks_.contains(step.object.a)) {
+        see_lock(step, tasks_began);
       }
     }
   }
 
   void see(const Step& step, bool tasks_began) {
-    if (step.object.noun == Noun::kSize) {
+    const Noun noun = step.object.noun;
+    if (order(noun) < 0) { return; }
+    if (property(order(noun)).of_file) {
       if (inodes_.contains(step.object.a)) {
         see_at(step, {step.object.a, 0}, 0, tasks_began);
       }
+      return;
+    }
+    if (noun == Noun::kRequest) {
+      const Page request{step.object.a, step.object.b};
+      if (requests_.contains(request)) { see_at(step, request, 0, tasks_began); }
       return;
     }
     for (const Facet& facet : explain::facets_of(step.object, step.page)) {
@@ -167,9 +195,29 @@ class States {
     }
   }
 
+  // Who holds it, and how.
+  void see_lock(const Step& step, bool tasks_began) {
+    auto& holders = holders_[step.object.a];
+    const std::string task = prog::print_task_id(static_cast<prog::TaskId>(step.task));
+    if (step.kind == Step::Kind::kUnlock) {
+      holders.erase(task);
+    } else if (step.held != daxfs::rt::HeldMode::kNot) {
+      holders[task] = step.held == daxfs::rt::HeldMode::kShared;
+    }
+    std::string now;
+    for (const auto& [holder, shared] : holders) {
+      now += (now.empty() ? "" : ", ") + holder + (shared ? " shared" : "");
+    }
+    if (now.empty()) { now = "nobody"; }
+    Value& value = values_[{{step.object.a, 0}, order(Noun::kLock), 0}];
+    if (!tasks_began || value.before.empty()) { value.before = tasks_began ? "nobody" : now; }
+    if (tasks_began && now != value.after) { value.by = who(step); }
+    value.after = now;
+    if (value.after == value.before) { value.by.clear(); }
+  }
+
   void see_at(const Step& step, const Page& page, uint64_t sub, bool tasks_began) {
     const Noun noun = step.object.noun;
-    nouns_[order(noun)] = noun;
     if (sub != 0) { spaces_.insert(sub); }
     Value& value = values_[{page, order(noun), sub}];
     if (!tasks_began) {
@@ -202,7 +250,7 @@ class States {
     alone.kind = Step::Kind::kRead;
     alone.now = now;
     std::string text = words_.state(alone);
-    const std::string prefix = std::string(property(step.object.noun)) + " ";
+    const std::string prefix = std::string(property(order(step.object.noun)).name) + " ";
     return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
   }
 
@@ -223,7 +271,9 @@ class States {
   std::set<Page> pages_;
   std::set<uint64_t> inodes_;
   std::set<uint64_t> spaces_;  // whose PTEs are told
-  std::map<int, Noun> nouns_;  // by order()
+  std::set<Page> requests_;    // inode, number
+  std::set<uint64_t> locks_;
+  std::map<uint64_t, std::map<std::string, bool>> holders_;  // of a lock: task, shared
   std::map<std::tuple<Page, int, uint64_t>, Value> values_;
 };
 

@@ -12,12 +12,17 @@ std::string site_text(Site site) {
   return std::string(site.function_name()) + " (" + site.file_name() + ":" + std::to_string(site.line()) + ")";
 }
 
-FS_COLD void report_misuse(const char* tag, std::string title, std::string detail, Site site,
+// What a finding is about: the lock, if it is one and no pseudo-lock.
+About about_lock(ObjectId object) {
+  return object_class(object) == ObjectClass::kLock ? about(lock_ref(object)) : About{};
+}
+
+FS_COLD void report_misuse(const char* tag, std::string title, std::string detail, Site site, About about = {},
                            Verdict verdict = Verdict::kLockMisuse) {
   detail += "at " + site_text(site) + "\n";
   daxfs::report_finding(Finding{.verdict = verdict, .tag = tag, .title = std::move(title),
                                 .detail = std::move(detail), .function = site.function_name(),
-                                .file = site.file_name(), .line = site.line()});
+                                .file = site.file_name(), .line = site.line(), .about = about});
   FS_STOP_AT_FINDING();
 }
 
@@ -45,7 +50,8 @@ void report_sleep_in_atomic(Site site) {
 void report_recursion(const void* lock, const char* name, Site site) {
   const HeldLock* held = find_held(lock);
   report_misuse("LD2", std::string("recursive locking of ") + name,
-                held == nullptr ? std::string() : "already held: " + held_text(*held), site);
+                held == nullptr ? std::string() : "already held: " + held_text(*held), site,
+                held == nullptr ? About{} : about_lock(held->object));
 }
 
 void report_rank_inversion(const void* lock, Rank rank, unsigned subclass, const char* name, Site site) {
@@ -62,24 +68,26 @@ void report_rank_inversion(const void* lock, Rank rank, unsigned subclass, const
                 std::string("rank inversion: ") + name + " [" + rank_name(rank) + "] taken under " +
                     (worst == nullptr ? "?" : worst->name) + " [" +
                     rank_name(worst == nullptr ? Rank::kNone : worst->rank) + "]",
-                std::move(detail), site);
+                std::move(detail), site, worst == nullptr ? About{} : about_lock(worst->object));
 }
 
-void report_not_held(const void* /*lock*/, const char* name, int owner, Site site) {
+void report_not_held(const char* name, ObjectId object, int owner, Site site) {
   if (owner == kNoTask) {
-    report_misuse("LD4", std::string("unlock of ") + name + ", which the task does not hold", "", site);
+    report_misuse("LD4", std::string("unlock of ") + name + ", which the task does not hold", "", site,
+                  about_lock(object));
     return;
   }
   std::string detail = "owner: " + describe_task_line(g_engine.tasks[owner]);
-  report_misuse("LD5", std::string("unlock of ") + name + " by a task that is not its owner", std::move(detail), site);
+  report_misuse("LD5", std::string("unlock of ") + name + " by a task that is not its owner", std::move(detail), site,
+                about_lock(object));
 }
 
 void report_too_many_held(Site site) {
-  report_misuse("RT3", "too many locks held by one task", "", site, Verdict::kHarness);
+  report_misuse("RT3", "too many locks held by one task", "", site, {}, Verdict::kHarness);
 }
 
-void report_assert_held(const char* name, Site site) {
-  report_misuse("LD7", std::string(name) + " is not held", "", site);
+void report_assert_held(const char* name, ObjectId object, Site site) {
+  report_misuse("LD7", std::string(name) + " is not held", "", site, about_lock(object));
 }
 
 FS_NO_TSAN void remove_held(TaskCore* core, unsigned index) {
@@ -132,7 +140,7 @@ FS_NO_TSAN void rank_release(Rank rank, ObjectId object, Site site) {
       return;
     }
   }
-  internal::report_not_held(nullptr, rank_name(rank), kNoTask, site);
+  internal::report_not_held(rank_name(rank), object, kNoTask, site);
 }
 
 FS_NO_TSAN bool rank_held(Rank rank) {

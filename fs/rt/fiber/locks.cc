@@ -92,7 +92,7 @@ FS_NO_TSAN void RwSem::grant_queued() {
 
 FS_NO_TSAN void RwSem::downgrade_write(Site site) {
   if (writer_ != g_current) {
-    internal::report_not_held(this, name_, writer_ == nullptr ? kNoTask : writer_->id, site);
+    internal::report_not_held(name_, object_, writer_ == nullptr ? kNoTask : writer_->id, site);
     return;
   }
   for (unsigned i = 0; i < g_current->held_count; ++i) {

@@ -143,7 +143,7 @@ FS_NO_TSAN void rcu_read_lock(Site site) {
 
 FS_NO_TSAN void rcu_read_unlock(Site site) {
   if (g_current->rcu_depth == 0) {
-    internal::report_not_held(nullptr, "the RCU read section", kNoTask, site);
+    internal::report_not_held("the RCU read section", kRcuObject, kNoTask, site);
     return;
   }
   if (--g_current->rcu_depth == 0) {
