@@ -44,11 +44,14 @@ void BasicXArray<kShift>::release_node(Node* node) {
 // find retry entries.
 template <unsigned kShift>
 void BasicXArray<kShift>::free_subtree(Node* top) {
-  for (unsigned at = 0; at < Node::kFanout; ++at) {
+  unsigned left = top->count;  // most nodes of a sparse tree have one
+  for (unsigned at = 0; at < Node::kFanout && left != 0; ++at) {
     const XEntry entry = top->slot(at);
+    if (entry.is_null()) { continue; }
+    --left;
     if (entry.is_node()) {
       free_subtree(Node::of(entry));
-    } else if (entry) {
+    } else {
       top->set_slot(at, XEntry::retry_entry());
     }
   }
