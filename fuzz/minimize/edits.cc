@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fuzz/minimize/cost.h"
 #include "fuzz/prog/names.h"
 
 namespace daxfuzz::minimize {
