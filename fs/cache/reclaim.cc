@@ -7,6 +7,7 @@
 #include "fs/cache/page_cache.h"
 #include "fs/cache/writeback.h"
 #include "fs/mm/rmap.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::cache {
@@ -24,6 +25,7 @@ Page* take_oldest(mm::Memory& memory, Site site) {
     const Pfn pfn = frames.front();
     frames.erase(frames.begin());
     Page& page = memory.page(pfn);
+    rt::also(rt::PointKind::kRef, rt::object_id(rt::ObjectClass::kFrame, pfn.value()));
     if (!page.is_cached() || mm::page_mapping(page) == nullptr || !mm::try_get_page_unscheduled(page)) { continue; }
     frames.push_back(pfn);
     return &page;

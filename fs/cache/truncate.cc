@@ -3,6 +3,7 @@
 
 #include "fs/cache/page_cache.h"
 #include "fs/mm/rmap.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::cache {
@@ -58,7 +59,7 @@ bool invalidate_page(mm::AddressSpace& mapping, Page& page, Site site) {
 }  // namespace
 
 void truncate_pages(mm::AddressSpace& mapping, PgOff first, PgOff last, Site site) {
-  if (mapping.i_pages.empty()) { return; }
+  if (mm::has_no_pages(mapping)) { return; }
   FS_TRACE_SCOPE("truncate_inode_pages_range", entry_ref(mapping.host().ino(), first, 0));
   for_each_page(mapping, first, last, site, [&](Page& page) { truncate_page(mapping, page, site); });
 }
@@ -80,7 +81,7 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size, Site site)
 }
 
 Status invalidate_pages(mm::AddressSpace& mapping, PgOff first, PgOff last, Site site) {
-  if (mapping.i_pages.empty()) { return ok_status(); }
+  if (mm::has_no_pages(mapping)) { return ok_status(); }
   FS_TRACE_SCOPE("invalidate_inode_pages2_range", entry_ref(mapping.host().ino(), first, last - first + 1));
   bool all = true;
   for_each_page(mapping, first, last, site, [&](Page& page) { all &= invalidate_page(mapping, page, site); });
@@ -88,7 +89,7 @@ Status invalidate_pages(mm::AddressSpace& mapping, PgOff first, PgOff last, Site
 }
 
 void invalidate_unused_pages(mm::AddressSpace& mapping, Site site) {
-  if (mapping.i_pages.empty()) { return; }
+  if (mm::has_no_pages(mapping)) { return; }
   for_each_page(mapping, PgOff(0), PgOff(~uint64_t{0}), site, [&](Page& page) {
     if (mm::try_lock_folio(page, site)) {
       const uint32_t busy = Folio::kDirty | Folio::kWriteback;

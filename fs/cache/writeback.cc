@@ -4,6 +4,7 @@
 #include "fs/base/report.h"
 #include "fs/cache/page_cache.h"
 #include "fs/mm/rmap.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::cache {
@@ -55,7 +56,7 @@ void end_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
 }
 
 void wait_writeback_range(mm::AddressSpace& mapping, PgOff first, PgOff last, Site site) {
-  if (mapping.i_pages.empty()) { return; }
+  if (mm::has_no_pages(mapping)) { return; }
   PgOff at = first;
   while (Page* const page = find_next_marked(mapping, &at, last, mm::kPageWriteback, site)) {
     mm::wait_folio_writeback(*page, site);

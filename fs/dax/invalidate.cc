@@ -10,6 +10,7 @@
 #include "fs/dax/entry_owner.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/trace.h"
 
@@ -140,7 +141,7 @@ bool delete_mapping_entry(mm::AddressSpace& mapping, PgOff index) {
 // meanwhile.
 void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   FS_TRACE_SCOPE("truncate_inode_pages_range", inode_ref(mapping.host().ino()));
-  if (mapping.i_pages.empty() || first > last) {
+  if (mm::has_no_pages(mapping) || first > last) {
     trace_no_entries(mapping, first.value(), last.value());
     return;
   }
@@ -189,7 +190,7 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size) {
 
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   FS_TRACE_SCOPE("dax_drop_hole_entries", entry_ref(mapping.host().ino(), first, last - first + 1));
-  if (mapping.i_pages.empty()) {
+  if (mm::has_no_pages(mapping)) {
     trace_no_entries(mapping, first.value(), last.value());
     return;
   }
@@ -227,7 +228,7 @@ void drop_clean_entries(mm::AddressSpace& mapping) {
 void truncate_inode_pages_final(mm::AddressSpace& mapping) {
   FS_TRACE_SCOPE("truncate_inode_pages_final", inode_ref(mapping.host().ino()));
   truncate_mapping_range(mapping, PgOff(0), PgOff(kLastIndex));
-  FS_BUG_ON(!mapping.i_pages.empty(), "O2", about(inode_ref(mapping.host().ino())),
+  FS_BUG_ON(!mm::has_no_pages(mapping), "O2", about(inode_ref(mapping.host().ino())),
             "inode %u is evicted with entries in its tree", mapping.host().ino().value());
   FS_BUG_ON(mapping.nrexceptional != 0, "O2", about(inode_ref(mapping.host().ino())),
             "inode %u is evicted with nrexceptional %llu", mapping.host().ino().value(),

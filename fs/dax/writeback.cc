@@ -6,6 +6,7 @@
 #include "fs/dax/entry_lock.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/rmap.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::dax {
@@ -96,7 +97,7 @@ void wait_for_entry(mm::AddressSpace& mapping, lib::XaCursor& xas)
 
 // Kernel: dax_writeback_mapping_range.
 Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last, bool sync) {
-  if (!sync || mapping.i_pages.empty()) {
+  if (!sync || mm::has_no_pages(mapping)) {
     return ok_status();
   }
   FS_TRACE_SCOPE("dax_writeback_mapping_range", inode_ref(mapping.host().ino()));

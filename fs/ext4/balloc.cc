@@ -9,6 +9,7 @@
 #include "fs/ext4/super.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
+#include "fs/rt/step.h"
 
 namespace daxfs::ext4 {
 namespace {
@@ -26,6 +27,14 @@ struct Search {
   uint32_t needed;  // shorter runs do not count
   uint32_t align;   // physical alignment of the start, blocks; 1 for none
 };
+
+// Blocks change hands: whoever uses their bytes or pins their frames meets that.
+void note_owners(uint64_t first, uint64_t count) {
+  for (uint64_t block = first; block < first + count; ++block) {
+    rt::also(rt::PointKind::kPmemStore, rt::object_id(rt::ObjectClass::kPmem, block));
+    rt::also(rt::PointKind::kAtomicLoad, rt::object_id(rt::ObjectClass::kFrame, block));
+  }
+}
 
 // First fit in [begin, end): the first run of at least `needed` bits at an aligned start.
 BitRun first_fit(const Bitmap& bitmap, const Search& search, uint64_t group_first, uint32_t begin, uint32_t end) {
@@ -90,6 +99,7 @@ Result<BlockRun> take_from_group(Volume& volume, jbd2::Handle& handle, uint32_t 
               "group %u: bits %u+%u are metadata, yet free", index, run.first, run.count);
     FS_BUG_ON(group.blocks_free < run.count, "GR1", "group %u: fewer free blocks than clear bits", index);
     bitmap.set(run.first, run.first + run.count);
+    note_owners(group_first + run.first, run.count);
     volume.device().mark_used(FsBlock(group_first + run.first), run.count);
     group.blocks_free -= run.count;
     group.flags = static_cast<uint16_t>(group.flags & ~kGroupBlockUninit);
@@ -191,6 +201,7 @@ Status free_in_group(Volume& volume, jbd2::Handle& handle, FsBlock first, uint32
     // Again, as storing poison took its time; from here on the device watches.
     check_not_pinned(volume, first, count);
     bitmap.clear(begin, begin + count);
+    note_owners(first.value(), count);
     volume.device().mark_freed(first, count);
     group.blocks_free += count;
     FS_BUG_ON(group.blocks_free > group.block_count, "BA2", "group %u: more free blocks than blocks", index);

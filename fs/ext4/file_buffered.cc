@@ -49,6 +49,7 @@ Result<uint64_t> write_page_part(Inode& inode, uint64_t pos, std::span<const std
     return begun;
   }
   page->memory->trace_cached_write(mm::page_pfn(*page), offset, bytes);
+  mm::note_bytes_written(*page);
   pmem::raw_copy(bytes_of(*page).data() + offset, bytes.data(), bytes.size());
   mm::folio_set(*page, Folio::kUptodate);
   mm::folio_set(*page, Folio::kReferenced);
@@ -89,6 +90,7 @@ Result<uint64_t> buffered_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos
     std::array<std::byte, kPageSize> copy;  // not cleared: written before it is read
     const std::span<std::byte> part(copy.data(), length);
     page.memory->trace_cached_read(mm::page_pfn(page), offset, length);
+    mm::note_bytes_read(page);
     pmem::raw_copy(part.data(), bytes_of(page).data() + offset, length);
     mm::put_page(page);
     if (length == 0) { break; }
@@ -155,6 +157,7 @@ mm::FaultResult buffered_fault(mm::VmFault& vmf, Inode& inode) {
   const mm::FaultResult found = cache::fault_page(vmf, inode.mapping(), &page);
   if (found != mm::FaultResult::kDone) { return found; }
   if (vmf.cow) {
+    mm::note_bytes_read(*page);
     pmem::raw_copy(vmf.memory().dram_bytes(vmf.cow_page).data(), bytes_of(*page).data(), kPageSize);
     const mm::FaultResult result = mm::finish_cow_fault(vmf);
     unlock_and_put(*page);
@@ -176,6 +179,7 @@ Status zero_page_part(Inode& inode, uint64_t pos, uint64_t length) {
   if ((mm::folio_state(*page) & Folio::kUptodate) == 0) { status = read_page_locked(inode, *page); }
   if (status.ok()) {
     const bool had_buffer = (mm::folio_state(*page) & Folio::kPrivate) != 0;
+    mm::note_bytes_written(*page);
     const std::span<std::byte> part = bytes_of(*page).subspan(pos % kPageSize, length);
     const bool zero = std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
     if (!zero) {

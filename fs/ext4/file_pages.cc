@@ -11,6 +11,7 @@
 #include "fs/ext4/iomap_ops.h"
 #include "fs/ext4/super.h"
 #include "fs/ext4/writepages.h"
+#include "fs/mm/tree_peek.h"
 
 namespace daxfs::ext4 {
 
@@ -68,7 +69,7 @@ Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end) {
 }
 
 Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write) {
-  if (length == 0 || inode.mapping().i_pages.empty()) { return ok_status(); }
+  if (length == 0 || mm::has_no_pages(inode.mapping())) { return ok_status(); }
   const uint64_t last = pos + length - 1;
   FS_RETURN_IF_ERROR(flush_cached_range(inode, pos, last));
   if (!write) { return ok_status(); }
@@ -77,7 +78,7 @@ Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write)
 
 // A page that a mapping made dirty meanwhile stays, and will overwrite what was written: as in the kernel, which warns.
 void after_direct_write(Inode& inode, uint64_t pos, uint64_t length) {
-  if (length == 0 || inode.mapping().i_pages.empty()) { return; }
+  if (length == 0 || mm::has_no_pages(inode.mapping())) { return; }
   cache::invalidate_pages(inode.mapping(), PgOff(pos / kPageSize), PgOff((pos + length - 1) / kPageSize))
       .ignore_error("see above");
 }

@@ -11,6 +11,7 @@
 #include "fs/ext4/file_pages.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/rt/task.h"
 #include "fs/rt/trace.h"
 
@@ -111,7 +112,7 @@ void IoEnd::note_piece(const io::Iomap& iomap) {
 bool IoEnd::bios_done() {
   left_in_flight_ = true;
   FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
-  drops_pages_ = drops_pages_ && !inode_->mapping().i_pages.empty();  // decided once: in irq context nothing can be
+  drops_pages_ = drops_pages_ && !mm::has_no_pages(inode_->mapping());  // decided once: in irq context nothing can be
   const bool defer = (flags_ & kDefer) != 0 || sync_flags_ != 0 || drops_pages_;
   // Bug kDioDoneBeforeConversion (266991b13890): the bytes are there, so whoever waits may go on.
   if (defer && historical(Bug::kDioDoneBeforeConversion)) {

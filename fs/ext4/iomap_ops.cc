@@ -9,6 +9,7 @@
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/inode.h"
+#include "fs/mm/tree_peek.h"
 
 namespace daxfs::ext4 {
 
@@ -160,7 +161,7 @@ class Ext4IomapOps final : public io::IomapOps {
 
 void drop_stale_hole_pages(Inode& inode, PgOff first, PgOff last) {
   mm::AddressSpace& mapping = inode.mapping();
-  if (mapping.i_pages.empty()) {
+  if (mm::has_no_pages(mapping)) {
     return;
   }
   const auto run = next_extent(inode, LogicalBlock(static_cast<uint32_t>(first.value())));

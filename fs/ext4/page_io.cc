@@ -36,6 +36,7 @@ mm::PagePin pin_of(Page& page) {
 }
 
 void fill_with_zeros(Page& page) {
+  mm::note_bytes_written(page);
   const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page));
   static constexpr std::array<std::byte, kPageSize> kZeros{};
   page.memory->trace_cached_write(mm::page_pfn(page), 0, kZeros);
@@ -133,6 +134,7 @@ struct WriteRequest {
     if (self->status.ok() && self->page->mapping == &inode.mapping()) {
       FS_TRACE_WRITE(buffer_ref(mm::page_pfn(*self->page)), mm::traced_buffer(*self->page),
                      static_cast<uint64_t>(BufferState::kMapped));
+      mm::note_folio_change(*self->page);
       mm::folio_of(*self->page).buffer = BufferState::kMapped;
     }
     self->finish();
@@ -209,6 +211,7 @@ void submit_page(Inode& inode, Page& page) {
   const uint64_t begin = page.index.value() * kPageSize;
   const uint64_t size = inode.i_size();
   if (size > begin && size - begin < kPageSize) {
+    mm::note_bytes_written(page);
     const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page)).subspan(size - begin);
     std::fill(bytes.begin(), bytes.end(), std::byte{0});
   }

@@ -7,6 +7,7 @@
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/page_io.h"
+#include "fs/mm/tree_peek.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
@@ -83,7 +84,7 @@ Status write_locked(jbd2::Handle& handle, Inode& inode, Page& page) {
 
 Status write_pages(Inode& inode, PgOff first, PgOff last) {
   mm::AddressSpace& mapping = inode.mapping();
-  if (mapping.i_pages.empty()) { return ok_status(); }
+  if (mm::has_no_pages(mapping)) { return ok_status(); }
   FS_TRACE_SCOPE("ext4_writepages", inode_ref(inode.ino()));
   Status first_error;
   if (mapping.i_pages.marked(mm::kPageDirty)) {

@@ -10,6 +10,7 @@
 #include "fs/mm/folio.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/point.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::io {
@@ -80,6 +81,7 @@ void Bio::complete() {
 
 void Bio::transfer(Segment& segment, uint64_t device_offset) {
   const mm::PagePin& pin = segment.pin;
+  rt::also(rt::PointKind::kAtomicLoad, rt::object_id(rt::ObjectClass::kFrame, pin.pfn().value()));
   FS_WARN_ON(!pin.still_owned(), "O15", about(frame_ref(pin.pfn())),
              "DMA %s frame %llu completes, but the frame now belongs to page %llu of another file "
              "or to none",

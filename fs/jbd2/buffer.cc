@@ -4,6 +4,7 @@
 #include <new>
 
 #include "fs/base/report.h"
+#include "fs/rt/step.h"
 
 namespace daxfs::jbd2 {
 
@@ -22,6 +23,9 @@ struct BufferCache::Slab {
 namespace {
 
 constexpr size_t kPooledMax = 8;
+
+// The free list is last in, first out: who takes a buffer when decides who has which.
+void note_pool() { rt::also(rt::PointKind::kAtomicRmw, rt::object_id(rt::ObjectClass::kPmem, 0, 1)); }
 
 struct SlabMemory {
   RawLock lock;
@@ -99,6 +103,7 @@ void BufferCache::unlink_locked(Buffer* buffer) {
 
 // Makes an unlinked buffer without references available again.
 void BufferCache::release_locked(Buffer* buffer) {
+  note_pool();
   buffer->set_state(Buffer::kEmpty);
   buffer->last_writer_ = 0;
   buffer->dirty_ = false;
@@ -130,6 +135,7 @@ Buffer* BufferCache::lookup(FsBlock block) {
   RawGuard guard(lock_);
   Buffer* buffer = find_locked(block);
   if (buffer == nullptr) {
+    note_pool();
     if (cached_ >= kCachedMax && free_ == nullptr) { shrink_locked(); }
     if (free_ == nullptr) {
       Slab* slab = Slab::make(this);
@@ -214,6 +220,8 @@ Result<BufferRef> BufferCache::get_new(FsBlock block, Site site) {
 
 void BufferCache::discard(FsBlock first, uint64_t count) {
   const auto drop = [this](Buffer* buffer) FS_REQUIRES(lock_) {
+    note_pool();
+    rt::also(rt::PointKind::kAtomicStore, buffer->lock_.object());
     unlink_locked(buffer);
     buffer->forgotten_ = true;
     if (buffer->references_ == 0) { release_locked(buffer); }

@@ -5,6 +5,7 @@
 
 #include "fs/base/report.h"
 #include "fs/rt/lock_rank.h"
+#include "fs/rt/step.h"
 
 namespace daxfs::jbd2 {
 
@@ -94,6 +95,7 @@ Result<WriteAccess> Handle::get_write_access(Buffer& buffer, Site site) {
   BufferCache& cache = *buffer.cache_;
   for (;;) {
     {
+      rt::also(rt::PointKind::kAtomicRmw, buffer.lock_.object());  // who writes to it
       RawGuard guard(cache.lock_);
       if (owns(*state_, buffer)) { return WriteAccess(&buffer); }
       if (!buffer.writing_) {
@@ -110,6 +112,7 @@ Result<WriteAccess> Handle::get_write_access(Buffer& buffer, Site site) {
 }
 
 Status Handle::dirty_metadata(Buffer& buffer) {
+  rt::also(rt::PointKind::kAtomicStore, buffer.lock_.object());
   RawGuard guard(buffer.cache_->lock_);
   FS_BUG_ON(!owns(*state_, buffer), "HA2", "block %llu dirtied without write access",
             static_cast<unsigned long long>(buffer.block_.value()));
@@ -174,6 +177,7 @@ Status Handle::finish(HandleState& state, Site site) {
 Status Handle::retire(Buffer& buffer, bool* stored, Site site) {
   BufferCache& cache = *buffer.cache_;
   {
+    rt::also(rt::PointKind::kAtomicRmw, buffer.lock_.object());
     RawGuard guard(cache.lock_);
     FS_BUG_ON(buffer.writers_ == 0, "BC1", "block %llu was changed outside a handle",
               static_cast<unsigned long long>(buffer.block_.value()));
@@ -186,6 +190,7 @@ Status Handle::retire(Buffer& buffer, bool* stored, Site site) {
   rt::MutexLock lock(buffer.lock_, site);
   ChecksumTrigger trigger;
   {
+    rt::also(rt::PointKind::kAtomicRmw, buffer.lock_.object());
     RawGuard guard(cache.lock_);
     --buffer.writers_;
     if (buffer.writers_ > 0 || !buffer.dirty_ || buffer.forgotten_) { return ok_status(); }
@@ -197,6 +202,7 @@ Status Handle::retire(Buffer& buffer, bool* stored, Site site) {
     trigger.function(trigger.context, trigger.argument, buffer.block_, BlockBytes(buffer.bytes_));
   }
   const Status status = write_through(buffer, stored, site);
+  rt::also(rt::PointKind::kAtomicStore, buffer.lock_.object());
   RawGuard guard(cache.lock_);
   buffer.writing_ = false;
   return status;

@@ -10,6 +10,7 @@
 #include "fs/rt/lock_rank.h"
 #include "fs/rt/point.h"
 #include "fs/rt/rcu.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::mm {
@@ -30,6 +31,11 @@ rt::ObjectId folio_object(const Page& page) {
 }
 
 uint64_t key_of(const Page& page) { return page_pfn(page).value() + 1; }
+
+// Changes of these come with a change of the reference count: one object. Programs access their bytes under it, too.
+rt::ObjectId counts_object(const Page& page) {
+  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
+}
 
 bool set_bit(Page& page, Folio::Bit bit) {
   return (__atomic_fetch_or(&folio_of(page).state, bit, __ATOMIC_SEQ_CST) & bit) == 0;
@@ -61,6 +67,15 @@ void unlock_and_wake(Page& page, Site site) {
 
 }  // namespace
 
+uint32_t folio_state(const Page& page) {
+  rt::also(rt::PointKind::kAtomicLoad, folio_object(page));
+  return __atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST);
+}
+
+void note_folio_change(const Page& page) { rt::also(rt::PointKind::kAtomicStore, folio_object(page)); }
+void note_bytes_read(const Page& page) { rt::also(rt::PointKind::kUserLoad, counts_object(page)); }
+void note_bytes_written(const Page& page) { rt::also(rt::PointKind::kUserStore, counts_object(page)); }
+
 bool folio_test(const Page& page, Folio::Bit bit, Site site) {
   rt::point(rt::PointKind::kAtomicLoad, folio_object(page), site);
   return (folio_state(page) & bit) != 0;
@@ -80,13 +95,6 @@ bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site) {
   rt::point(rt::PointKind::kAtomicRmw, folio_object(page), site);
   return clear_bit(page, bit);
 }
-
-namespace {
-// Changes of these two come with a change of the reference count: one object for all three.
-rt::ObjectId counts_object(const Page& page) {
-  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
-}
-}  // namespace
 
 int read_mapcount(const Page& page, Site site) {
   rt::point(rt::PointKind::kAtomicLoad, counts_object(page), site);
@@ -116,7 +124,11 @@ void lock_folio(Page& page, Site site) {
   rt::point(rt::PointKind::kLock, folio_object(page), site);
   if (!set_bit(page, Folio::kLocked)) {
     FS_TRACE_READ(folio_lock_ref(page_pfn(page)), 1);
-    wait_until(page, [&] { return set_bit(page, Folio::kLocked); }, site);
+    const auto taken = [&] {
+      rt::also(rt::PointKind::kLock, folio_object(page));
+      return set_bit(page, Folio::kLocked);
+    };
+    wait_until(page, taken, site);
   }
   FS_TRACE_WRITE(folio_lock_ref(page_pfn(page)), 0, 1);
   rt::rank_acquire(rt::Rank::kFolio, folio_object(page), site);

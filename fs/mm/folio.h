@@ -68,7 +68,11 @@ void folio_set(Page& page, Folio::Bit bit, Site site = Site::current());
 void folio_clear(Page& page, Folio::Bit bit, Site site = Site::current());
 bool folio_test_and_clear(Page& page, Folio::Bit bit, Site site = Site::current());
 // For assertions, and for who has the folio locked. Not a scheduling point.
-inline uint32_t folio_state(const Page& page) { return __atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST); }
+uint32_t folio_state(const Page& page);
+// The current task's step changes a folio whose lock it has not got, or its bytes. Not a scheduling point.
+void note_folio_change(const Page& page);
+void note_bytes_read(const Page& page);
+void note_bytes_written(const Page& page);
 
 // For traces, from whoever has it locked or not.
 FS_NO_TSAN inline uint64_t traced_buffer(const Page& page) { return static_cast<uint64_t>(folio_of(page).buffer); }

@@ -13,6 +13,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/folio.h"
 #include "fs/mm/page_table.h"
+#include "fs/rt/step.h"
 #include "fs/pmem/raw_copy.h"
 #include "fs/rt/trace.h"
 
@@ -36,6 +37,17 @@ rt::ObjectId frame_waiters_object() { return rt::object_id(rt::ObjectClass::kWai
 
 constexpr const char* kFolioWaiters = "folio";
 rt::ObjectId folio_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 2); }
+
+// As the points of Mm::access_page tell it.
+rt::ObjectId bytes_object(bool pmem, Pfn pfn) {
+  return rt::object_id(pmem ? rt::ObjectClass::kPmem : rt::ObjectClass::kFrame, pfn.value());
+}
+
+// The free list is last in, first out: who takes a frame when decides who has which.
+void note_pool(const Page& page) {
+  rt::also(rt::PointKind::kAtomicRmw, rt::object_id(rt::ObjectClass::kFrame, 0, 2));
+  rt::also(rt::PointKind::kAtomicRmw, rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value()));
+}
 
 std::string describe(const Page& page, uint64_t pfn, const char* problem) {
   char line[160];
@@ -159,6 +171,7 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
     ++dram_in_use_;
   }
   const Pfn pfn(pmem_frames_ + frame);
+  note_pool(page(pfn));
   if (zeroed) {
     pmem::raw_zero(dram(pfn), kPageSize);
   }
@@ -173,7 +186,9 @@ void Memory::free_dram(Pfn pfn) {
 }
 
 void Memory::recycle_dram(Pfn pfn) {
+  note_pool(page(pfn));
   if (page(pfn).is_cached()) {
+    note_folio_change(page(pfn));
     page(pfn).set_cached(false);
     folio(pfn) = Folio{};
   }
@@ -205,6 +220,7 @@ Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site)
     return device_.read(pfn.value() * kPageSize + offset, out, site);
   }
   trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
+  note_bytes_read(page(pfn));
   pmem::raw_copy(out.data(), dram(pfn) + offset, out.size());
   return ok_status();
 }
@@ -217,6 +233,7 @@ Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, S
     return device_.store(pfn.value() * kPageSize + offset, bytes, site);
   }
   trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
+  note_bytes_written(page(pfn));
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
   return ok_status();
 }
@@ -228,12 +245,14 @@ void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site si
   } else {
     trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
   }
+  rt::also(rt::PointKind::kUserLoad, bytes_object(is_pmem(pfn), pfn));
   const std::byte* from =
       is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
   pmem::raw_copy(out.data(), from, out.size());
 }
 
 Status Memory::user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site) {
+  rt::also(rt::PointKind::kUserStore, bytes_object(is_pmem(pfn), pfn));
   if (is_pmem(pfn)) {
     return device_.store_unscheduled(pfn.value() * kPageSize + offset, bytes, site);
   }

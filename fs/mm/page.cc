@@ -8,6 +8,7 @@
 #include "fs/mm/folio.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::mm {
@@ -78,6 +79,7 @@ bool try_get_page_unscheduled(Page& page) {
 
 void PagePin::require_owned(const Page& page, const char* what, Site site) {
   if (page.is_pmem()) {
+    rt::also(rt::PointKind::kUserLoad, rt::object_id(rt::ObjectClass::kPmem, page_pfn(page).value()));
     page.memory->device().require_owned(page_pfn(page).value() * kPageSize, kPageSize, what, site);
   }
 }

@@ -7,6 +7,7 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::mm {
@@ -137,6 +138,7 @@ Pte PageTable::view(Pmd huge, VirtAddr address) const {
 }
 
 Pte PageTable::load_unscheduled(VirtAddr address) const {
+  rt::also(rt::PointKind::kPteRead, object(address));
   const uint64_t* const word = translation(address);
   if (word == nullptr) {
     return Pte();
@@ -338,6 +340,7 @@ Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
 }
 
 bool PageTable::mark_accessed(VirtAddr address, Pte expected, bool write) {
+  rt::also(rt::PointKind::kPteWrite, object(address));
   uint64_t* word = translation(address);
   if (word == nullptr) {
     return false;

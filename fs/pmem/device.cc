@@ -17,6 +17,7 @@
 #include "fs/pmem/mapping.h"
 #include "fs/pmem/raw_copy.h"
 #include "fs/rt/point.h"
+#include "fs/rt/step.h"
 
 namespace daxfs::pmem {
 namespace {
@@ -24,6 +25,13 @@ namespace {
 // The object of a point: two tasks touch the same thing if they touch the same 4 KiB block.
 rt::ObjectId block_object(uint64_t offset) {
   return rt::object_id(rt::ObjectClass::kPmem, offset / kBlockSize, 0);
+}
+
+// A point is about the first block of its range. These are the others.
+void also_other_blocks(rt::PointKind kind, uint64_t offset, uint64_t size) {
+  for (uint64_t at = (offset / kBlockSize + 1) * kBlockSize; at < offset + size; at += kBlockSize) {
+    rt::also(kind, block_object(at));
+  }
 }
 
 Errc fail(std::string* message, const std::string& path, const std::string& what, Errc errc) {
@@ -173,6 +181,7 @@ Status Device::read(uint64_t offset, std::span<std::byte> out, Site site) const 
   if (!contains(offset, out.size())) { return Errc::kInval; }
   if (out.empty()) { return ok_status(); }
   rt::point(rt::PointKind::kUserLoad, block_object(offset), site);  // whoever loads
+  also_other_blocks(rt::PointKind::kUserLoad, offset, out.size());
   require_owned(offset, out.size(), "load", site);
   if (poisoned(offset, out.size())) { return Errc::kIo; }
   trace_load(offset, out.size());
@@ -194,6 +203,7 @@ Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, Sto
   if (read_only_) { return Errc::kRoFs; }
   if (bytes.empty()) { return ok_status(); }
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
+  also_other_blocks(rt::PointKind::kPmemStore, offset, bytes.size());
   place(offset, bytes, kind, site);
   return ok_status();
 }
@@ -226,6 +236,7 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   if (read_only_) { return Errc::kRoFs; }
   if (size == 0) { return ok_status(); }
   rt::point(rt::PointKind::kPmemStore, block_object(offset), site);
+  also_other_blocks(rt::PointKind::kPmemStore, offset, size);
   require_owned(offset, size, "zeroing", site);
   mark_changed(offset, size);
   if (rt::tracing()) { trace_stored(offset, size, {}); }
@@ -287,6 +298,7 @@ void Device::flush(uint64_t offset, uint64_t size, Site site) {
   require_inside(offset, size, "flush");
   if (size == 0) { return; }
   rt::point(rt::PointKind::kPmemFlush, block_object(offset), site);
+  also_other_blocks(rt::PointKind::kPmemFlush, offset, size);
   mapping_->flush(base_ + offset, size);
   if (!marks_.empty()) { note_flush(offset, size); }
   if (recorder_ != nullptr) { recorder_->on_flush(offset, size, site); }

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "fs/rt/mutex.h"
+#include "fs/rt/step.h"
 #include "fs/rt/testing.h"
 
 namespace daxfs::rt {
@@ -304,6 +306,38 @@ TEST(ObjectIds, OfATaskDoNotDependOnWhatOthersMake) {
     return made;
   };
   EXPECT_EQ(second_task_makes(0), second_task_makes(5));
+}
+
+class Steps final : public StepWatcher {
+ public:
+  void also(TaskId task, PointKind kind, ObjectId object) override { seen.push_back({task, kind, object}); }
+  struct Step {
+    TaskId task;
+    PointKind kind;
+    ObjectId object;
+    bool operator==(const Step&) const = default;
+  };
+  std::vector<Step> seen;
+};
+
+TEST(Steps, AreToldWithTheirTaskAndAreNoEvents) {
+  const auto events = [](bool tell) {
+    return run_for_test([tell] {
+             spawn("task", [tell] {
+               if (tell) { also(PointKind::kPteRead, 5); }
+             });
+           })
+        .events;
+  };
+  EXPECT_EQ(events(true), events(false));
+  Steps steps;
+  {
+    const WatchSteps watch(&steps);
+    events(true);
+    also(PointKind::kPteRead, 6);  // outside a run: of nobody's business
+  }
+  events(true);
+  EXPECT_EQ(steps.seen, (std::vector<Steps::Step>{{0, PointKind::kPteRead, 5}}));
 }
 
 #endif  // DAXFS_RT_FIBER

@@ -11,6 +11,7 @@ Explorer::Explorer(Subject& subject, const Options& options)
 void Explorer::warm_up() {
   constexpr uint64_t kWalks = 64;
   RunReport report;
+  const daxfs::rt::WatchSteps watch(&walker_);
   walker_.follow({}, false, UINT64_MAX);
   subject_.run(walker_, &report);
   tasks_begin_ = report.tasks_begin;
@@ -76,7 +77,10 @@ bool Explorer::run_node(uint32_t node, Result* result) {
   const std::vector<Step> path = path_to(node);
   walker_.follow(path, progress_.level < options_.preemptions, tasks_begin_);
   RunReport report;
-  subject_.run(walker_, &report);
+  {
+    const daxfs::rt::WatchSteps watch(&walker_);
+    subject_.run(walker_, &report);
+  }
   walker_.end_run();
   ++progress_.runs;
   ++progress_.done;

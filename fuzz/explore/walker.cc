@@ -49,6 +49,7 @@ void Walker::begin_run() {
   waiting_ = 0;
   block_.open = false;
   at_ = 0;
+  begun_ = false;
   noting_ = path_.empty() && !wandering_;
   diverged_ = false;
   grew_ = false;
@@ -166,8 +167,18 @@ TaskId Walker::preempt_plainly(const SchedView& view) {
   return next;
 }
 
+// An access in the step of a task that runs, behind its latest point.
+void Walker::also(TaskId task, PointKind kind, ObjectId object) {
+  if (!begun_) { return; }
+  if (task != kRootTask) { grew_ |= shared_.note(task, access_of(kind), object); }
+  if (!reduce_ || wandering_) { return; }
+  add_to_block(kind, object);
+  happened(task, kind, object);
+}
+
 TaskId Walker::preempt(const SchedView& view) {
   const TaskId current = view.current;
+  begun_ = view.events >= first_event_;
   if (view.events < first_event_ || current == kRootTask) {
     happened(current, view.kind, view.object);
     return current;
@@ -209,6 +220,7 @@ void Walker::note_choices(const SchedView& view, TaskId next) {
 }
 
 TaskId Walker::choose(const SchedView& view) {
+  begun_ = view.events >= first_event_;
   add_to_block(view.kind, view.object);
   close_block(true);
   happened(view.current, view.kind, view.object);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "fs/rt/engine.h"
+#include "fs/rt/step.h"
 #include "fuzz/explore/blocks.h"
 #include "fuzz/explore/fingerprint.h"
 #include "fuzz/explore/key_set.h"
@@ -37,7 +38,7 @@ struct Step {
   bool preemption = false;
 };
 
-class Walker final : public daxfs::rt::Policy {
+class Walker final : public daxfs::rt::Policy, public daxfs::rt::StepWatcher {
  public:
   // `reduce` false: every point is a place to preempt, and equal states are explored again. For cross-checks.
   explicit Walker(bool reduce) : reduce_(reduce) {}
@@ -65,6 +66,9 @@ class Walker final : public daxfs::rt::Policy {
   uint64_t budget(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
+
+  // --- rt::StepWatcher
+  void also(daxfs::rt::TaskId task, daxfs::rt::PointKind kind, daxfs::rt::ObjectId object) override;
 
  private:
   // A preempted task: the point that it is at, and whether somebody met the block behind it.
@@ -112,6 +116,7 @@ class Walker final : public daxfs::rt::Policy {
   bool may_preempt_ = false;
   bool noting_ = false;
   bool wandering_ = false;
+  bool begun_ = false;  // first_event_ was reached
   bool diverged_ = false;
   bool grew_ = false;
 };

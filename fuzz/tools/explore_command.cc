@@ -14,6 +14,7 @@
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
+#include "fuzz/tools/explore_subject.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/fuzz_worker.h"
@@ -32,57 +33,6 @@ struct ExploreOptions {
   bool json = false;
 };
 
-// What the operations of a run returned, whatever the order of records.
-uint64_t outcome_of(const exec::Outcome& outcome) {
-  if (outcome.finding) {
-    const std::string key = exec::finding_key(*outcome.finding);
-    return exec::fnv1a64(std::as_bytes(std::span(key)));
-  }
-  uint64_t sum = 0;
-  for (const oracle::OpRecord& record : outcome.history.records) {
-    const uint64_t words[] = {record.task,
-                              record.index,
-                              static_cast<uint64_t>(record.ret),
-                              static_cast<uint64_t>(record.error),
-                              static_cast<uint64_t>(record.signal),
-                              record.data_hash};
-    sum += exec::fnv1a64(std::as_bytes(std::span(words)));
-  }
-  return sum;
-}
-
-class ExecutorRuns final : public explore::Subject {
- public:
-  explicit ExecutorRuns(const prog::Program& program) : program_(program) {}
-
-  void run(daxfs::rt::Policy& policy, explore::RunReport* report) override {
-    exec::RunConfig config;
-    config.policy = &policy;
-    if (longest_ != 0) { config.events_max = std::min(config.events_max, std::max(kTimes * longest_, kEventsMin)); }
-    executor_.run(program_, config, &outcome_);
-    const bool spins = outcome_.finding && outcome_.finding->verdict == daxfs::Verdict::kLivelock;
-    if (!spins) { longest_ = std::max(longest_, outcome_.events); }
-    report->tasks_begin = outcome_.tasks_begin;
-    report->outcome = outcome_of(outcome_);
-    report->finding = outcome_.finding;
-    report->trace_hash = outcome_.trace_hash;
-    report->taken = outcome_.taken;
-  }
-
-  const exec::Outcome& outcome() const { return outcome_; }
-
- private:
-  // A run that spins is given up when it is so many times as long as any that came to its end: the budget of a lone run
-  // lasts for seconds, and a bug that livelocks does it in run after run.
-  static constexpr uint64_t kTimes = 20;
-  static constexpr uint64_t kEventsMin = 100'000;
-
-  const prog::Program& program_;
-  exec::Executor executor_;
-  exec::Outcome outcome_;
-  uint64_t longest_ = 0;  // events of the longest run
-};
-
 class ExploreJob final : public explore::Watcher {
  public:
   explicit ExploreJob(const ExploreOptions& options) : options_(options) {}
@@ -96,7 +46,7 @@ class ExploreJob final : public explore::Watcher {
       return usage(options_.out + ": exists already; --force overwrites it");
     }
     program_.schedule.clear();  // the exploration makes its own
-    ExecutorRuns runs(program_);
+    ExploreSubject runs(program_);
     explore::Explorer explorer(runs, {.preemptions = options_.preemptions, .reduce = !options_.plain,
                                       .collect_outcomes = true});
     const bool resumed = !options_.state.empty() && std::filesystem::exists(options_.state);

@@ -6,6 +6,7 @@
 #include "fs/rt/completion.h"
 #include "fs/rt/fiber/engine_state.h"
 #include "fs/rt/irq.h"
+#include "fs/rt/step.h"
 #include "fs/rt/workqueue.h"
 
 namespace daxfs::rt {
@@ -215,6 +216,7 @@ Workqueue::~Workqueue() = default;
 
 FS_NO_TSAN bool Workqueue::queue(Work& work, Site site) {
   point(PointKind::kTask, flushers_.object(), site);
+  also(PointKind::kTask, flushers_.object());  // unlike other points of tasks, this one comes before the deed
   internal::announce_acquire(this);
   internal::announce_release(this);
   if (work.pending_) { return false; }
@@ -231,6 +233,7 @@ FS_NO_TSAN bool Workqueue::queue(Work& work, Site site) {
   if (!active_) {
     active_ = true;
     const TaskId id = claim_id(kFirstWorkerTask, kMaxTasks, "workers", site);
+    also(PointKind::kTask, object_id(ObjectClass::kTask, static_cast<uint64_t>(id)));
     ++g_engine.system_tasks;
     internal::start_system_task(id, Context::kWorker, name_, [this] { worker_main(this); })->wait_site = site;
   }
@@ -244,6 +247,7 @@ FS_NO_TSAN void Workqueue::worker_main(void* self_pointer) {
     self->head_ = work->next_;
     if (self->head_ == nullptr) { self->tail_ = nullptr; }
     work->pending_ = false;
+    also(PointKind::kTask, self->flushers_.object());
     internal::announce_acquire(self);
     work->function_(work->arg_);
     internal::check_nothing_held("work item", Site::current());

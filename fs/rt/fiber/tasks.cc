@@ -4,6 +4,7 @@
 
 #include "fs/rt/clock.h"
 #include "fs/rt/fiber/engine_state.h"
+#include "fs/rt/step.h"
 
 namespace daxfs::rt {
 
@@ -15,6 +16,9 @@ using internal::Task;
 namespace {
 
 FS_NO_TSAN ObjectId task_object(TaskId task) { return object_id(ObjectClass::kTask, static_cast<uint64_t>(task)); }
+
+// Operations that begin move the clock: who reads it knows how many have.
+constexpr ObjectId kClockObject = object_id(ObjectClass::kTask, uint64_t{1} << 32);
 
 FS_COLD void report_harness(const char* what, Site site) {
   daxfs::internal::report_finding(Verdict::kHarness, "RT3", site, "%s", what);
@@ -38,6 +42,7 @@ FS_NO_TSAN void begin_op(uint32_t op_index, Site site) {
     internal::settle();
     task->op = op_index;
     task->event_in_op = 0;
+    also(PointKind::kAtomicStore, kClockObject);
     e.clock_ns += kOpTickNs;
     e.last_kind = PointKind::kOpBegin;
     e.last_object = object;
@@ -103,8 +108,14 @@ FS_NO_TSAN void cond_resched(Site site) {
 FS_NO_TSAN void set_task_name(const char* name) { internal::current()->name = name; }
 FS_NO_TSAN const char* task_name(TaskId task) { return task >= 0 && task < kMaxTasks ? g_engine.tasks[task].name : ""; }
 
-FS_NO_TSAN uint64_t clock_monotonic_ns() { return g_engine.clock_ns; }
-FS_NO_TSAN uint64_t clock_realtime_ns() { return kClockStartSeconds * 1000000000u + g_engine.clock_ns; }
-FS_NO_TSAN void clock_advance(uint64_t ns) { g_engine.clock_ns += ns; }
+FS_NO_TSAN uint64_t clock_monotonic_ns() {
+  also(PointKind::kAtomicLoad, kClockObject);
+  return g_engine.clock_ns;
+}
+FS_NO_TSAN uint64_t clock_realtime_ns() { return kClockStartSeconds * 1000000000u + clock_monotonic_ns(); }
+FS_NO_TSAN void clock_advance(uint64_t ns) {
+  also(PointKind::kAtomicStore, kClockObject);
+  g_engine.clock_ns += ns;
+}
 
 }  // namespace daxfs::rt

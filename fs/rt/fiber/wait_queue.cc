@@ -2,6 +2,7 @@
 #include "fs/rt/wait_queue.h"
 
 #include "fs/rt/fiber/engine_state.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::rt {
@@ -95,7 +96,10 @@ FS_NO_TSAN unsigned WaitQueue::wake(unsigned nr_exclusive, uint64_t key, const v
   return woken;
 }
 
-FS_NO_TSAN bool WaitQueue::has_waiters() const { return head_ != nullptr; }
+FS_NO_TSAN bool WaitQueue::has_waiters() const {
+  also(PointKind::kAtomicLoad, object_);
+  return head_ != nullptr;
+}
 
 FS_NO_TSAN void schedule(Site site) {
   internal::check_may_sleep(site);
