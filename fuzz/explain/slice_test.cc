@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "fs/dax/entry.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/task.h"
@@ -320,6 +321,40 @@ TEST(Timeline, ResolvesFramesAndMappingsToTheFilePageBehindThem) {
   EXPECT_EQ(pages[0], daxfs::entry_ref(Ino(5), daxfs::PgOff(4)));
   EXPECT_EQ(pages[1].noun, daxfs::Noun::kNone);
   EXPECT_EQ(pages[2], daxfs::entry_ref(Ino(5), daxfs::PgOff(7)));
+}
+
+TEST(Timeline, EveryFrameOfAHugeEntryIsAPageOfItsFile) {
+  Recorded run;
+  record(&run, [] {
+    rt::spawn("a", [] {
+      const auto huge = daxfs::dax::Entry::frame(daxfs::Pfn(64), /*order=*/2);
+      FS_TRACE_WRITE(daxfs::entry_ref(Ino(5), daxfs::PgOff(9)), 0, huge.trace_value());  // pages 8 to 11
+      FS_TRACE_READ(daxfs::frame_ref(daxfs::Pfn(67)), 1);
+      FS_TRACE_READ(daxfs::frame_ref(daxfs::Pfn(68)), 1);
+    });
+    rt::join_all_spawned();
+  });
+  const Timeline timeline(run.recorder);
+  EXPECT_EQ(timeline.page_of(daxfs::frame_ref(daxfs::Pfn(67))), daxfs::entry_ref(Ino(5), daxfs::PgOff(11)));
+  EXPECT_EQ(timeline.page_of(daxfs::frame_ref(daxfs::Pfn(68))).noun, daxfs::Noun::kNone);
+}
+
+TEST(Timeline, AFrameWhoseLastCountWentIsNobodysPage) {
+  Recorded run;
+  record(&run, [] {
+    rt::spawn("a", [] {
+      FS_TRACE_WRITE(daxfs::entry_ref(Ino(5), daxfs::PgOff(0)), 0, kEntryOfFrame9);
+      FS_TRACE_WRITE(daxfs::frame_ref(daxfs::Pfn(9)), 1, 0);
+      FS_TRACE_WRITE(daxfs::frame_ref(daxfs::Pfn(9)), 1, 2);
+    });
+    rt::join_all_spawned();
+  });
+  const Timeline timeline(run.recorder);
+  std::vector<daxfs::Noun> pages;
+  for (const Step& step : timeline.steps()) {
+    if (step.object.noun == daxfs::Noun::kFrame) { pages.push_back(step.page.noun); }
+  }
+  EXPECT_EQ(pages, (std::vector{daxfs::Noun::kEntry, daxfs::Noun::kNone}));
 }
 
 TEST(Recorder, KnowsHowALockWasTakenAndWhatItIsCalled) {
