@@ -28,24 +28,34 @@ constexpr unsigned kSeeds = 20;
 #endif
 constexpr unsigned kTriesOfSeed = 2000;
 
-// Groups of bugs that one assertion sees in one kind of call, with the same story of its objects (About::how).
+// Groups of bugs that one assertion sees in one kind of call, with the same story of its objects
+// (About::how).
 const std::vector<std::set<std::string>> kSameSymptom = {
     // A task that sleeps for an entry which nobody has locked.
-    {"exclusive-waiter-does-not-pass-wakeup", "pmd-fault-waits-on-wrong-queue", "subpage-lock-not-range-wide"},
+    {"exclusive-waiter-does-not-pass-wakeup", "pmd-fault-waits-on-wrong-queue",
+     "subpage-lock-not-range-wide"},
     // More pages counted than there are.
     {"fault-without-entry-lock", "pte-upgrade-not-removed", "replace-accounting-wrong-kind"},
     {"no-retry-after-sleep", "store-order0-over-pmd", "unlock-loses-pmd-bit/order"},
     {"pmd-lookup-misses-pte-entry", "pmd-upgrade-leaves-zero-page-entries"},
-    // A huge mapping for which the tree has no huge entry: it is not there, or the look-up goes astray.
+    // A huge mapping for which the tree has no huge entry: it is not there, or the look-up goes
+    // astray.
     {"sibling-mask-lost", "unmap-gated-on-buffer-new"},
     // Zeros in a file at the end, where something was stored.
-    {"double-zero-on-simultaneous-write-faults", "inode-io-end-pointer-clobber", "writeback-vs-punch-zero",
+    {"dax-write-vs-fault-unwritten", "double-zero-on-simultaneous-write-faults",
+     "inode-io-end-pointer-clobber", "writeback-vs-punch-zero",
      "writeback-writeprotects-under-gup"},
-    // A device is told of a block that a punch has freed.
+    // A device is told of a block that a punch, or a close, has freed.
     {"punch-does-not-wait-for-dio/flush", "punch-does-not-wait-for-dio/unlocked-readers",
-     "stale-read-after-punch-repopulation"},
+     "release-trims-blocks-under-dio", "stale-read-after-punch-repopulation"},
     {"overwrite-check-goes-stale", "overwrite-relock-order/entry"},
     {"get-blocks-flag-overlap/all", "get-blocks-flag-overlap/any"},
+    // A read that gets zeros where a direct write had its bytes on the device already.
+    {"dio-read-before-unwritten-conversion", "isize-published-before-conversion"},
+    // A DIRTY mark went with its entry.
+    {"invalidate-drops-dirty-tag", "punch-skips-dax-writeback"},
+    // A lookup takes a lock that its caller has.
+    {"recursive-i_data_sem-read/lookup", "recursive-i_data_sem-read/recheck"},
     // A page that lost its buffer under a pin.
     {"reclaim-refcount-precheck", "reclaim-strips-buffers-under-gup"},
     // A conversion in an interrupt.

@@ -113,6 +113,11 @@ class Child {
         return;
       }
       case OpCode::kClose: return answer(close(fd(op)));
+      case OpCode::kSetFl: {
+        const int now = fcntl(fd(op), F_GETFL);
+        const int kept = now < 0 ? 0 : now & O_APPEND;
+        return answer(fcntl(fd(op), F_SETFL, static_cast<int>(op.flags & ~uint32_t{O_APPEND}) | kept));
+      }
       case OpCode::kLseek: return answer(lseek(fd(op), op.offset, static_cast<int>(op.flags)));
       case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: return transfer(op);
       case OpCode::kFtruncate: return answer(ftruncate(fd(op), op.length));

@@ -176,7 +176,23 @@
   X(kWritebackBeforeConversion, "dio-read-before-unwritten-conversion", "C14", "dccaf33fa37a, b43d17f319f2",           \
     "a page's writeback ends before its extent is converted", "O9")                                                    \
   X(kReadWithoutInvalidateLock, "stale-read-after-punch-repopulation", "C17", "e251f9bca99c, d4f5258eae7b",            \
-    "reads fill the cache without invalidate_lock", "CF4 O9 O15 O16")
+    "reads fill the cache without invalidate_lock", "CF4 O9 O15 O16")                                                  \
+  X(kDaxWriteUnwritten, "dax-write-vs-fault-unwritten", "B03", "12735f881952",                                         \
+    "a DAX write fills unwritten blocks and converts them afterwards", "O9 O6 O16")                                    \
+  X(kPunchCountsPagesOnly, "punch-skips-dax-writeback", "C04", "cca32b7eeb4e",                                         \
+    "whether there is something to flush before pages go is asked of the page cache's count", "O7 O8")                 \
+  X(kEndIoComparesSizes, "dio-endio-sees-disksize-before-isize", "C08", "619f75d",                                     \
+    "the end of a direct write trusts both sizes, though a truncate may be between them", "O17")                       \
+  X(kSizeBeforeConversion, "isize-published-before-conversion", "C35", "ee70daaba82d",                                 \
+    "the end of a direct write moves the size before it converts the blocks", "O9")                         \
+  X(kRecheckLocks, "recursive-i_data_sem-read/recheck", "A13", "2bcba4781fa3",                                         \
+    "the re-check of a cached range takes i_data_sem again", "O11 O10")                                                \
+  X(kDelayedStaysOnWritten, "es-written-and-delayed", "C18", "d2dc317d564a",                                           \
+    "a block that becomes written still counts as delayed", "O18 O9")                                                  \
+  X(kReleaseTrimsUnderDio, "release-trims-blocks-under-dio", "C36", "e4229d6b0bc9",                                    \
+    "closing a file frees blocks behind its end without waiting for direct writes to them", "O15 O17 IE2")             \
+  X(kDioModeReadTwice, "dio-mode-read-twice", "C40", "CVE-2014-8086",                                                  \
+    "a write asks twice whether the file is open for direct I/O", "O11 O14")
 
 namespace daxfs {
 

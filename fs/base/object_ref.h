@@ -28,6 +28,7 @@ enum class Noun : uint8_t {
   kBytes,     // a: frame, b: first byte in it, count: bytes. Value: the byte that the tracer asked about
   kContents,  // a: inode, b: offset of a byte in the file. In findings only
   kOp,        // a: task, b: index of its operation
+  kOpenFlags,  // a: inode. Value: 1 if the descriptor in question is for direct I/O
   kDiskSize,  // a: inode. Value: bytes, as the medium is to have them (i_disksize)
   // Of files that are read and written through the page cache.
   kCacheBytes,  // a: frame, b: first byte in it, count: bytes. Value as of kBytes
@@ -72,6 +73,7 @@ constexpr ObjectRef bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
   return {Noun::kBytes, pfn.value(), first, count};
 }
 constexpr ObjectRef contents_ref(uint64_t ino, uint64_t offset) { return {Noun::kContents, ino, offset, 1}; }
+constexpr ObjectRef open_flags_ref(Ino ino) { return {Noun::kOpenFlags, ino.value(), 0, 1}; }
 constexpr ObjectRef disk_size_ref(Ino ino) { return {Noun::kDiskSize, ino.value(), 0, 1}; }
 constexpr ObjectRef cache_bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
   return {Noun::kCacheBytes, pfn.value(), first, count};

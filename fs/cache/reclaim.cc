@@ -91,4 +91,10 @@ unsigned shrink_pages(mm::Memory& memory, unsigned scan, Site site) {
   return freed;
 }
 
+void Kswapd::run(void* self) {
+  FS_TRACE_SCOPE("kswapd", {});
+  const Kswapd& kswapd = *static_cast<Kswapd*>(self);
+  shrink_pages(kswapd.memory_, kswapd.scan_);
+}
+
 }  // namespace daxfs::cache

@@ -13,10 +13,35 @@
 
 #include "fs/base/site.h"
 #include "fs/mm/memory.h"
+#include "fs/rt/workqueue.h"
 
 namespace daxfs::cache {
 
 // Looks at up to `scan` pages. RETURNS: how many it freed. YIELDS.
 unsigned shrink_pages(mm::Memory& memory, unsigned scan, Site site = Site::current());
+
+// A task of its own that reclaims when it is woken; it runs when the schedule lets it, so at any event of the others.
+// Kernel: kswapd, wakeup_kswapd.
+class Kswapd {
+ public:
+  // `scan`: pages that it looks at each time.
+  Kswapd(mm::Memory& memory, unsigned scan) : memory_(memory), scan_(scan) {}
+  Kswapd(const Kswapd&) = delete;
+  Kswapd& operator=(const Kswapd&) = delete;
+
+  void wake() { queue_.queue(work_); }  // YIELDS
+  // Until it is done with what it was woken for. May sleep. YIELDS.
+  void stop() {
+    if (!queue_.idle()) { queue_.flush(); }
+  }
+
+ private:
+  static void run(void* self);
+
+  mm::Memory& memory_;
+  const unsigned scan_;
+  rt::Workqueue queue_{"kswapd"};
+  rt::Work work_{&Kswapd::run, this};
+};
 
 }  // namespace daxfs::cache

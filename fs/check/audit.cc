@@ -269,8 +269,23 @@ void check_file_pte(const MappedPage& page) {
              (ull)index.value());
 }
 
+// No block that has its bytes counts as delayed.
+void check_delayed(ext4::Inode& inode) {
+  for (const ext4::ExtentStatus::Delayed& range : inode.extent_status.delayed()) {
+    for (uint64_t at = range.begin; at < range.end; ++at) {
+      const LogicalBlock block(static_cast<uint32_t>(at));
+      const auto next = ext4::next_extent(inode, block);
+      if (!next.ok() || !next->has_value()) { return; }
+      FS_WARN_ON((*next)->contains(block) && !(*next)->unwritten, "O18",
+                 daxfs::about(extent_ref(inode.ino(), block.value())),
+                 "inode %u block %u is written and counts as delayed", inode.ino().value(), block.value());
+    }
+  }
+}
+
 // What is cached of the extent tree against the tree.
 void check_extent_status(ext4::Inode& inode) {
+  check_delayed(inode);
   using Status = ext4::ExtentStatus;
   for (const Status::Range& range : inode.extent_status.ranges()) {
     for (uint64_t at = range.lblk.value(); at < range.end;) {

@@ -120,6 +120,43 @@ TEST(PageCache, ReclaimWritesUnmapsAndFrees) {
   });
 }
 
+// The mount option reclaim=N: kswapd is a task of its own.
+TEST(PageCache, UnderPressureKswapdTakesPagesBetweenCalls) {
+  in_world({.mount = "dax=never,reclaim=16"}, [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 4 * k4K, 0, 3), 4 * 4096);
+    EXPECT_TRUE(w.p->fsync(fd).ok());
+    EXPECT_EQ(mapping_of(w, fd).nrpages, 4u) << "nobody woke it";
+    for (int pass = 0; pass < 3; ++pass) {
+      w.fs->feel_pressure();
+      w.fs->feel_pressure();  // awake already
+      rt::run_pending_system_tasks();
+    }
+    EXPECT_EQ(mapping_of(w, fd).nrpages, 0u);
+    EXPECT_EQ(w.at(fd, 4 * 4096 - 1), 3);
+    w.fs->feel_pressure();  // the unmount waits for it
+  });
+}
+
+TEST(PageCache, BlocksOfDelayedPagesMayComeFromFallocate) {
+  in_world({.mount = "dax=never,es_test"}, [](World& w) {
+    const int fd = w.open("f");
+    const int direct = w.open("f", vfs::kOpenReadWrite | vfs::kOpenDirect);
+    EXPECT_EQ(w.pwrite(fd, 2048, 0, 1), 2048);
+    const auto inode = w.p->inode_of(fd).value();
+    EXPECT_TRUE(inode->extent_status.is_delayed(LogicalBlock(0)));
+    EXPECT_EQ(w.fallocate(fd, 0, 0, 2 * 4096), Errc::kOk);
+    EXPECT_TRUE(inode->extent_status.is_delayed(LogicalBlock(1))) << "the extent as a whole";
+    EXPECT_EQ(w.pwrite(direct, k4K, 4096, 2), 4096);
+    EXPECT_FALSE(inode->extent_status.is_delayed(LogicalBlock(1))) << "it has its bytes";
+    EXPECT_EQ(w.pwrite(fd, 2048, 4096 + 2048, 3), 2048);
+    EXPECT_EQ(w.at(fd, 4096), 2);
+    EXPECT_TRUE(w.p->fsync(fd).ok());
+    EXPECT_FALSE(inode->extent_status.has_delayed());
+    EXPECT_EQ(w.at(fd, 0), 1);
+  });
+}
+
 TEST(PageCache, PrivateCopiesStayApart) {
   in_world(kCached, [](World& w) {
     const int fd = w.open("f");
@@ -215,9 +252,17 @@ TEST(PageCacheAudit, DirtyWithoutABufferIsO20) {
             "O20");
 }
 
+TEST(PageCacheAudit, AWrittenBlockThatCountsAsDelayedIsO18) {
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
+              d.w.p->fsync(d.fd).ignore_error("nothing fails here");
+              d.w.p->inode_of(d.fd).value()->extent_status.add_delayed(LogicalBlock(0), 1);
+            }),
+            "O18");
+}
+
 TEST(PageCacheAudit, RoomReservedAtEvictionIsIN4) {
   EXPECT_EQ(tag_of_cached([](const Damaged& d) {
-              d.w.p->inode_of(d.fd).value()->reserve_delayed().ignore_error("there is room");
+              d.w.p->inode_of(d.fd).value()->reserve_delayed(LogicalBlock(0)).ignore_error("there is room");
               d.w.p->exit();
               d.w.fs->drop_caches();
             }),

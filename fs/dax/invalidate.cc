@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/dax/entry.h"
 #include "fs/dax/entry_lock.h"
@@ -92,7 +93,8 @@ void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
 // entry's DIRTY mark. REQUIRES: entry locked.
 void release_rest(mm::AddressSpace& mapping, PgOff base, Entry entry, bool dirty) {
   mm::unmap_mapping_range(mapping, base, entry.pages(), /*even_cows=*/false);
-  if (dirty) {
+  // Bug kPunchCountsPagesOnly (cca32b7eeb4e): DAX entries are no pages.
+  if (dirty && !(historical(Bug::kPunchCountsPagesOnly) && mapping.nrpages == 0)) {
     pmem::Device& device = mapping.memory().device();
     device.flush(entry.pfn().value() * kPageSize, entry.bytes());
     device.fence();
@@ -228,6 +230,9 @@ void drop_clean_entries(mm::AddressSpace& mapping) {
 void truncate_inode_pages_final(mm::AddressSpace& mapping) {
   FS_TRACE_SCOPE("truncate_inode_pages_final", inode_ref(mapping.host().ino()));
   truncate_mapping_range(mapping, PgOff(0), PgOff(kLastIndex));
+  // Reclaim may be about to let go of the last page: it must be out of the tree before the inode goes. Kernel:
+  // clear_inode.
+  if (!mapping.dax()) { const rt::SpinGuard tree(mapping.i_pages.lock()); }
   FS_BUG_ON(!mm::has_no_pages(mapping), "O2", about(inode_ref(mapping.host().ino())),
             "inode %u is evicted with entries in its tree", mapping.host().ino().value());
   FS_BUG_ON(mapping.nrexceptional != 0, "O2", about(inode_ref(mapping.host().ino())),

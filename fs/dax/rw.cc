@@ -104,12 +104,23 @@ void drop_holes(io::IomapHost& host, uint64_t pos, uint64_t length) {
   drop_hole_entries(host.mapping(), PgOff(pos / kPageSize), PgOff((pos + length - 1) / kPageSize));
 }
 
+// Only of bug kDaxWriteUnwritten: what the write leaves of its first and last block. Kernel: dax_new_buf, until 4.3.
+Status zero_around(const Piece& p) {
+  pmem::Device& device = p.host.device();
+  const uint64_t begin = p.iomap.device_offset(p.pos);
+  const uint64_t end = begin + p.length;
+  FS_RETURN_IF_ERROR(device.zero(page_down(begin), begin - page_down(begin)));
+  return device.zero(end, round_up(end, kPageSize) - end);
+}
+
 // Kernel: dax_iomap_iter.
 Result<uint64_t> rw_piece(const Piece& p, bool write) {
   if (!write) {
     return p.iomap.mapped() ? read_piece(p) : read_hole(p);
   }
-  if (FS_WARN_ON(!p.iomap.mapped(), "DW1", "a DAX write got no written block at %llu",
+  const bool early = historical(Bug::kDaxWriteUnwritten) && p.iomap.type == io::Iomap::Type::kUnwritten;
+  if (early) { FS_RETURN_IF_ERROR(zero_around(p)); }
+  if (FS_WARN_ON(!p.iomap.mapped() && !early, "DW1", "a DAX write got no written block at %llu",
                  static_cast<unsigned long long>(p.pos))) {
     return Errc::kIo;
   }

@@ -2,6 +2,7 @@
 #include "fs/ext4/extent_status.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fs/base/report.h"
 #include "fs/rt/trace.h"
@@ -107,6 +108,62 @@ void ExtentStatus::clear_locked() {
 std::vector<Range> ExtentStatus::ranges() const {
   const RawGuard guard(lock_);
   return ranges_;
+}
+
+// --- delayed blocks
+
+bool ExtentStatus::delayed_in(uint64_t first, uint64_t end) const {
+  return std::any_of(delayed_.begin(), delayed_.end(),
+                     [&](const Delayed& range) { return range.begin < end && range.end > first; });
+}
+
+void ExtentStatus::add_delayed_locked(uint64_t first, uint64_t end) {
+  Delayed merged{.begin = first, .end = end};
+  std::erase_if(delayed_, [&](const Delayed& range) {
+    const bool touches = range.begin <= merged.end && range.end >= merged.begin;
+    if (touches) { merged = {std::min(range.begin, merged.begin), std::max(range.end, merged.end)}; }
+    return touches;
+  });
+  const auto at = std::find_if(delayed_.begin(), delayed_.end(),
+                               [&](const Delayed& range) { return range.begin > merged.begin; });
+  delayed_.insert(at, merged);
+}
+
+void ExtentStatus::add_delayed(LogicalBlock first, uint64_t end) {
+  const RawGuard guard(lock_);
+  add_delayed_locked(first.value(), end);
+}
+
+void ExtentStatus::remove_delayed(LogicalBlock first, uint64_t end) {
+  const RawGuard guard(lock_);
+  const uint64_t begin = first.value();
+  if (!delayed_in(begin, end)) { return; }
+  std::vector<Delayed> kept;
+  for (const Delayed& range : delayed_) {
+    if (range.begin < begin) { kept.push_back({range.begin, std::min(range.end, begin)}); }
+    if (range.end > end) { kept.push_back({std::max(range.begin, end), range.end}); }
+  }
+  delayed_ = std::move(kept);
+}
+
+void ExtentStatus::spread_delayed(LogicalBlock first, uint64_t end) {
+  const RawGuard guard(lock_);
+  if (delayed_in(first.value(), end)) { add_delayed_locked(first.value(), end); }
+}
+
+bool ExtentStatus::is_delayed(LogicalBlock lblk) const {
+  const RawGuard guard(lock_);
+  return delayed_in(lblk.value(), uint64_t{lblk.value()} + 1);
+}
+
+bool ExtentStatus::has_delayed() const {
+  const RawGuard guard(lock_);
+  return !delayed_.empty();
+}
+
+std::vector<ExtentStatus::Delayed> ExtentStatus::delayed() const {
+  const RawGuard guard(lock_);
+  return delayed_;
 }
 
 }  // namespace daxfs::ext4

@@ -10,8 +10,10 @@
 // Invariants:
 //   O18  each range says what the extent tree says of its blocks.
 //   ES1  ranges do not overlap.
-// Not covered: delayed ranges (nothing is allocated late yet); Linux looks here before it takes i_data_sem, and changes
-// only the part that a change of the tree touched.
+// Delayed blocks are those that a page of the cache has room reserved for. An unwritten extent counts as delayed as a
+// whole if one block of it is, as in the kernel; a written one never does (O18).
+// Not covered: Linux looks here before it takes i_data_sem, and changes only the part that a change of the tree
+// touched.
 // Tested by: fs/ext4/extent_status_test.cc.
 #pragma once
 
@@ -46,18 +48,35 @@ class ExtentStatus {
   void remove(LogicalBlock first, uint64_t end);
   void clear();
 
+  // --- delayed blocks; they stay when ranges are forgotten
+  struct Delayed {
+    uint64_t begin = 0;
+    uint64_t end = 0;  // one past the last block
+    bool operator==(const Delayed&) const = default;
+  };
+  void add_delayed(LogicalBlock first, uint64_t end);
+  void remove_delayed(LogicalBlock first, uint64_t end);
+  // If any block of the range is delayed, all are.
+  void spread_delayed(LogicalBlock first, uint64_t end);
+  bool is_delayed(LogicalBlock lblk) const;
+  bool has_delayed() const;
+
   // For audits, in order.
   std::vector<Range> ranges() const;
+  std::vector<Delayed> delayed() const;
 
  private:
   static constexpr size_t kRangesMax = 32;  // more, and all are forgotten (kernel: the shrinker)
 
   void remove_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
   void clear_locked() FS_REQUIRES(lock_);
+  bool delayed_in(uint64_t first, uint64_t end) const FS_REQUIRES(lock_);
+  void add_delayed_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
 
   const Ino ino_;
   mutable RawLock lock_;
-  std::vector<Range> ranges_ FS_GUARDED_BY(lock_);  // in order
+  std::vector<Range> ranges_ FS_GUARDED_BY(lock_);     // in order
+  std::vector<Delayed> delayed_ FS_GUARDED_BY(lock_);  // in order, not touching each other
 };
 
 }  // namespace daxfs::ext4

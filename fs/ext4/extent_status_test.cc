@@ -52,6 +52,26 @@ TEST(ExtentStatus, ForgetsAllRatherThanGrowWithoutBound) {
   EXPECT_TRUE(cache.lookup(LogicalBlock(198), 1).has_value());
 }
 
+TEST(ExtentStatus, DelayedBlocksSpreadOverAnExtentAndAreTakenOffPartByPart) {
+  ExtentStatus cache;
+  EXPECT_FALSE(cache.has_delayed());
+  cache.spread_delayed(LogicalBlock(0), 8);
+  EXPECT_FALSE(cache.has_delayed());
+  cache.add_delayed(LogicalBlock(2), 3);
+  cache.spread_delayed(LogicalBlock(0), 8);
+  EXPECT_EQ(cache.delayed(), (std::vector<ExtentStatus::Delayed>{{0, 8}}));
+  cache.remove_delayed(LogicalBlock(3), 5);
+  EXPECT_EQ(cache.delayed(), (std::vector<ExtentStatus::Delayed>{{0, 3}, {5, 8}}));
+  EXPECT_TRUE(cache.is_delayed(LogicalBlock(2)));
+  EXPECT_FALSE(cache.is_delayed(LogicalBlock(3)));
+  cache.clear();
+  EXPECT_TRUE(cache.has_delayed()) << "ranges are forgotten, promises are not";
+  cache.add_delayed(LogicalBlock(3), 5);
+  EXPECT_EQ(cache.delayed(), (std::vector<ExtentStatus::Delayed>{{0, 8}}));
+  cache.remove_delayed(LogicalBlock(0), 100);
+  EXPECT_FALSE(cache.has_delayed());
+}
+
 #if defined(DAXFS_HISTORICAL_BUGS)
 // O18, and catalogue C20: one bit meant CONVERT_UNWRITTEN and NO_CACHE, and zero range dropped
 // cached ranges before it converted instead of afterwards. Each hides the other; of four

@@ -104,6 +104,7 @@ Result<uint64_t> buffered_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos
 
 Result<uint64_t> buffered_write(Inode& inode, io::IovBuffer& buffer, uint64_t pos) {
   FS_TRACE_SCOPE("generic_perform_write", inode_ref(inode.ino()));
+  inode.i_rwsem.assert_held_write();
   uint64_t done = 0;
   Status status;
   while (buffer.remaining() != 0 && status.ok()) {

@@ -5,6 +5,7 @@
 
 #include "fs/base/historical.h"
 #include "fs/ext4/extents.h"
+#include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_times.h"
@@ -117,7 +118,7 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
     exchange_for_data_sem(unlocked);
   });
   const uint64_t count = buffer.remaining();
-  io_end->drop_pages();
+  io_end->begin_write(/*extends=*/false);
   set_current_io_end(inode, io_end, /*overwrite=*/true);
   DioResult done = io::iomap_dio_submit({.host = inode,
                                          .buffer = buffer,
@@ -215,7 +216,7 @@ DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned f
 
 // Kernel: ext4_dio_write_iter.
 DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
-                    io::Kiocb* kiocb) {
+                    io::Kiocb* kiocb, const LiveFlags* live) {
   FS_TRACE_SCOPE("ext4_dio_write_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
   if (auto done = try_unlocked(inode, lock, buffer, pos, flags, kiocb)) {
@@ -225,6 +226,10 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   const Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
   if (!count.ok() || *count == 0) {
     return count;
+  }
+  // Bug kDioModeReadTwice (CVE-2014-8086): the lock is that of direct I/O, the rest of the way what is asked for now.
+  if (historical(Bug::kDioModeReadTwice) && live != nullptr && !use_direct(inode, live->rw_flags())) {
+    return buffered_write(inode, buffer, *pos);
   }
   // Two of them could zero the rest of one block at once, or convert what the other one still zeroes.
   if (unaligned) {
@@ -244,7 +249,7 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   }
   const bool wait = unaligned || extend;  // kernel: IOMAP_DIO_FORCE_WAIT
   IoEnd* const io_end = IoEnd::begin(inode, flags);
-  io_end->drop_pages();
+  io_end->begin_write(extend);
   set_current_io_end(inode, io_end, lock.shared());
   DioResult done =
       io::iomap_dio_submit({.host = inode,

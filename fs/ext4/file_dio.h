@@ -24,6 +24,7 @@ class Inode;
 // is left in flight; *pos changes only for kRwAppend. Without a kiocb they wait; with one they may. Extending and
 // unaligned writes always do. YIELD.
 DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags, io::Kiocb* kiocb);
-DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
+DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
+                    const LiveFlags* live = nullptr);
 
 }  // namespace daxfs::ext4

@@ -72,10 +72,11 @@ DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, uns
   return done;
 }
 
-DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
+DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
+                          const LiveFlags* live) {
   DioResult done = [&]() -> DioResult {
     if (use_direct(inode, flags)) {
-      DioResult direct = dio_write(inode, buffer, pos, flags, kiocb);
+      DioResult direct = dio_write(inode, buffer, pos, flags, kiocb, live);
       if (!direct.has_value() || direct->ok() || direct->error() != Errc::kBusy) { return direct; }
       // A page could not be dropped: through the cache, then, and on to the device.
       flags |= kRwDataSync;
@@ -102,8 +103,9 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
   return *file_read_iter(inode, buffer, pos, flags, nullptr);
 }
 
-Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
-  return *file_write_iter(inode, buffer, pos, flags, nullptr);
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
+                            const LiveFlags* live) {
+  return *file_write_iter(inode, buffer, pos, flags, nullptr, live);
 }
 
 }  // namespace daxfs::ext4

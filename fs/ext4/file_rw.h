@@ -30,6 +30,15 @@ enum RwFlags : unsigned {
   kRwNoWait = 16,   // RWF_NOWAIT
 };
 
+// RwFlags of an open file as they are now: F_SETFL may change them while a call runs. A call asks once, when it begins.
+class LiveFlags {
+ public:
+  virtual unsigned rw_flags() const = 0;
+
+ protected:
+  ~LiveFlags() = default;
+};
+
 // Nothing: the request was left in flight, and its kiocb hears, or has heard, of its end.
 using DioResult = std::optional<Result<uint64_t>>;
 
@@ -44,10 +53,13 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
 // Writes at *pos (kRwAppend: at EOF) and advances it. RETURNS: bytes written, fewer than asked if
 // the buffer faults or space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault,
 // kIo, kRoFs, kInval as for reads. YIELDS.
-Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
+// `live` is for a historical bug.
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
+                            const LiveFlags* live = nullptr);
 
 // The same for a call that need not wait, if there is a kiocb: direct I/O may go on after they return.
 DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
-DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
+DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
+                          const LiveFlags* live = nullptr);
 
 }  // namespace daxfs::ext4

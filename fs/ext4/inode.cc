@@ -233,13 +233,15 @@ bool Inode::update_times(TimeSpec now, bool mtime, bool ctime, bool atime) {
   return changed;
 }
 
-Status Inode::reserve_delayed() {
+Status Inode::reserve_delayed(LogicalBlock lblk) {
   FS_RETURN_IF_ERROR(volume_.claim_blocks(1, /*use_reserved=*/false));
   delayed_blocks_.fetch_add(1);
+  extent_status.add_delayed(lblk, uint64_t{lblk.value()} + 1);
   return ok_status();
 }
 
-void Inode::release_delayed() {
+void Inode::release_delayed(LogicalBlock lblk) {
+  extent_status.remove_delayed(lblk, uint64_t{lblk.value()} + 1);
   delayed_blocks_.fetch_sub(1);
   volume_.unclaim_blocks(1);
 }

@@ -134,8 +134,8 @@ class Inode final : public io::IomapHost {
   [[nodiscard]] Status mark_data_dirty(jbd2::Handle& handle);
 
   // --- room for pages that have no block yet (kernel: ext4_da_reserve_space, ext4_da_release_space).
-  Status reserve_delayed();  // one block. Errors: kNoSpc
-  void release_delayed();    // one block, whether it was allocated or is not wanted any more
+  Status reserve_delayed(LogicalBlock lblk);  // Errors: kNoSpc
+  void release_delayed(LogicalBlock lblk);    // whether it was allocated or is not wanted any more
   void check_no_delayed() const;
 
   rt::RwSem i_rwsem;

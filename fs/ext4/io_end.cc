@@ -54,6 +54,8 @@ IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
   io_end->sync_flags_ = sync_flags & (kRwSync | kRwDataSync);
   io_end->left_in_flight_ = false;
   io_end->drops_pages_ = false;
+  io_end->write_ = false;
+  io_end->extends_ = false;
   io_end->counted_ = true;
   io_end->alive_ = true;
   io_end->number_ = inode.dio.begin();
@@ -143,8 +145,16 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
                      bool /*unwritten*/) {
   Status status = error;
   FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
+  // Bug kEndIoComparesSizes (619f75d): a truncate that makes the file larger does not wait for requests.
+  if (historical(Bug::kEndIoComparesSizes) && write_ && status.ok() && size != 0) {
+    FS_WARN_ON(inode_->i_size() < inode_->i_disksize(), "O17",
+               about(size_ref(inode_->ino()), disk_size_ref(inode_->ino())),
+               "inode %u: a direct write ends, and the size on the medium is the larger one", inode_->ino().value());
+  }
   if ((flags_ & kUnwritten) != 0) {
     if (status.ok() && size != 0) {
+      // Bug kSizeBeforeConversion (ee70daaba82d): reads come to blocks that are not written yet.
+      if (historical(Bug::kSizeBeforeConversion) && extends_) { internal::update_inode_size(*inode_, pos + size); }
       status = convert(pos, size);
     }
     inode_->dio.conversion_end();

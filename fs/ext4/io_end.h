@@ -38,8 +38,12 @@ class IoEnd final : public io::DioEndIo {
   // Of a write without the inode lock: `unlock` runs once its pages are pinned.
   void on_pinned(void (*unlock)(Inode&)) { unlock_ = unlock; }
 
-  // Of a write: what is cached of its range afterwards may be older than it (kernel: iomap_dio_complete).
-  void drop_pages() { drops_pages_ = true; }
+  // Of a write: what is cached of its range afterwards may be older than it (kernel: iomap_dio_complete). `extends`:
+  // behind the end of the file, so that the call waits, with i_rwsem exclusive.
+  void begin_write(bool extends) {
+    write_ = drops_pages_ = true;
+    extends_ = extends;
+  }
 
   // --- io::DioEndIo
   void pinned() override;
@@ -70,6 +74,8 @@ class IoEnd final : public io::DioEndIo {
   bool left_in_flight_ = false;
   bool counted_ = false;  // in Inode::dio
   bool drops_pages_ = false;
+  bool write_ = false;
+  bool extends_ = false;
   bool alive_ = false;
 };
 

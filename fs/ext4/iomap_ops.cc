@@ -63,6 +63,10 @@ Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
   const uint64_t begin = uint64_t{request.lblk.value()} * kBlockSize;
   if ((flags & io::kIomapDax) != 0) {
     request.flags = MapRequest::kCreate | MapRequest::kZero;
+    // Bug kDaxWriteUnwritten (12735f881952): like direct I/O, though a fault may come to the blocks meanwhile.
+    if (historical(Bug::kDaxWriteUnwritten) && (flags & io::kIomapFault) == 0) {
+      request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
+    }
   } else if (begin >= inode.i_size()) {
     request.flags =
         MapRequest::kCreate;  // nobody can read beyond EOF while the bytes are on their way
@@ -115,6 +119,14 @@ Result<MapResult> map_for(Inode& inode, uint64_t pos, uint64_t length, unsigned 
   return allocate(inode, request, flags);
 }
 
+// Only of bug kDaxWriteUnwritten: the blocks of a DAX write are written before they are filled.
+Status convert_written(Inode& inode, uint64_t pos, uint64_t length) {
+  const LogicalBlock first = internal::block_of(pos);
+  return internal::with_handle(inode, [&](jbd2::Handle& handle) {
+    return convert_unwritten_extents(handle, inode, first, internal::block_after(pos + length) - first).status();
+  });
+}
+
 class Ext4IomapOps final : public io::IomapOps {
  public:
   enum class Mode { kNormal, kOverwrite, kNoLock, kReport };
@@ -140,9 +152,12 @@ class Ext4IomapOps final : public io::IomapOps {
   }
 
   // Blocks that stay without data are cut off by the caller, which knows the size.
-  Status iomap_end(io::IomapHost& host, uint64_t pos, uint64_t length, uint64_t /*written*/,
+  Status iomap_end(io::IomapHost& host, uint64_t pos, uint64_t length, uint64_t written,
                    unsigned flags, const io::Iomap& iomap) override {
     const bool dax_write = (flags & io::kIomapWrite) != 0 && (flags & io::kIomapDax) != 0;
+    if (dax_write && iomap.type == io::Iomap::Type::kUnwritten && written != 0) {
+      FS_RETURN_IF_ERROR(convert_written(to_inode(host), pos, written));
+    }
     // A fault still holds its entry lock here; it does this afterwards (fault.cc).
     if (dax_write && (flags & io::kIomapFault) == 0 && iomap.is_new()) {
       drop_stale_hole_pages(to_inode(host), PgOff(pos / kPageSize),

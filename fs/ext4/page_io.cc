@@ -30,6 +30,8 @@ Result<MapResult> block_of_page(Inode& inode, const Page& page) {
   return map_blocks(nullptr, inode, {.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())), .len = 1});
 }
 
+LogicalBlock block_of(const Page& page) { return LogicalBlock(static_cast<uint32_t>(page.index.value())); }
+
 mm::PagePin pin_of(Page& page) {
   mm::get_page(page);
   return mm::PagePin::adopt(page);
@@ -72,7 +74,8 @@ bool start_read(Inode& inode, Page& page, rt::Completion* done) {
     mm::folio_set(page, Folio::kError);
     return false;
   }
-  if (map->state != BlockState::kWritten) {
+  // What has no block yet was a hole when its buffer came.
+  if (map->state != BlockState::kWritten || mm::folio_of(page).buffer == BufferState::kDelayed) {
     fill_with_zeros(page);
     mm::folio_set(page, Folio::kUptodate);
     return false;
@@ -168,7 +171,7 @@ class PageOps final : public cache::CacheOps {
     submit_page(inode_of(mapping), page);
   }
   void invalidate_page(mm::AddressSpace& mapping, Page& page) override {
-    if (mm::folio_of(page).buffer == BufferState::kDelayed) { inode_of(mapping).release_delayed(); }
+    if (mm::folio_of(page).buffer == BufferState::kDelayed) { inode_of(mapping).release_delayed(block_of(page)); }
   }
 };
 
@@ -189,10 +192,13 @@ Status read_page_locked(Inode& inode, Page& page) {
 Status prepare_buffer(Inode& inode, Page& page) {
   if ((mm::folio_state(page) & Folio::kPrivate) != 0) { return ok_status(); }
   FS_TRACE_SCOPE("ext4_da_get_block_prep", frame_ref(mm::page_pfn(page)));
-  FS_ASSIGN_OR_RETURN(const MapResult map, block_of_page(inode, page));
+  FS_ASSIGN_OR_RETURN(MapResult map, block_of_page(inode, page));
+  // A delayed block is not looked up: nothing is there. Of a written one that would be wrong (O18). Kernel:
+  // ext4_da_map_blocks.
+  if (map.state == BlockState::kWritten && inode.extent_status.is_delayed(map.lblk)) { map.state = BlockState::kHole; }
   switch (map.state) {
     case BlockState::kHole:
-      FS_RETURN_IF_ERROR(inode.reserve_delayed());
+      FS_RETURN_IF_ERROR(inode.reserve_delayed(map.lblk));
       cache::attach_buffer(page, BufferState::kDelayed, FsBlock());
       break;
     case BlockState::kUnwritten:

@@ -61,6 +61,13 @@ struct MountOptions {
   unsigned huge_order = 0;
   // Direct reads, and direct writes that change no block, go without the inode lock (file_dio.h).
   bool dioread_nolock = false;
+  // What the extent status cache says is compared with the tree (kernel: ES_AGGRESSIVE_TEST).
+  bool es_test = false;
+  // The last close of a file open for writing frees blocks behind its end, also those that KEEP_SIZE put there: XFS'
+  // way with what it allocated ahead (xfs_release, xfs_free_eofblocks). ext4 keeps them.
+  bool trim_eof = false;
+  // Memory is short all the time: each call wakes kswapd, which looks at so many pages. 0: it is not.
+  uint32_t reclaim_pages = 0;
   InjectionPlan fail{};  // counted from the mount on
   bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
 };

@@ -3,11 +3,14 @@
 
 #include <utility>
 
+#include "fs/base/historical.h"
+#include "fs/ext4/extents.h"
 #include "fs/ext4/file_internal.h"
 #include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/orphan.h"
 #include "fs/ext4/truncate.h"
+#include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
 
@@ -22,7 +25,32 @@ void truncate_failed_write(Inode& inode) {
   truncate_blocks(inode).ignore_error("the write's own result is what the caller hears");
 }
 
+// Kernel: xfs_free_eofblocks.
+Status free_eof_blocks(Inode& inode) {
+  FS_TRACE_SCOPE("ext4_free_eofblocks", inode_ref(inode.ino()));
+  const rt::WriteLock lock(inode.mapping().invalidate_lock);
+  FS_ASSIGN_OR_RETURN(const auto behind, next_extent(inode, internal::block_after(inode.i_size())));
+  if (!behind.has_value()) { return ok_status(); }
+  drop_file_behind(inode, inode.i_size());
+  return truncate_blocks(inode);
+}
+
 }  // namespace
+
+void release_file(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {  // a lock that may not be had
+  if (!inode.volume().options().trim_eof || inode.volume().read_only() || !inode.is_regular()) { return; }
+  // Bug kReleaseTrimsUnderDio (e4229d6b0bc9): what a direct write has allocated behind the end is taken for left over.
+  if (historical(Bug::kReleaseTrimsUnderDio)) {
+    free_eof_blocks(inode).ignore_error("they stay where they are");
+    return;
+  }
+  if (!inode.i_rwsem.try_down_write()) { return; }  // who has the lock may need them
+  {
+    const DioBarrier barrier(inode);
+    free_eof_blocks(inode).ignore_error("they stay where they are");
+  }
+  inode.i_rwsem.up_write();
+}
 
 Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
                                       unsigned flags) {

@@ -17,6 +17,9 @@ class Inode;
 // to do. Kernel: ext4_generic_write_checks, generic_write_checks.
 Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags);
 
+// The last reference of a file that was open for writing goes; only with the mount option trim_eof. YIELDS.
+void release_file(Inode& inode);
+
 // A write that will extend the file puts it on the orphan list, in case it never ends.
 Status orphan_add_for_extension(Inode& inode);
 

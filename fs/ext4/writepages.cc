@@ -27,7 +27,7 @@ Status map_page(jbd2::Handle& handle, Inode& inode, Page& page) {
                      .flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo};
   if (delayed) { request.flags |= MapRequest::kReserved; }
   FS_ASSIGN_OR_RETURN(const MapResult map, map_blocks(&handle, inode, request));
-  if (delayed) { inode.release_delayed(); }
+  if (delayed) { inode.release_delayed(request.lblk); }
   folio.block = map.pblk;
   const BufferState now = map.state == BlockState::kUnwritten ? BufferState::kUnwritten : BufferState::kMapped;
   FS_TRACE_WRITE(buffer_ref(mm::page_pfn(page)), mm::traced_buffer(page), static_cast<uint64_t>(now));

@@ -20,6 +20,10 @@ inline constexpr uint32_t kOpenSync = 04010000;
 inline constexpr uint32_t kOpenPath = 010000000;
 inline constexpr uint32_t kOpenTmpfile = 020200000;
 
+// What F_SETFL may change.
+inline constexpr uint32_t kOpenNoAtime = 01000000;
+inline constexpr uint32_t kSetFlMask = kOpenAppend | kOpenDirect | kOpenNoAtime;
+
 inline constexpr uint32_t kSeekSet = 0;
 inline constexpr uint32_t kSeekCurrent = 1;
 inline constexpr uint32_t kSeekEnd = 2;

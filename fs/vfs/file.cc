@@ -4,6 +4,8 @@
 #include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/fsync.h"
+#include "fs/ext4/write_steps.h"
+#include "fs/rt/trace.h"
 #include "fs/vfs/abi.h"
 
 namespace daxfs::vfs {
@@ -19,25 +21,33 @@ File::File(ext4::InodeRef inode, uint32_t flags)
       references_(1) {}
 
 bool File::readable() const {
-  const uint32_t mode = flags_ & kOpenAccessMode;
-  return (flags_ & kOpenPath) == 0 && (mode == 0 || mode == kOpenReadWrite);
+  const uint32_t mode = flags() & kOpenAccessMode;
+  return (flags() & kOpenPath) == 0 && (mode == 0 || mode == kOpenReadWrite);
 }
 
 bool File::writable() const {
-  const uint32_t mode = flags_ & kOpenAccessMode;
-  return (flags_ & kOpenPath) == 0 && (mode == kOpenWriteOnly || mode == kOpenReadWrite);
+  const uint32_t mode = flags() & kOpenAccessMode;
+  return (flags() & kOpenPath) == 0 && (mode == kOpenWriteOnly || mode == kOpenReadWrite);
 }
 
 unsigned File::rw_flags() const {
+  const uint32_t open = flags();  // once: F_SETFL may change it
+  FS_TRACE_READ(open_flags_ref(inode_->ino()), (open & kOpenDirect) != 0 ? 1 : 0);
   unsigned flags = 0;
-  if ((flags_ & kOpenDirect) != 0) { flags |= ext4::kRwDirect; }
-  if ((flags_ & kOpenAppend) != 0) { flags |= ext4::kRwAppend; }
-  if ((flags_ & kOpenSync) == kOpenSync) {
+  if ((open & kOpenDirect) != 0) { flags |= ext4::kRwDirect; }
+  if ((open & kOpenAppend) != 0) { flags |= ext4::kRwAppend; }
+  if ((open & kOpenSync) == kOpenSync) {
     flags |= ext4::kRwSync;
-  } else if ((flags_ & kOpenDataSync) != 0) {
+  } else if ((open & kOpenDataSync) != 0) {
     flags |= ext4::kRwDataSync;
   }
   return flags;
+}
+
+void File::set_status_flags(uint32_t flags) {
+  uint32_t old = flags_.load();
+  while (!flags_.compare_exchange(old, (old & ~kSetFlMask) | (flags & kSetFlMask))) {}
+  FS_TRACE_WRITE(open_flags_ref(inode_->ino()), (old & kOpenDirect) != 0 ? 1 : 0, (flags & kOpenDirect) != 0 ? 1 : 0);
 }
 
 Status File::sync(uint64_t start, uint64_t end, bool datasync) {
@@ -65,6 +75,7 @@ mm::FaultResult File::huge_fault(mm::VmFault& vmf) {
 
 void File::put() {
   if (!references_.dec_and_test()) { return; }
+  if (writable()) { ext4::release_file(*inode_); }
   delete this;  // its InodeRef may evict
 }
 

@@ -1,7 +1,7 @@
 // fs/vfs/file.h - an open file description: what descriptors and mappings share.
 //
 // Kernel: struct file; its mapping side is vm_file and vm_ops.
-// Locking: pos_lock guards the position (kernel: f_pos_lock) and is taken before every inode lock; flags are constant.
+// Locking: pos_lock guards the position (kernel: f_pos_lock) and is taken before every inode lock; flags are atomic.
 // Lifetime: counted; the last put releases the inode and may evict it.
 // Tested by: fs/vfs/syscalls_test.cc.
 #pragma once
@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "fs/base/compiler.h"
+#include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode_cache.h"
 #include "fs/mm/errseq.h"
 #include "fs/mm/vma.h"
+#include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/refcount.h"
 #include "fs/rt/shared.h"
@@ -20,18 +22,20 @@
 
 namespace daxfs::vfs {
 
-class File final : public mm::VmFile {
+class File final : public mm::VmFile, public ext4::LiveFlags {
  public:
   // One reference, the caller's.
   static File* create(ext4::InodeRef inode, uint32_t flags);
 
   ext4::Inode& inode() const { return *inode_; }
   ext4::InodeRef inode_ref() const { return inode_.dup(); }
-  uint32_t flags() const { return flags_; }
+  uint32_t flags() const { return flags_.load_unpointed(); }
+  // F_SETFL: O_APPEND, O_DIRECT and O_NOATIME as `flags` has them. YIELDS.
+  void set_status_flags(uint32_t flags);
   bool readable() const;
   bool writable() const;
   // RwFlags (fs/ext4/file_rw.h) of every read and write through this description.
-  unsigned rw_flags() const;
+  unsigned rw_flags() const override;
   // The caller's reference is the only one: nobody can take another.
   bool last_reference() const { return references_.load_unpointed() == 1; }
 
@@ -56,7 +60,7 @@ class File final : public mm::VmFile {
   File(ext4::InodeRef inode, uint32_t flags);
 
   ext4::InodeRef inode_;
-  const uint32_t flags_;
+  rt::Atomic<uint32_t> flags_;
   rt::SpinLock wb_lock_{rt::Rank::kLeaf, "f_wb_err"};
   rt::Shared<mm::ErrSeq::Sample, "f_wb_err"> wb_seen_ FS_GUARDED_BY(wb_lock_);
   rt::RefCount references_;

@@ -120,6 +120,22 @@ Result<int> Process::dup(int fd) {
   return fds_.install(std::move(file));
 }
 
+Result<uint32_t> Process::getfl(int fd) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  return file->flags();
+}
+
+// Kernel: setfl.
+Status Process::setfl(int fd, uint32_t flags) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  const bool append_only = (file->inode().flags() & ext4::kFlagAppend) != 0;
+  if (append_only && (file->flags() & kOpenAppend) != 0 && (flags & kOpenAppend) == 0) { return Errc::kPerm; }
+  if (file->inode().is_directory() && (flags & kOpenDirect) != 0) { return Errc::kInval; }
+  file->set_status_flags(flags);
+  return ok_status();
+}
+
 Result<uint64_t> Process::read_at(File& file, io::IovBuffer& buffer, uint64_t* pos) {
   if (!file.readable()) { return Errc::kBadf; }
   FS_RETURN_IF_ERROR(check_transfer(buffer, *pos));
@@ -132,7 +148,7 @@ Result<uint64_t> Process::write_at(File& file, io::IovBuffer& buffer, uint64_t* 
   if (!file.writable()) { return Errc::kBadf; }
   FS_RETURN_IF_ERROR(check_transfer(buffer, *pos));
   buffer.truncate(kRwCountMax);
-  return ext4::file_write(file.inode(), buffer, pos, file.rw_flags());
+  return ext4::file_write(file.inode(), buffer, pos, file.rw_flags(), &file);
 }
 
 Result<uint64_t> Process::read(int fd, VirtAddr buffer, uint64_t length) {

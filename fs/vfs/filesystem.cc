@@ -41,6 +41,12 @@ bool apply_option(std::string_view option, ext4::MountOptions* options) {
     return parse_count(option.substr(11), &options->fail[static_cast<size_t>(Injection::kAlloc)]);
   } else if (option.starts_with("fail_memory=")) {
     return parse_count(option.substr(12), &options->fail[static_cast<size_t>(Injection::kMemory)]);
+  } else if (option.starts_with("reclaim=")) {
+    return parse_count(option.substr(8), &options->reclaim_pages);
+  } else if (option == "es_test") {
+    options->es_test = true;
+  } else if (option == "trim_eof") {
+    options->trim_eof = true;
   } else if (option == "poison_freed") {
     options->poison_freed = true;
   } else {
@@ -60,7 +66,7 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
       if (message != nullptr) {
         *message = "unknown mount option '" + std::string(option) +
                    "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, dioread_lock, dioread_nolock, "
-                   "fail_bio=N, fail_alloc=N, fail_memory=N, ro, rw or poison_freed";
+                   "fail_bio=N, fail_alloc=N, fail_memory=N, reclaim=N, es_test, trim_eof, ro, rw or poison_freed";
       }
       return Errc::kInval;
     }
@@ -73,6 +79,7 @@ Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, mm::
                                                       const ext4::MountOptions& options, std::string* message) {
   std::unique_ptr<Filesystem> fs(new Filesystem(nullptr, memory));
   FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, memory, options, message));
+  if (options.reclaim_pages != 0) { fs->kswapd_ = std::make_unique<cache::Kswapd>(memory, options.reclaim_pages); }
   return fs;
 }
 
@@ -83,12 +90,14 @@ Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std:
   mm::Memory& frames = *memory;
   std::unique_ptr<Filesystem> fs(new Filesystem(std::move(memory), frames));
   FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, frames, parsed, message));
+  if (parsed.reclaim_pages != 0) { fs->kswapd_ = std::make_unique<cache::Kswapd>(frames, parsed.reclaim_pages); }
   return fs;
 }
 
 Filesystem::~Filesystem() = default;
 
 Status Filesystem::unmount() {
+  if (kswapd_ != nullptr) { kswapd_->stop(); }
   const Status status = volume_->unmount();
   volume_.reset();
   return status;
@@ -104,6 +113,10 @@ Status Filesystem::sync() {
   }
   const Status status = volume_->sync_fs();
   return first.ok() ? status : first;
+}
+
+void Filesystem::feel_pressure() {
+  if (kswapd_ != nullptr) { kswapd_->wake(); }
 }
 
 unsigned Filesystem::reclaim(unsigned pages) { return cache::shrink_pages(memory_, pages); }

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "fs/base/result.h"
+#include "fs/cache/reclaim.h"
 #include "fs/ext4/super.h"
 #include "fs/mm/memory.h"
 #include "fs/pmem/device.h"
@@ -24,7 +25,8 @@
 namespace daxfs::vfs {
 
 // Parses "dax=always,ro": dax=always|inode|never, dax (always), huge=never|1..9 (order of huge mappings; 9 is 2 MiB),
-// dioread_lock (default), dioread_nolock, ro, rw, poison_freed, defaults; fail_bio=N, fail_alloc=N, fail_memory=N: the
+// dioread_lock (default), dioread_nolock, es_test, trim_eof, ro, rw, poison_freed, defaults; reclaim=N: memory is short
+// all the time (MountOptions::reclaim_pages); fail_bio=N, fail_alloc=N, fail_memory=N: the
 // Nth bio (kIo), allocation of blocks (kNoSpc), page of private memory (kNoMem) fails. Empty is the default.
 // Errors: kInval with a message that names the option.
 Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::string* message);
@@ -57,6 +59,9 @@ class Filesystem {
   // Memory is short: kswapd looks at up to `pages` pages of the page cache, oldest first. YIELDS. RETURNS: how many it
   // freed.
   unsigned reclaim(unsigned pages);
+  // With the mount option reclaim=N: wakes kswapd, which looks at N pages when the schedule lets it. For callers that
+  // want memory to be short all the time: with each call. YIELDS.
+  void feel_pressure();
 
  private:
   Filesystem(std::unique_ptr<mm::Memory> owned, mm::Memory& memory)
@@ -65,6 +70,7 @@ class Filesystem {
   std::unique_ptr<mm::Memory> owned_memory_;
   mm::Memory& memory_;
   std::unique_ptr<ext4::Volume> volume_;
+  std::unique_ptr<cache::Kswapd> kswapd_;  // null without reclaim=N
 };
 
 }  // namespace daxfs::vfs

@@ -53,6 +53,8 @@ TEST(Inject, NumbersFromOneOnAreTaken) {
   std::string message;
   EXPECT_FALSE(parse_mount_options("fail_bio=0", &message).ok());
   EXPECT_FALSE(parse_mount_options("fail_alloc=x", &message).ok());
+  EXPECT_FALSE(parse_mount_options("reclaim=0", &message).ok());
+  EXPECT_EQ(parse_mount_options("reclaim=3,es_test,trim_eof", &message)->reclaim_pages, 3u);
   EXPECT_EQ(parse_mount_options("fail_memory=7", &message)->fail[static_cast<size_t>(Injection::kMemory)], 7u);
 }
 

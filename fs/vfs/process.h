@@ -49,6 +49,9 @@ class Process {
   Result<int> open(std::string_view path, uint32_t flags, uint16_t mode = 0644);
   Status close(int fd);
   Result<int> dup(int fd);
+  // fcntl(F_GETFL), fcntl(F_SETFL): of append, direct, noatime.
+  Result<uint32_t> getfl(int fd);
+  Status setfl(int fd, uint32_t flags);
   Result<uint64_t> read(int fd, VirtAddr buffer, uint64_t length);
   Result<uint64_t> write(int fd, VirtAddr buffer, uint64_t length);
   Result<uint64_t> pread(int fd, VirtAddr buffer, uint64_t length, int64_t offset);

@@ -126,6 +126,40 @@ TEST(Transfer, AppendIgnoresTheOffset) {
 
 // --- fallocate
 
+TEST(StatusFlags, SetFlChangesAppendAndDirectAndNothingElse) {
+  in_world({.mount = "dax=never"}, [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.p->setfl(fd, kOpenDirect | kOpenSync).error(), Errc::kOk);
+    EXPECT_EQ(w.p->getfl(fd).value(), kRwCreate | kOpenDirect);
+    EXPECT_EQ(w.pwrite(fd, 100, 0, 1), -static_cast<int64_t>(Errc::kInval)) << "sectors only";
+    EXPECT_EQ(w.p->setfl(fd, kOpenAppend).error(), Errc::kOk);
+    EXPECT_EQ(w.pwrite(fd, 100, 0, 1), 100);
+    EXPECT_EQ(w.pwrite(fd, 100, 0, 2), 100);
+    EXPECT_EQ(w.size(fd), 200u);
+    EXPECT_EQ(w.p->setfl(w.open("/", testing::kReadOnly), kOpenDirect).error(), Errc::kInval);
+    EXPECT_EQ(w.p->setfl(w.open("f", kOpenPath), 0).error(), Errc::kBadf);
+    EXPECT_EQ(w.p->setfl(99, 0).error(), Errc::kBadf);
+  });
+}
+
+// The mount option trim_eof.
+TEST(Release, FreesBlocksBehindEofOfAFileThatWasOpenForWriting) {
+  in_world({.mount = "dax=inode,trim_eof"}, [](World& w) {
+    const int writer = w.open("f");
+    const int reader = w.open("f", testing::kReadOnly);
+    EXPECT_EQ(w.pwrite(writer, k4K, 0, 1), 4096);
+    EXPECT_EQ(w.fallocate(writer, ext4::kFallocKeepSize, 0, 4 * 4096), Errc::kOk);
+    EXPECT_TRUE(w.p->fsync(writer).ok());
+    EXPECT_EQ(w.sectors(reader), 32u);
+    const int copy = w.p->dup(writer).value();
+    EXPECT_TRUE(w.p->close(writer).ok());
+    EXPECT_EQ(w.sectors(reader), 32u) << "still open";
+    EXPECT_TRUE(w.p->close(copy).ok());
+    EXPECT_EQ(w.sectors(reader), 8u);
+    EXPECT_EQ(w.at(reader, 4095), 1);
+  });
+}
+
 TEST(Fallocate, ChecksComeInTheKernelsOrder) {
   in_world([](World& w) {
     const int fd = w.open("f");

@@ -133,6 +133,7 @@ struct Interpreter::Call {
 void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record) {
   Call call{process, op, record, program_};
   record.op = &op;
+  call.process().fs().feel_pressure();
   if (op.info().has(prog::OperandKind::kFd)) {
     if (op.fd != prog::kBadFd) { call.fd_number = process.fd(op.fd); }
     call.note_file(call.fd());
@@ -141,6 +142,7 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
   record.buffer_address = call.address(op.buffer).value();
   switch (op.code) {
     case OpCode::kOpen: case OpCode::kClose: case OpCode::kDup: case OpCode::kLseek:
+    case OpCode::kSetFl:
       return run_file_call(call);
     case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
       return run_transfer(call);
@@ -185,6 +187,13 @@ void Interpreter::run_file_call(Call& call) {
     }
     case OpCode::kClose:
       return call.answer(call.process().close(call.fd()));
+    case OpCode::kSetFl: {
+      // As who asks F_GETFL first, and changes one flag: O_APPEND stays.
+      const auto now = call.process().getfl(call.fd());
+      if (!now.ok()) { return call.answer(now); }
+      const uint32_t append = *now & prog::kOAppend;
+      return call.answer(call.process().setfl(call.fd(), (op.flags & ~prog::kOAppend) | append));
+    }
     default:
       return call.answer(call.process().lseek(call.fd(), op.offset, op.flags));
   }

@@ -201,6 +201,8 @@ std::string Words::file_access(const Step& step) const {
   const std::string of_file = say_file_ ? " of " + file(step.object.a) : "";
   const std::string request = "request " + std::to_string(step.object.b) + of_file;
   switch (step.object.noun) {
+    case Noun::kOpenFlags:
+      return (write ? "changes the flags of a descriptor" : "looks at its descriptor's flags") + of_file;
     case Noun::kDiskSize: return (write ? "sets the size on disk" : "reads the size on disk") + of_file;
     case Noun::kInFlight:
       if (!write) { return (step.now == 0 ? "no request is in flight" : "requests are in flight") + of_file; }
@@ -232,6 +234,9 @@ std::string Words::state(const Step& step) const {
       break;
     case Noun::kSize: value = size_value, what = "size "; break;
     case Noun::kDiskSize: value = size_value, what = "disk size "; break;
+    case Noun::kOpenFlags:
+      value = [](uint64_t direct) { return std::string(direct == 0 ? "cached" : "direct"); };
+      break;
     case Noun::kBuffer: value = buffer_value, what = "buffer "; break;
     case Noun::kCachedExtent: value = cached_value, what = "cached "; break;
     case Noun::kRequest: value = marks_value, what = "marks "; break;

@@ -118,11 +118,12 @@ struct WrongByte {
   PossibleBytes possible;
 };
 
-bool find_wrong_byte(const FileHistory& file, uint64_t offset, Bytes data, Period period, WrongByte* wrong) {
+bool find_wrong_byte(const FileHistory& file, uint64_t offset, Bytes data, Period period, WrongByte* wrong,
+                     bool in_file = false) {
   PossibleBytes& possible = wrong->possible;
   size_t at = 0;
   while (at < data.size()) {
-    file.possible_bytes(offset + at, period, &possible);
+    file.possible_bytes(offset + at, period, &possible, in_file);
     const size_t size = static_cast<size_t>(std::min<uint64_t>(possible.until - (offset + at), data.size() - at));
     if (!possible.anything) {
       const size_t good = unexplained(data.subspan(at, size), offset + at, possible);
@@ -170,9 +171,10 @@ std::optional<Objection> object_to_byte(const std::string& who, const WrongByte&
   return objection;
 }
 
-std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& file, uint64_t offset, Bytes data) {
+std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& file, uint64_t offset, Bytes data,
+                                     bool in_file) {
   static WrongByte wrong;
-  if (!find_wrong_byte(file, offset, data, period_of(record), &wrong)) { return std::nullopt; }
+  if (!find_wrong_byte(file, offset, data, period_of(record), &wrong, in_file)) { return std::nullopt; }
   // The tail of a bad page is not zeroed when the file ends in it (nor does the kernel's truncate insist).
   if (file.may_be_bad(wrong.offset, wrong.offset + 1, period_of(record))) { return std::nullopt; }
   return object_to_byte(name_of(record), wrong, file, detail_of(record, file));
@@ -242,7 +244,9 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
                   detail_of(record, *file));
   }
   if (record.data.size() != got || !whole) { return std::nullopt; }
-  return check_bytes(record, *file, *pos, record.data);
+  // Who mixes direct I/O and the cache may find a size whose bytes are still in the cache.
+  const bool coherent = !model.direct_in_doubt() && !(file->through_cache && file->opened_direct);
+  return check_bytes(record, *file, *pos, record.data, /*in_file=*/coherent);
 }
 
 std::optional<Objection> check_access_mode(Model& model, const OpRecord& record) {
@@ -390,7 +394,7 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
                               number(last), number(size.most)),
                          detail_of(record, file));
     } else if (reads_memory(code) && record.data.size() == count) {
-      objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from));
+      objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from), /*in_file=*/false);
     } else if (!reads_memory(code) && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
       objection = object(name_of(record) + " succeeded in a mapping without write permission", detail_of(record, file));
     }

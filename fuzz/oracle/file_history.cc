@@ -133,29 +133,35 @@ int FileHistory::epoch_of(Period period) const {
   return epoch;
 }
 
-SizeRange FileHistory::size(Period reader) const { return size_at(reader, epoch_of(reader), false); }
+SizeRange FileHistory::size(Period reader) const { return size_at(reader, epoch_of(reader), {}); }
 
-SizeRange FileHistory::size_at(Period reader, int epoch, bool without_own) const {
+bool FileHistory::counts(const SizeChange& change, Period reader, Without without) const {
+  if (without.own && change.period.begin == reader.begin && change.period.end == reader.end) { return false; }
+  if (without.through == kEverything || !change.grows || change.period.before(reader)) { return true; }
+  return std::none_of(writers_.begin(), writers_.end(), [&](const Writer& writer) {
+    return writer.certain && writer.epoch == change.epoch && writer.covers(without.through) &&
+           writer.period.begin == change.period.begin && writer.period.end == change.period.end;
+  });
+}
+
+SizeRange FileHistory::size_at(Period reader, int epoch, Without without) const {
   if (epoch < 0 || blurred(reader)) { return {0, kEverything}; }
   SizeRange start = {0, unknown_at_start_ ? kEverything : 0};
   uint64_t start_begin = 0;
   if (epoch > 0) {
     const Shift& shift = shifts_[static_cast<size_t>(epoch) - 1];
     start_begin = shift.period.begin;
-    start = size_at(shift.period, epoch - 1, false);
+    start = size_at(shift.period, epoch - 1, {});
     const auto moved = [&](uint64_t size) {
       if (shift.insert) { return size + shift.length; }
       return size > shift.length ? size - shift.length : 0;
     };
     start = {moved(start.least), moved(start.most)};
   }
-  const auto own = [&](const SizeChange& change) {
-    return without_own && change.period.begin == reader.begin && change.period.end == reader.end;
-  };
   // What the size may become after a certain change, at any time until the reader ends.
   const auto from = [&](SizeRange range, Period since, const SizeChange* self) {
     for (const SizeChange& change : sizes_) {
-      if (change.epoch != epoch || &change == self || own(change)) { continue; }
+      if (change.epoch != epoch || &change == self || !counts(change, reader, without)) { continue; }
       if (change.period.end < since.begin || change.period.begin > reader.end) { continue; }
       range.most = std::max(range.most, change.to.most);
       if (!change.grows) { range.least = std::min(range.least, change.to.least); }
@@ -164,7 +170,8 @@ SizeRange FileHistory::size_at(Period reader, int epoch, bool without_own) const
   };
   SizeRange result = from(start, {start_begin, start_begin}, nullptr);
   for (const SizeChange& change : sizes_) {
-    if (change.epoch != epoch || !change.certain || own(change) || !change.period.before(reader)) { continue; }
+    if (change.epoch != epoch || !change.certain || !change.period.before(reader)) { continue; }
+    if (!counts(change, reader, without)) { continue; }
     const SizeRange range = from(change.to, change.period, &change);
     result.least = std::max(result.least, range.least);
     if (!change.grows) { result.most = std::min(result.most, range.most); }
@@ -172,16 +179,37 @@ SizeRange FileHistory::size_at(Period reader, int epoch, bool without_own) const
   return result;
 }
 
-void FileHistory::possible_bytes(uint64_t offset, Period reader, PossibleBytes* out) const {
+// Since when a byte in front of EOF is what a write made it that also moved EOF behind it; 0: it may be in the file
+// without.
+uint64_t FileHistory::in_file_since(uint64_t offset, int epoch, Period reader, uint64_t* until) const {
+  uint64_t since = kNever;
+  for (const Writer& writer : writers_) {
+    const bool at_once = writer.certain && writer.epoch == epoch && writer.covers(offset) &&
+                         writer.period.begin <= reader.end && !writer.period.before(reader);
+    if (at_once) { since = std::min(since, writer.period.begin); }
+  }
+  if (since == kNever) { return 0; }
+  const uint64_t most = size_at(reader, epoch, {.through = offset}).most;
+  if (offset >= most) { return since; }
+  *until = std::min(*until, most);
+  return 0;
+}
+
+void FileHistory::possible_bytes(uint64_t offset, Period reader, PossibleBytes* out, bool in_file) const {
   out->count = 0;
   out->anything = false;
   out->until = kEverything;
-  collect(offset, epoch_of(reader), reader, 0, 0, out);
+  collect_seen(offset, epoch_of(reader), reader, 0, 0, in_file, out);
 }
 
 // Adds what `reader` may see at `offset`. The caller's offsets are these minus `delta`.
 void FileHistory::collect(uint64_t offset, int epoch, Period reader, uint64_t delta, int depth,
                           PossibleBytes* out) const {
+  collect_seen(offset, epoch, reader, delta, depth, /*in_file=*/false, out);
+}
+
+void FileHistory::collect_seen(uint64_t offset, int epoch, Period reader, uint64_t delta, int depth, bool in_file,
+                               PossibleBytes* out) const {
   if (out->anything) { return; }
   if (epoch < 0 || depth > kDepthMax || blurred(reader)) {
     out->anything = true;
@@ -197,6 +225,10 @@ void FileHistory::collect(uint64_t offset, int epoch, Period reader, uint64_t de
     if (!writer.certain || !writer.covers(offset) || !writer.period.before(reader)) { continue; }
     overwritten = true;
     hidden_before = std::max(hidden_before, writer.period.begin);
+  }
+  if (const uint64_t since = in_file ? in_file_since(offset, epoch, reader, &until) : 0; since != 0) {
+    overwritten = true;
+    hidden_before = std::max(hidden_before, since);
   }
   out->until = std::min(out->until, until == kEverything ? until : until - delta);
   for (const Writer& writer : writers_) {

@@ -6,6 +6,9 @@
 // page of EOF are zero; those behind EOF inside it are what stores through mappings put there, and growing shows them
 // (Linux 6.1 on DAX; without DAX writeback zeroes them).
 //
+// Who reads a byte as part of the file, where it belongs to the file only because of a write that put it there, sees
+// that write's value or a later one: the size follows the bytes.
+//
 // The size is a range: the least and the largest that some order of the calls gives at some time of a period.
 //
 // Collapse and insert move bytes. One that ran alone on its file (an exact shift) begins a new epoch: what came
@@ -141,8 +144,9 @@ class FileHistory {
   int epoch_of(Period period) const;
   SizeRange size(Period reader) const;
   // Without the changes of the call with this very period.
-  SizeRange size_without(Period reader) const { return size_at(reader, epoch_of(reader), true); }
-  void possible_bytes(uint64_t offset, Period reader, PossibleBytes* out) const;
+  SizeRange size_without(Period reader) const { return size_at(reader, epoch_of(reader), {.own = true}); }
+  // `in_file`: the reader found the byte to be in front of EOF.
+  void possible_bytes(uint64_t offset, Period reader, PossibleBytes* out, bool in_file = false) const;
 
   // Whether a page that has a byte of [begin, end) may be bad. After a collapse or an insert any page may.
   bool may_be_bad(uint64_t begin, uint64_t end, Period reader) const;
@@ -166,7 +170,16 @@ class FileHistory {
   };
 
   int epoch_of_change(Period period);
-  SizeRange size_at(Period reader, int epoch, bool without_own) const;
+  // Changes that do not count.
+  struct Without {
+    bool own = false;               // of the call with the reader's very period
+    uint64_t through = kEverything;  // of writes at the reader's time that certainly wrote this byte
+  };
+  bool counts(const SizeChange& change, Period reader, Without without) const;
+  SizeRange size_at(Period reader, int epoch, Without without) const;
+  uint64_t in_file_since(uint64_t offset, int epoch, Period reader, uint64_t* until) const;
+  void collect_seen(uint64_t offset, int epoch, Period reader, uint64_t delta, int depth, bool in_file,
+                    PossibleBytes* out) const;
   void collect(uint64_t offset, int epoch, Period reader, uint64_t delta, int depth, PossibleBytes* out) const;
   void collect_start(uint64_t offset, int epoch, uint64_t delta, int depth, PossibleBytes* out) const;
   void add_writer(const Writer& writer, uint64_t offset, uint64_t delta, int depth, PossibleBytes* out) const;

@@ -87,6 +87,22 @@ TEST(JudgeBytes, ConcurrentWriteGivesOldOrNewBytes) {
   EXPECT_THAT(story(bytes(9, 2) + bytes(1, 0)), HasSubstr("offset 9; only 0x01, 0x02 possible"));
 }
 
+// A byte that only this write brings into the file is never seen without the write's value; one that somebody else may
+// bring in is.
+TEST(JudgeBytes, WhatAWriteAddsToTheFileIsSeenWithItsBytes) {
+  const auto story = [](uint8_t seen, bool grown_by_another) {
+    Story s;
+    s.open(0).ftruncate(0, 10);
+    s.during(100, 200).pwrite(0, fill(2), 20, 0);
+    if (grown_by_another) { s.during(110, 120).task(1).ftruncate(0, 20); }
+    s.during(150, 160).task(2).pread(0, 10, 10, bytes(10, seen));
+    return s.said();
+  };
+  EXPECT_EQ(story(2, false), "");
+  EXPECT_THAT(story(0, false), HasSubstr("got 0x00 at file offset 10; only 0x02 possible"));
+  EXPECT_EQ(story(0, true), "");
+}
+
 TEST(JudgeBytes, TwoConcurrentWritesLeaveEither) {
   const auto story = [](uint8_t value) {
     Story s;

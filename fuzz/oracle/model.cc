@@ -135,7 +135,11 @@ void Model::note_files(const History& history) {
     }
     const bool opens_append = op.code == OpCode::kOpen && (op.flags & prog::kOAppend) != 0;
     if (opens_append && record->error == Errc::kOk && !descriptors_.certain(*record)) { append_in_doubt_ = true; }
-    if (record->ino == 0 || !descriptors_.certain(*record)) { continue; }
+    const bool sets_flags = op.code == OpCode::kSetFl && record->error == Errc::kOk;
+    if (record->ino == 0 || !descriptors_.certain(*record)) {
+      direct_in_doubt_ = direct_in_doubt_ || sets_flags;
+      continue;
+    }
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
     file.cached = file.cached || !record->dax;
@@ -145,6 +149,11 @@ void Model::note_files(const History& history) {
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
       if ((op.flags & prog::kODirect) != 0) { file.opened_direct = true; }
       if ((op.flags & prog::kODirect) == 0 && !record->dax) { file.through_cache = true; }
+    }
+    if (sets_flags) {
+      const bool direct = (op.flags & prog::kODirect) != 0;
+      file.opened_direct = file.opened_direct || direct;
+      file.through_cache = file.through_cache || (!direct && !record->dax);
     }
     if ((is_transfer(op.code) || op.code == OpCode::kMmap) && done) {
       const bool anonymous = op.code == OpCode::kMmap && (op.flags & prog::kMapAnon) != 0;
@@ -291,7 +300,7 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
 }
 
 bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
-  if (!file.through_cache || !file.opened_direct) { return false; }
+  if (!direct_in_doubt_ && (!file.through_cache || !file.opened_direct)) { return false; }
   const Period period = period_of(write);
   return std::any_of(order_.begin(), order_.end(), [&](const OpRecord* other) {
     if (other == &write || !period_of(*other).overlaps(period)) { return false; }
@@ -333,6 +342,7 @@ void Model::build(const prog::Program& program, const History& history) {
   file_count_ = 0;
   names_static_ = true;
   append_in_doubt_ = false;
+  direct_in_doubt_ = false;
   shifts_seen_ = false;
   foreign_image_ = history.foreign_image;
   appends_.clear();

@@ -40,6 +40,7 @@ class Model {
   // Where read, write, pread, pwrite started.
   std::optional<uint64_t> position(const OpRecord& record) const;
   // Then a transfer may end early for want of the pages that it goes through.
+  bool direct_in_doubt() const { return direct_in_doubt_; }
   bool memory_ran_out() const { return memory_ran_out_; }
   // No other operation can have changed or seen the memory that the harness gave this transfer.
   bool scratch_untouched(const OpRecord& record);
@@ -90,6 +91,7 @@ class Model {
   size_t file_count_ = 0;
   bool names_static_ = true;
   bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
+  bool direct_in_doubt_ = false;  // F_SETFL was called, and we do not know on which file
   bool foreign_image_ = false;
   bool bios_fail_ = false;
   bool shifts_seen_ = false;

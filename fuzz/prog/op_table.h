@@ -111,7 +111,9 @@ inline constexpr size_t kOperandsMax = 6;
     kLength, kOffset)                                                                             \
   X(kIoGetevents, "io_getevents", kNone, 1, "wait for that many of the begun; 0: for all",        \
     kLength)                                                                                      \
-  X(kReclaim, "reclaim", kNone, 2, "memory is short: pages of the page cache leave it")
+  X(kReclaim, "reclaim", kNone, 2, "memory is short: pages of the page cache leave it") \
+  X(kSetFl, "setfl", kNone, 2, "fcntl F_SETFL: O_DIRECT on or off, as the flags say", kFd,        \
+    kOpenFlags)
 // clang-format on
 
 enum class OpCode : uint8_t {

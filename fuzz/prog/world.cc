@@ -84,6 +84,12 @@ void World::apply(uint8_t process, const Op& op) {
       fd.files |= from.files;
       return;
     }
+    case OpCode::kSetFl:
+      if (op.fd != kBadFd) {
+        uint32_t& flags = fds_[process][op.fd].flags;
+        flags = (flags & ~kODirect) | (op.flags & kODirect);
+      }
+      return;
     case OpCode::kMmap: {
       const FdGuess from = op.fd == kBadFd ? FdGuess() : fds_[process][op.fd];
       // A fixed mapping is also found through the variable that its address is given by.

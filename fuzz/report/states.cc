@@ -38,6 +38,7 @@ struct Property {
 constexpr Property kProperties[] = {
     {Noun::kSize, "size", true},
     {Noun::kDiskSize, "disk size", true},
+    {Noun::kOpenFlags, "descriptor", true},
     {Noun::kInFlight, "in flight", true},
     {Noun::kConversions, "to convert", true},
     {Noun::kCurrentRequest, "request", true},
@@ -128,7 +129,7 @@ class States {
         add_pages({Noun::kEntry, page.a, page.b, ref.count});
       }
       switch (ref.noun) {
-        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: inodes_.insert(ref.a); break;
+        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: case Noun::kOpenFlags: inodes_.insert(ref.a); break;
         case Noun::kRequest: requests_.insert({ref.a, ref.b}); break;
         case Noun::kLock: add_lock(ref); break;
         default: break;
