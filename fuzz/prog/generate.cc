@@ -118,6 +118,10 @@ class Generator {
                                                              : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
+    // Blocks for pages that are dirty perhaps, and room behind them.
+    if (cached_ && random_.chance(1, 3)) {
+      add_init(0, Op{.code = OpCode::kFallocate, .length = std::min<int64_t>(2 * length, 16 * kPage)});
+    }
     map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
     if (random_.chance(huge != 0 ? 3 : 2, 4)) {  // a huge mapping must be there before it can be used or taken away
       add_init(0, Op{.code = OpCode::kTouch,
@@ -228,8 +232,15 @@ class Generator {
                                            OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
     if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
     // What goes without the inode lock meets more there.
-    if (program_.mount == "dax=inode" && random_.chance(1, 2)) { program_.mount = "dax=inode,dioread_nolock"; }
-    if (random_.chance(3, 4)) {
+    if (program_.mount == "dax=inode" && random_.chance(1, 2)) {
+      program_.mount = random_.chance(1, 4) ? "dax=inode,dioread_nolock,es_test" : "dax=inode,dioread_nolock";
+    }
+    // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
+    const int64_t eof = random_.chance(1, 5) ? random_.between(1, 3) * kPage : 0;
+    if (eof != 0) {
+      if (random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1}); }  // a hole in front of it
+      add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1, .length = eof});
+    } else if (random_.chance(3, 4)) {
       add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .length = random_.between(2, 6) * kPage});
       add_init(0, Op{.code = OpCode::kPwrite,
                      .fd = 1,
@@ -239,14 +250,33 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
-    add_direct(first, random_.pick(kUsers));
-    add_direct(second, random_.pick(kChangers));
-    if (random_.chance(1, 3)) { add_direct(second, OpCode::kPread); }
+    add_direct(first, random_.pick(kUsers), eof);
+    if (random_.chance(1, 5)) {
+      change_descriptor(second);
+    } else if (eof != 0 && random_.chance(1, 2)) {
+      add_direct(second, OpCode::kPread, eof);
+    } else {
+      add_direct(second, random_.pick(kChangers), eof);
+    }
+    if (random_.chance(1, 3)) { add_direct(second, OpCode::kPread, eof); }
+  }
+
+  // The descriptor changes under who uses it, or another one of the file goes.
+  void change_descriptor(uint8_t task) {
+    if (program_.tasks[task].process != 0) { return; }
+    Op op{.code = OpCode::kSetFl, .fd = 1, .flags = kORdWr | (random_.chance(1, 4) ? kODirect : 0)};
+    if (random_.chance(1, 2)) {
+      open(0, 3, world_.fd(0, 1).path, kORdWr);
+      op = Op{.code = OpCode::kClose, .fd = 3};
+      if (program_.mount == "dax=inode") { program_.mount = "dax=inode,trim_eof"; }  // then it matters
+    }
+    insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
 
   static constexpr int64_t kDirectData = 2 * kPage;  // data at the front of the file, where direct_duel puts some
 
-  void add_direct(uint8_t task, OpCode code) {
+  // `eof`: 0 if it is of no interest.
+  void add_direct(uint8_t task, OpCode code, int64_t eof) {
     if (program_.tasks[task].process != 0) { return; }
     Op op;
     op.code = code;
@@ -259,10 +289,15 @@ class Generator {
       op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
       op.length = data ? kDirectData - op.offset : random_.between(1, 3) * kPage;
       if (random_.chance(1, 4)) { op.offset = random_.between(0, 4) * kPage; }
+      if (eof != 0) {
+        op.offset = eof - (info.has(OperandKind::kSource) ? kPage : 0);
+        op.length = random_.between(1, 3) * kPage;
+      }
       op.buffer = info.has(OperandKind::kSource) ? anonymous(static_cast<uint8_t>(random_.between(0x41, 0x5a)),
                                                              Pattern::kSequence)
                                                  : Memory{.kind = MemoryKind::kAnonymous};
     }
+    if (code == OpCode::kFtruncate && random_.chance(1, 2)) { op.length = eof + random_.between(6, 16) * kPage; }
     insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
 
