@@ -36,7 +36,8 @@ std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
   std::vector<Facet> facets;
   const uint64_t count = page.count == 0 || page.count > kFacetsMax ? kFacetsMax : page.count;
   for (uint64_t i = 0; i < count; ++i) {
-    facets.push_back({object.noun, page.a, page.b + i, object.noun == Noun::kPte ? object.a : 0});
+    const bool one_of_several = object.noun == Noun::kPte || object.noun == Noun::kFrame;
+    facets.push_back({object.noun, page.a, page.b + i, one_of_several ? object.a : 0});
   }
   return facets;
 }

@@ -24,7 +24,7 @@ struct Facet {
   daxfs::Noun noun = daxfs::Noun::kNone;
   uint64_t a = 0;    // inode; lock
   uint64_t b = 0;    // page
-  uint64_t sub = 0;  // address space, for a PTE
+  uint64_t sub = 0;  // of a PTE its address space; of a count its frame: a page that went and came back has another
 
   auto operator<=>(const Facet&) const = default;
 };

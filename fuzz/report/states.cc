@@ -191,7 +191,7 @@ class States {
     }
     for (const Facet& facet : explain::facets_of(step.object, step.page)) {
       if (pages_.contains({facet.a, facet.b}) && step.page.noun == Noun::kEntry) {
-        see_at(step, {facet.a, facet.b}, facet.sub, tasks_began);
+        see_at(step, {facet.a, facet.b}, facet.noun == Noun::kPte ? facet.sub : 0, tasks_began);
       }
     }
   }
