@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <vector>
 
 #include "fs/rt/mutex.h"
 #include "fs/rt/step.h"
@@ -308,16 +307,19 @@ TEST(ObjectIds, OfATaskDoNotDependOnWhatOthersMake) {
   EXPECT_EQ(second_task_makes(0), second_task_makes(5));
 }
 
+// Hidden from TSan, as all that runs in the host's name on a task's stack.
 class Steps final : public StepWatcher {
  public:
-  void also(TaskId task, PointKind kind, ObjectId object) override { seen.push_back({task, kind, object}); }
-  struct Step {
-    TaskId task;
-    PointKind kind;
-    ObjectId object;
-    bool operator==(const Step&) const = default;
-  };
-  std::vector<Step> seen;
+  FS_NO_TSAN void also(TaskId task, PointKind kind, ObjectId object) override {
+    ++told;
+    last_task = task;
+    last_kind = kind;
+    last_object = object;
+  }
+  int told = 0;
+  TaskId last_task = kNoTask;
+  PointKind last_kind = PointKind::kYield;
+  ObjectId last_object = 0;
 };
 
 TEST(Steps, AreToldWithTheirTaskAndAreNoEvents) {
@@ -337,7 +339,10 @@ TEST(Steps, AreToldWithTheirTaskAndAreNoEvents) {
     also(PointKind::kPteRead, 6);  // outside a run: of nobody's business
   }
   events(true);
-  EXPECT_EQ(steps.seen, (std::vector<Steps::Step>{{0, PointKind::kPteRead, 5}}));
+  EXPECT_EQ(steps.told, 1);
+  EXPECT_EQ(steps.last_task, 0);
+  EXPECT_EQ(steps.last_kind, PointKind::kPteRead);
+  EXPECT_EQ(steps.last_object, 5U);
 }
 
 #endif  // DAXFS_RT_FIBER

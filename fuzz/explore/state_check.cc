@@ -83,6 +83,8 @@ void StateCheck::end_run(uint64_t outcome) {
   }
 }
 
+void StateCheck::also(TaskId task, PointKind kind, daxfs::rt::ObjectId object) { fingerprint_.add(task, kind, object); }
+
 TaskId StateCheck::switch_to(TaskId task) {
   const auto index = static_cast<size_t>(task);
   if (is_pending_[index]) {

@@ -45,10 +45,7 @@ class StateCheck final : public daxfs::rt::Policy, public daxfs::rt::StepWatcher
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
 
   // --- rt::StepWatcher
-  void also(daxfs::rt::TaskId task, daxfs::rt::PointKind kind,
-            daxfs::rt::ObjectId object) override {
-    fingerprint_.add(task, kind, object);
-  }
+  void also(daxfs::rt::TaskId task, daxfs::rt::PointKind kind, daxfs::rt::ObjectId object) override;
 
  private:
   // A point that a task is at.
