@@ -29,6 +29,19 @@ void for_each_op(Program& program, Visit visit) {
   }
 }
 
+template <typename Visit>
+void for_each_op_of(Program& program, uint8_t process, Visit visit) {
+  for (Op& op : program.processes[process].init) { visit(op); }
+  for (prog::Task& task : program.tasks) {
+    if (task.process != process) { continue; }
+    for (Op& op : task.ops) { visit(op); }
+  }
+}
+
+uint8_t process_of(const Program& program, Place place) {
+  return place.init ? place.list : program.tasks[place.list].process;
+}
+
 int64_t* number_of(OperandKind kind, Op& op) {
   switch (kind) {
     case OperandKind::kOffset: return &op.offset;
@@ -92,6 +105,20 @@ void simpler_paths(OperandKind kind, Place place, std::vector<Edit>* edits) {
 }
 
 bool names_fd(const Op& op) { return op.info().has(OperandKind::kFd); }
+
+// `op` with `kept` where it had `gone`, both of one kind; who opens `kept` opens it for reading and writing.
+void use_instead(prog::ResultKind kind, uint8_t gone, uint8_t kept, Op* op) {
+  if (kind == prog::ResultKind::kMapping) {
+    for (prog::Memory* memory : {&op->addr, &op->buffer, &op->at}) {
+      if (memory->kind == MemoryKind::kMapping && memory->slot == gone) { memory->slot = kept; }
+    }
+    return;
+  }
+  if (names_fd(*op) && op->fd == gone) { op->fd = kept; }
+  if (op->code == OpCode::kOpen && op->result == kept) {
+    op->flags = (op->flags & ~prog::kOAccMode) | prog::kORdWr;
+  }
+}
 
 bool uses_slot(const Program& program, uint8_t process, prog::ResultKind kind, uint8_t slot) {
   bool used = false;
@@ -257,10 +284,40 @@ std::vector<Edit> preparations(const Program& program) {
   return edits;
 }
 
+std::vector<Edit> mergers(const Program& program) {
+  std::vector<Edit> edits;
+  for (uint8_t process = 0; process < program.processes.size(); ++process) {
+    for (const prog::ResultKind kind : {prog::ResultKind::kMapping, prog::ResultKind::kFd}) {
+      std::array<bool, 8> made{};
+      Program copy = program;
+      for_each_op_of(copy, process, [&](Op& op) {
+        if (op.info().result == kind && op.result < made.size()) { made[op.result] = true; }
+      });
+      for (uint8_t gone = 0; gone < made.size(); ++gone) {
+        for (uint8_t kept = 0; kept < made.size(); ++kept) {
+          if (kept == gone || !made[kept] || !made[gone]) { continue; }
+          edits.push_back([=](Program& p) {
+            const auto places = all_places(p);
+            for (size_t i = places.size(); i-- > 0;) {
+              const Op& op = prog::op_list(p, places[i])[places[i].op];
+              if (process_of(p, places[i]) == process && op.info().result == kind && op.result == gone) {
+                prog::remove_op(p, places[i]);
+              }
+            }
+            for_each_op_of(p, process, [&](Op& op) { use_instead(kind, gone, kept, &op); });
+            return true;
+          });
+        }
+      }
+    }
+  }
+  return edits;
+}
+
 std::vector<Edit> simplifications(const Program& program, Place place) {
   std::vector<Edit> edits;
   Op op = prog::op_list(program, place)[place.op];
-  const uint8_t process = place.init ? place.list : program.tasks[place.list].process;
+  const uint8_t process = process_of(program, place);
   if (op.result != prog::kNoSlot && !uses_slot(program, process, op.info().result, op.result)) {
     edits.push_back(change_op(place, [](Op& changed) { changed.result = prog::kNoSlot; }));
   }

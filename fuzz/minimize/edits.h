@@ -36,6 +36,9 @@ Edit append_task(uint8_t from, uint8_t to);
 // Edits that make nothing smaller by themselves, but may make another operation superfluous: other names for files that
 // templates have, mappings that populate.
 std::vector<Edit> preparations(const prog::Program& program);
+// One descriptor or mapping stands for another of its process, whose maker goes; a descriptor that takes over can read
+// and write.
+std::vector<Edit> mergers(const prog::Program& program);
 // Simpler operands of one operation, each by itself, the simplest first; and unused results dropped.
 std::vector<Edit> simplifications(const prog::Program& program, prog::Place place);
 // The variables of each process get the lowest slots, in order of their first use.

@@ -58,6 +58,18 @@ TEST(Edits, VariablesGetTheLowestSlots) {
   EXPECT_FALSE(renumber_variables()(program));
 }
 
+TEST(Edits, OneDescriptorStandsForAnother) {
+  const prog::Program program = parse(
+      "process P0\ninit in P0\n  f0 = open \"f0\" rdonly\n  m0 = mmap f0 0 4K read shared\n  f1 = open \"f0\" rdwr\n"
+      "task T0 in P0\n  fsync f1\n  store m0 0 1 0x41\n");
+  const std::vector<Edit> edits = mergers(program);
+  ASSERT_EQ(edits.size(), 2u) << "each of two for the other; there is one mapping";
+  prog::Program changed = program;
+  ASSERT_TRUE(edits[1](changed));
+  EXPECT_EQ(changed, parse("process P0\ninit in P0\n  f0 = open \"f0\" rdwr\n  m0 = mmap f0 0 4K read shared\n"
+                           "task T0 in P0\n  fsync f0\n  store m0 0 1 0x41\n"));
+}
+
 TEST(Edits, SimplificationsAreValidAndSomeAreCheaper) {
   const prog::Program program = parse(
       "process P0\ninit in P0\n  f0 = open \"f1\" rdwr|creat|direct 0600\n"

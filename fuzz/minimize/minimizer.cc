@@ -137,6 +137,16 @@ class Minimizer {
         attempt_all({set_image(image), remove_range(i, 1)}, normal());
       }
     }
+    for (bool again = true; again && !stopping();) {
+      again = false;
+      for (const Edit& edit : mergers(best_)) {
+        if (stopping()) { return; }
+        if (attempt(edit, quick_walks())) {
+          again = true;
+          break;
+        }
+      }
+    }
     cut_after_preparations({});
     for (const std::string& image : options_.images) {
       if (image != best_.image) { cut_after_preparations(image); }

@@ -104,6 +104,10 @@ std::string no_finding_message(const FindingInput& input, const std::string& fil
   return message + "If it needs a historical bug, add --bug ID (`daxfuzz bugs` lists them)";
 }
 
+uint64_t events_max_near(uint64_t events, bool livelock) {
+  return livelock ? kEventsMaxLivelock : std::min(kEventsMax, std::max(kEventsMaxLeast, 20 * events));
+}
+
 bool load_finding(const std::string& file, const std::vector<std::string>& bugs, FindingInput* input,
                   std::string* error) {
   std::vector<uint8_t> bytes;
@@ -145,8 +149,7 @@ bool load_finding(const std::string& file, const std::vector<std::string>& bugs,
   input->trace_hash = told.trace_hash;
   input->drift = told.drift;
   input->livelock = told.livelock;
-  input->events_max =
-      told.livelock ? kEventsMaxLivelock : std::min(kEventsMax, std::max(kEventsMaxLeast, 20 * told.events));
+  input->events_max = events_max_near(told.events, told.livelock);
   input->key = input->note && !input->note->key.empty() ? input->note->key : told.key;
   if (told.fires && input->key != told.key) {
     *error = file + ": says it is " + input->note->headline + " (key " + input->key + "), but here it shows " +

@@ -26,6 +26,8 @@ struct FindingInput {
   bool livelock = false;            // that is what it is; runs with the usual budget would take minutes
 };
 
+// How many events a run of a program may have that is like one with `events`: more are a livelock.
+uint64_t events_max_near(uint64_t events, bool livelock);
 // Loads `file`, sets the switches and runs it once, in a process of its own. False, with a message, for what no command
 // can work with: unreadable or of a newer format, unknown switch, an image that cannot be mounted, a run that kills the
 // process, another finding than the file says, or none though switches are missing.

@@ -11,6 +11,7 @@
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/exec_subject.h"
+#include "fuzz/tools/finding_input.h"
 
 namespace daxfuzz::tools {
 namespace {
@@ -40,7 +41,13 @@ class MinimizeBug : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(MinimizeBug, GetsItDownToAHandful) {
-  ExecSubject subject("");
+  ExecSubject once("");
+  minimize::Trial first;
+  once.run(program_, nullptr, nullptr, &first);
+  ASSERT_TRUE(once.outcome().finding);
+  const bool livelock = once.outcome().finding->verdict == daxfs::Verdict::kLivelock;
+  const uint64_t events_max = events_max_near(once.outcome().events, livelock);
+  ExecSubject subject("", events_max);
   minimize::Options options;
   for (const auto image : prog::image_names()) { options.images.emplace_back(image); }
   const minimize::Result result = minimize::minimize(subject, program_, options);
@@ -50,7 +57,7 @@ TEST_P(MinimizeBug, GetsItDownToAHandful) {
   EXPECT_LE(cost.ops, ops_max(GetParam())) << prog::print(result.program);
   EXPECT_LE(cost.preemptions, kPreemptionsMax);
 
-  ExecSubject again("");
+  ExecSubject again("", events_max);
   minimize::Trial trial;
   again.run(program_, nullptr, nullptr, &trial);
   ASSERT_TRUE(trial.fires);
