@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fs/base/compiler.h"
 #include "fs/lib/xarray_entry.h"
 #include "fs/rt/rcu.h"
 
@@ -70,20 +71,21 @@ struct XaNode : rt::RcuHead {
 
 // Memory of nodes, per process and fan-out. In the plain fiber build freed nodes are kept for
 // reuse; under a sanitizer they are really freed, so that a use after free is seen; with OS threads
-// allocation is the allocator's.
+// allocation is the allocator's. FS_NO_TSAN stands here, too: a definition behind the first use of a template member
+// would not bring it along.
 template <unsigned kShift>
 class XaNodePool {
  public:
   using Node = XaNode<kShift>;
-  static Node* allocate();
-  static void free(Node* node);
+  FS_NO_TSAN static Node* allocate();
+  FS_NO_TSAN static void free(Node* node);
   // Frees after all lockless readers that could see the node have ended.
   static void free_rcu(Node* node);
   // Nodes allocated and not freed yet. Always 0 with OS threads, where nobody counts.
-  static uint64_t live();
+  FS_NO_TSAN static uint64_t live();
   // Frees the nodes of a run that was abandoned halfway. REQUIRES: no array with nodes is used (or
   // destroyed) afterwards.
-  static void reclaim_all();
+  FS_NO_TSAN static void reclaim_all();
 };
 
 }  // namespace daxfs::lib

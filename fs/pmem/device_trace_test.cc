@@ -1,7 +1,6 @@
 // fs/pmem/device_trace_test.cc - what a tracer is told of the medium's bytes.
 //
-// A file of its own: the engine calls a tracer on the traced task's stack under the host's name, and TSan must not see
-// that.
+// Not under TSan: the engine calls a tracer on the traced task's stack under the host's name.
 #include <gtest/gtest.h>
 
 #include <array>
