@@ -38,8 +38,7 @@ void FileHistory::reset(uint32_t ino, uint32_t generation, bool unknown_at_start
   generation_ = generation;
   unknown_at_start_ = unknown_at_start;
   blur_from_ = kNever;
-  regular = opened_append = opened_direct = through_cache = cached = false;
-  cached = false;
+  regular = opened_append = opened_direct = through_cache = zeroed_in_cache = cached = false;
   writers_.clear();
   sizes_.clear();
   shifts_.clear();

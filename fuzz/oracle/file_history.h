@@ -155,6 +155,7 @@ class FileHistory {
   bool opened_append = false;   // some descriptor has O_APPEND
   bool opened_direct = false;   // some descriptor has O_DIRECT
   bool through_cache = false;   // without DAX, opened without O_DIRECT or mapped: dirty pages are possible
+  bool zeroed_in_cache = false;  // without DAX, truncated or punched: there too
   bool cached = false;          // seen without DAX: its bytes pass through the page cache
 
  private:

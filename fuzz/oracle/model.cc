@@ -117,6 +117,7 @@ std::optional<uint64_t> Model::position(const OpRecord& record) const {
 
 // Files of all records, and what is known about them at once.
 void Model::note_files(const History& history) {
+  bool edges_in_doubt = false;  // some file's, of which we do not know
   for (const OpRecord* record : order_) {
     const prog::Op& op = *record->op;
     switch (op.code) {
@@ -135,15 +136,19 @@ void Model::note_files(const History& history) {
     }
     const bool opens_append = op.code == OpCode::kOpen && (op.flags & prog::kOAppend) != 0;
     if (opens_append && record->error == Errc::kOk && !descriptors_.certain(*record)) { append_in_doubt_ = true; }
+    // The parts of blocks at its ends are zeroed in the page cache, also for descriptors with O_DIRECT.
+    const bool zeroes_edges =
+        op.code == OpCode::kFtruncate || op.code == OpCode::kTruncate || op.code == OpCode::kFallocate;
     const bool sets_flags = op.code == OpCode::kSetFl && record->error == Errc::kOk;
     if (record->ino == 0 || !descriptors_.certain(*record)) {
       direct_in_doubt_ = direct_in_doubt_ || sets_flags;
+      edges_in_doubt = edges_in_doubt || zeroes_edges;
       continue;
     }
     FileHistory& file = file_for(record->ino, record->generation, history.foreign_image || history.filled_files);
     const bool done = record->error == Errc::kOk;
     file.cached = file.cached || !record->dax;
-    if (file.through_cache && writeback_may_fail_) { file.blur(0); }
+    file.zeroed_in_cache = file.zeroed_in_cache || (zeroes_edges && !record->dax);
     if (op.code == OpCode::kOpen && done) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
@@ -160,6 +165,12 @@ void Model::note_files(const History& history) {
       if (!anonymous) { file.regular = true; }
       if (!anonymous && op.code == OpCode::kMmap && !record->dax) { file.through_cache = true; }
     }
+  }
+  if (!writeback_may_fail_) { return; }
+  for (size_t i = 0; i < file_count_; ++i) {
+    FileHistory& file = *files_[i];
+    const bool dirty_pages = file.through_cache || file.zeroed_in_cache;
+    if (dirty_pages || (file.cached && (direct_in_doubt_ || edges_in_doubt))) { file.blur(0); }
   }
 }
 
