@@ -301,7 +301,8 @@ void Model::read_into_memory(const OpRecord& record) {
     if (from_file != nullptr && pos && certain) {
       source = Source::copy(*from_file, *pos + (address - range.address) - offset);
     }
-    file.write(offset, offset + size, period, source, certain);
+    // A direct write of the file meanwhile takes pages out of the cache that are pinned: what DMA then stores is lost.
+    file.write(offset, offset + size, period, source, certain && !may_be_overtaken(record, file));
     file.stored(offset, offset + size, period);
   };
   const auto part = [&](uint64_t begin, uint64_t end, bool certain) {
