@@ -115,6 +115,22 @@ std::optional<uint64_t> Model::position(const OpRecord& record) const {
   return descriptors_.position(record);
 }
 
+namespace {
+
+// Parts of blocks are zeroed in the page cache, also for descriptors with O_DIRECT.
+bool may_zero_edges(const prog::Op& op) {
+  constexpr uint32_t kZeroing = prog::kFallocPunch | prog::kFallocZero;
+  const auto begin = static_cast<uint64_t>(op.offset);
+  const uint64_t end = begin + static_cast<uint64_t>(op.length);
+  switch (op.code) {
+    case OpCode::kFtruncate: case OpCode::kTruncate: return true;
+    case OpCode::kFallocate: return (op.flags & kZeroing) != 0 && (begin % kPageBytes != 0 || end % kPageBytes != 0);
+    default: return false;
+  }
+}
+
+}  // namespace
+
 // Files of all records, and what is known about them at once.
 void Model::note_files(const History& history) {
   bool edges_in_doubt = false;  // some file's, of which we do not know
@@ -136,9 +152,7 @@ void Model::note_files(const History& history) {
     }
     const bool opens_append = op.code == OpCode::kOpen && (op.flags & prog::kOAppend) != 0;
     if (opens_append && record->error == Errc::kOk && !descriptors_.certain(*record)) { append_in_doubt_ = true; }
-    // The parts of blocks at its ends are zeroed in the page cache, also for descriptors with O_DIRECT.
-    const bool zeroes_edges =
-        op.code == OpCode::kFtruncate || op.code == OpCode::kTruncate || op.code == OpCode::kFallocate;
+    const bool zeroes_edges = may_zero_edges(op);
     const bool sets_flags = op.code == OpCode::kSetFl && record->error == Errc::kOk;
     if (record->ino == 0 || !descriptors_.certain(*record)) {
       direct_in_doubt_ = direct_in_doubt_ || sets_flags;
