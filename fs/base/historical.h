@@ -184,7 +184,7 @@
   X(kEndIoComparesSizes, "dio-endio-sees-disksize-before-isize", "C08", "619f75d",                                     \
     "the end of a direct write trusts both sizes, though a truncate may be between them", "O17")                       \
   X(kSizeBeforeConversion, "isize-published-before-conversion", "C35", "ee70daaba82d",                                 \
-    "the end of a direct write moves the size before it converts the blocks", "O9")                         \
+    "the end of a direct write moves the size before it converts the blocks", "O9")                                    \
   X(kRecheckLocks, "recursive-i_data_sem-read/recheck", "A13", "2bcba4781fa3",                                         \
     "the re-check of a cached range takes i_data_sem again", "O11 O10")                                                \
   X(kDelayedStaysOnWritten, "es-written-and-delayed", "C18", "d2dc317d564a",                                           \

@@ -5,7 +5,6 @@
 
 #include "fs/base/report.h"
 #include "fs/cache/reclaim.h"
-#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::cache {
@@ -22,11 +21,6 @@ void trace_page(mm::AddressSpace& mapping, PgOff index, uint64_t before, uint64_
 
 // As dax::Entry: a word that is not 0.
 uint64_t trace_value(const Page& page) { return mm::page_pfn(page).value() << 5 | 1; }
-
-// Who has nothing but the frame asks for its file without the tree lock.
-void note_owner(const Page& page) {
-  rt::also(rt::PointKind::kAtomicStore, rt::object_id(rt::ObjectClass::kFrame, mm::page_pfn(page).value()));
-}
 
 Result<Pfn> alloc_frame(mm::Memory& memory, Site site) {
   auto frame = memory.alloc_dram(/*zeroed=*/false);
@@ -53,7 +47,6 @@ void detach(mm::AddressSpace& mapping, Page& page, Site site) FS_REQUIRES(mappin
   xas.init_marks(site);
   xas.store(lib::XEntry::null(), site);
   trace_page(mapping, index, trace_value(page), 0);
-  note_owner(page);
   mm::set_page_mapping(page, nullptr, index);
   --mapping.nrpages;
 }
@@ -124,7 +117,6 @@ Result<Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site) {
     lib::XaCursor xas(mapping.i_pages, index.value());
     if (xas.load(site).is_null()) {
       mm::get_page(page, site);
-      note_owner(page);
       mm::set_page_mapping(page, &mapping, index);
       xas.store(entry_of(page), site);
       trace_page(mapping, index, 0, trace_value(page));

@@ -21,9 +21,9 @@
 
 namespace daxfs::dax {
 
+inline constexpr uint64_t kLastIndex = ~uint64_t{0};  // of the tree
 // Marks of an entry in the tree (kernel: PAGECACHE_TAG_DIRTY, _TOWRITE; WRITEBACK is not used by
 // DAX).
-inline constexpr uint64_t kLastIndex = ~uint64_t{0};  // of the tree
 inline constexpr lib::XaMark kMarkDirty = lib::XaMark::k0;
 inline constexpr lib::XaMark kMarkWriteback = lib::XaMark::k1;
 inline constexpr lib::XaMark kMarkToWrite = lib::XaMark::k2;

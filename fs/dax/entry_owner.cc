@@ -4,7 +4,6 @@
 #include "fs/base/report.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
-#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::dax {
@@ -22,11 +21,6 @@ void for_each_frame(mm::AddressSpace& mapping, Entry entry, F visit) {
   }
 }
 
-// Who has nothing but the frame asks for its file without the entry's lock.
-void note_owner(const mm::Page& page) {
-  rt::also(rt::PointKind::kAtomicStore, rt::object_id(rt::ObjectClass::kFrame, mm::page_pfn(page).value()));
-}
-
 }  // namespace
 
 void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
@@ -41,7 +35,6 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
                static_cast<unsigned long long>(entry.pfn().value() + i), static_cast<unsigned long long>(own.value()),
                mapping.host().ino().value(), static_cast<unsigned long long>(owned.value()),
                owner->host().ino().value());
-    note_owner(page);
     mm::set_page_mapping(page, &mapping, own);
   });
 }
@@ -64,7 +57,6 @@ void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating)
                "frame %llu leaves inode %u but belongs to inode %u",
                static_cast<unsigned long long>(entry.pfn().value() + i), mapping.host().ino().value(),
                owner->host().ino().value());
-    note_owner(page);
     mm::set_page_mapping(page, nullptr, PgOff(0));
   });
 }

@@ -19,7 +19,6 @@ namespace daxfs::dax {
 
 namespace {
 
-
 // Where entries begin, gathered under the tree lock and worked on without it (kernel: a pagevec's
 // indices).
 struct IndexBatch {

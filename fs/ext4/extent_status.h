@@ -10,8 +10,10 @@
 // Invariants:
 //   O18  each range says what the extent tree says of its blocks.
 //   ES1  ranges do not overlap.
+//
 // Delayed blocks are those that a page of the cache has room reserved for. An unwritten extent counts as delayed as a
 // whole if one block of it is, as in the kernel; a written one never does (O18).
+//
 // Not covered: Linux looks here before it takes i_data_sem, and changes only the part that a change of the tree
 // touched.
 // Tested by: fs/ext4/extent_status_test.cc.

@@ -8,9 +8,6 @@
 
 namespace daxfs::ext4 {
 
-namespace {
-}  // namespace
-
 void ExtentPath::reset() {
   for (; depth_ > 0; --depth_) {
     levels_[depth_].pin = {};

@@ -6,9 +6,6 @@
 
 namespace daxfs::ext4 {
 
-namespace {
-}  // namespace
-
 // From the right to the left, a leaf at a time; blocks of a leaf are freed before its entries go,
 // so that an error in the bitmaps leaves entries for what was not freed.
 Status ExtentTree::remove_range(LogicalBlock first, LogicalBlock end) {

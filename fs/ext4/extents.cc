@@ -283,8 +283,7 @@ void note_delayed_change(Inode& inode, const MapResult& map, uint32_t flags, Blo
   note_delayed(inode, changed, flags);
 }
 
-// From the cache, or from the tree and then into the cache. A cached range must cover the request: a shorter one may
-// have grown since by merging.
+// A cached range must cover the request: a shorter one may have grown since by merging.
 std::optional<MapResult> from_cache(const Inode& inode, const MapRequest& request) {
   const auto range = inode.extent_status.lookup(request.lblk, request.len);
   if (!range.has_value()) {
@@ -300,6 +299,7 @@ std::optional<MapResult> from_cache(const Inode& inode, const MapRequest& reques
   return result;
 }
 
+// From the cache (*hit), or from the tree and then into the cache.
 Result<MapResult> look_cached(Inode& inode, const MapRequest& request, bool* hit) {
   if (const auto cached = from_cache(inode, request)) {
     *hit = true;

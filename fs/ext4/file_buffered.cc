@@ -12,7 +12,6 @@
 #include "fs/ext4/page_io.h"
 #include "fs/mm/fault.h"
 #include "fs/mm/mm.h"
-#include "fs/pmem/raw_copy.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
@@ -21,8 +20,6 @@ namespace {
 
 using mm::Folio;
 using mm::Page;
-
-std::span<std::byte> bytes_of(Page& page) { return page.memory->dram_bytes(mm::page_pfn(page)); }
 
 void unlock_and_put(Page& page) {
   mm::unlock_folio(page);
@@ -43,14 +40,12 @@ Result<uint64_t> write_page_part(Inode& inode, uint64_t pos, std::span<const std
   FS_TRACE_SCOPE("ext4_da_write_begin", entry_ref(inode.ino(), PgOff(pos / kPageSize)));
   FS_ASSIGN_OR_RETURN(Page* const page, cache::grab_page(inode.mapping(), PgOff(pos / kPageSize)));
   const uint64_t offset = pos % kPageSize;
-  const Status begun = write_begin(inode, *page, offset, bytes.size());
-  if (!begun.ok()) {
+  Status status = write_begin(inode, *page, offset, bytes.size());
+  if (status.ok()) { status = page->memory->write(mm::page_pfn(*page), offset, bytes); }
+  if (!status.ok()) {
     unlock_and_put(*page);
-    return begun;
+    return status;
   }
-  page->memory->trace_cached_write(mm::page_pfn(*page), offset, bytes);
-  mm::note_bytes_written(*page);
-  pmem::raw_copy(bytes_of(*page).data() + offset, bytes.data(), bytes.size());
   mm::folio_set(*page, Folio::kUptodate);
   mm::folio_set(*page, Folio::kReferenced);
   mm::set_page_dirty(*page);
@@ -89,10 +84,9 @@ Result<uint64_t> buffered_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos
         pos >= size ? 0 : std::min({kPageSize - offset, buffer.remaining(), size - pos});
     std::array<std::byte, kPageSize> copy;  // not cleared: written before it is read
     const std::span<std::byte> part(copy.data(), length);
-    page.memory->trace_cached_read(mm::page_pfn(page), offset, length);
-    mm::note_bytes_read(page);
-    pmem::raw_copy(part.data(), bytes_of(page).data() + offset, length);
+    const Status read = page.memory->read(mm::page_pfn(page), offset, part);
     mm::put_page(page);
+    FS_RETURN_IF_ERROR(read);
     if (length == 0) { break; }
     const uint64_t copied = buffer.copy_out(part);
     done += copied;
@@ -158,9 +152,9 @@ mm::FaultResult buffered_fault(mm::VmFault& vmf, Inode& inode) {
   const mm::FaultResult found = cache::fault_page(vmf, inode.mapping(), &page);
   if (found != mm::FaultResult::kDone) { return found; }
   if (vmf.cow) {
-    mm::note_bytes_read(*page);
-    pmem::raw_copy(vmf.memory().dram_bytes(vmf.cow_page).data(), bytes_of(*page).data(), kPageSize);
-    const mm::FaultResult result = mm::finish_cow_fault(vmf);
+    mm::Memory& memory = vmf.memory();
+    const Status copied = memory.read(mm::page_pfn(*page), 0, memory.dram_bytes(vmf.cow_page));
+    const mm::FaultResult result = copied.ok() ? mm::finish_cow_fault(vmf) : mm::FaultResult::kSigbus;
     unlock_and_put(*page);
     return result;
   }
@@ -180,13 +174,12 @@ Status zero_page_part(Inode& inode, uint64_t pos, uint64_t length) {
   if ((mm::folio_state(*page) & Folio::kUptodate) == 0) { status = read_page_locked(inode, *page); }
   if (status.ok()) {
     const bool had_buffer = (mm::folio_state(*page) & Folio::kPrivate) != 0;
-    mm::note_bytes_written(*page);
-    const std::span<std::byte> part = bytes_of(*page).subspan(pos % kPageSize, length);
+    std::array<std::byte, kPageSize> copy;  // not cleared: written before it is read
+    const std::span<std::byte> part(copy.data(), length);
+    status = page->memory->read(mm::page_pfn(*page), pos % kPageSize, part);
     const bool zero = std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
-    if (!zero) {
-      static constexpr std::array<std::byte, kPageSize> kZeros{};
-      page->memory->trace_cached_write(mm::page_pfn(*page), pos % kPageSize, std::span(kZeros).first(length));
-      std::fill(part.begin(), part.end(), std::byte{0});
+    if (status.ok() && !zero) {
+      page->memory->zero_dram(mm::page_pfn(*page), pos % kPageSize, length);
       // Bytes that are not zero were stored or read from a block: it has one, or one is reserved.
       if (!had_buffer) { status = prepare_buffer(inode, *page); }
       if (status.ok()) { mm::set_page_dirty(*page); }

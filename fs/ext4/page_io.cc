@@ -1,9 +1,6 @@
 // fs/ext4/page_io.cc - bios of pages, and what their completions do.
 #include "fs/ext4/page_io.h"
 
-#include <array>
-#include <span>
-
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/cache/page_cache.h"
@@ -37,14 +34,6 @@ mm::PagePin pin_of(Page& page) {
   return mm::PagePin::adopt(page);
 }
 
-void fill_with_zeros(Page& page) {
-  mm::note_bytes_written(page);
-  const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page));
-  static constexpr std::array<std::byte, kPageSize> kZeros{};
-  page.memory->trace_cached_write(mm::page_pfn(page), 0, kZeros);
-  std::fill(bytes.begin(), bytes.end(), std::byte{0});
-}
-
 // A read that ends in an interrupt. Frees itself.
 struct ReadRequest {
   io::Bio bio;
@@ -76,7 +65,7 @@ bool start_read(Inode& inode, Page& page, rt::Completion* done) {
   }
   // What has no block yet was a hole when its buffer came.
   if (map->state != BlockState::kWritten || mm::folio_of(page).buffer == BufferState::kDelayed) {
-    fill_with_zeros(page);
+    page.memory->zero_dram(mm::page_pfn(page), 0, kPageSize);
     mm::folio_set(page, Folio::kUptodate);
     return false;
   }
@@ -217,9 +206,7 @@ void submit_page(Inode& inode, Page& page) {
   const uint64_t begin = page.index.value() * kPageSize;
   const uint64_t size = inode.i_size();
   if (size > begin && size - begin < kPageSize) {
-    mm::note_bytes_written(page);
-    const std::span<std::byte> bytes = page.memory->dram_bytes(mm::page_pfn(page)).subspan(size - begin);
-    std::fill(bytes.begin(), bytes.end(), std::byte{0});
+    page.memory->zero_dram(mm::page_pfn(page), size - begin, begin + kPageSize - size);
   }
   auto* const request = new WriteRequest{
       .bio = {},

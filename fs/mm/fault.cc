@@ -44,8 +44,6 @@ Pte fresh_pte(const Memory& memory, Pfn pfn, bool write) {
   return write ? pte.mk_write().mk_dirty() : pte;
 }
 
-// Equal but for the bits that the processor sets by itself.
-
 }  // namespace
 
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {

@@ -205,13 +205,6 @@ void Memory::trace_dram(Pfn pfn, size_t offset, std::span<const std::byte> befor
   }
 }
 
-void Memory::trace_cached_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes) const {
-  trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
-}
-void Memory::trace_cached_read(Pfn pfn, size_t offset, size_t size) const {
-  trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, size));
-}
-
 Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
   if (offset + out.size() > kPageSize) {
     return Errc::kInval;
@@ -236,6 +229,13 @@ Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, S
   note_bytes_written(page(pfn));
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
   return ok_status();
+}
+
+void Memory::zero_dram(Pfn pfn, size_t offset, size_t size) {
+  static constexpr std::array<std::byte, kPageSize> kZeros{};
+  trace_dram(pfn, offset, std::span(dram(pfn) + offset, size), std::span(kZeros).first(size));
+  note_bytes_written(page(pfn));
+  pmem::raw_zero(dram(pfn) + offset, size);
 }
 
 void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {

@@ -90,15 +90,14 @@ class Memory {
 
   // The bytes of a DRAM frame that the caller owns alone (a fresh copy).
   std::span<std::byte> dram_bytes(Pfn pfn) { return {dram(pfn), kPageSize}; }
-  // What a tracer hears of who changes or reads dram_bytes() of a page of the cache. Before the change.
-  void trace_cached_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes) const;
-  void trace_cached_read(Pfn pfn, size_t offset, size_t size) const;
 
   // Bytes within one frame. Errors: kIo if poisoned, kInval past the frame. pmem: one scheduling
   // point (the device's).
   Status read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site = Site::current());
   Status write(Pfn pfn, size_t offset, std::span<const std::byte> bytes,
                Site site = Site::current());
+  // Zeros into a DRAM frame that others may see. Not a scheduling point.
+  void zero_dram(Pfn pfn, size_t offset, size_t size);
   // The same without a scheduling point and without looking at poison: for a user access, whose PTE
   // check and effect are one step.
   void user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site);

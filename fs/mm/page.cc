@@ -38,6 +38,13 @@ AddressSpace* read_page_mapping(const Page& page, Site site) {
   return page_mapping(page);
 }
 
+// Told, because who has nothing but the frame asks without the lock.
+void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index) {
+  rt::also(rt::PointKind::kAtomicStore, frame_object(page));
+  page.index = index;
+  __atomic_store_n(&page.mapping, mapping, __ATOMIC_RELEASE);
+}
+
 void get_page(Page& page, Site site) {
   rt::point(rt::PointKind::kRef, frame_object(page), site);
   const int32_t before = __atomic_fetch_add(&page.refcount, 1, __ATOMIC_SEQ_CST);

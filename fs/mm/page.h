@@ -67,11 +67,8 @@ int read_page_ref(const Page& page, Site site = Site::current());
 AddressSpace* read_page_mapping(const Page& page, Site site = Site::current());
 // The same for who holds the tree lock of the file that it expects. Not a scheduling point.
 inline AddressSpace* page_mapping(const Page& page) { return __atomic_load_n(&page.mapping, __ATOMIC_ACQUIRE); }
-// REQUIRES: tree lock of the file that holds the frame, or is to hold it.
-inline void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index) {
-  page.index = index;
-  __atomic_store_n(&page.mapping, mapping, __ATOMIC_RELEASE);
-}
+// REQUIRES: tree lock of the file that holds the frame, or is to hold it. Not a scheduling point.
+void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index);
 
 // For assertions and reports, which may have no lock: where two files fight for a frame, that is their finding and not
 // a data race. Not a scheduling point.

@@ -77,10 +77,7 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
 
 Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, mm::Memory& memory,
                                                       const ext4::MountOptions& options, std::string* message) {
-  std::unique_ptr<Filesystem> fs(new Filesystem(nullptr, memory));
-  FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, memory, options, message));
-  if (options.reclaim_pages != 0) { fs->kswapd_ = std::make_unique<cache::Kswapd>(memory, options.reclaim_pages); }
-  return fs;
+  return mount(device, nullptr, memory, options, message);
 }
 
 Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std::string_view options,
@@ -88,9 +85,15 @@ Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std:
   FS_ASSIGN_OR_RETURN(const ext4::MountOptions parsed, parse_mount_options(options, message));
   auto memory = std::make_unique<mm::Memory>(device, dram_frames_max);
   mm::Memory& frames = *memory;
-  std::unique_ptr<Filesystem> fs(new Filesystem(std::move(memory), frames));
-  FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, frames, parsed, message));
-  if (parsed.reclaim_pages != 0) { fs->kswapd_ = std::make_unique<cache::Kswapd>(frames, parsed.reclaim_pages); }
+  return mount(device, std::move(memory), frames, parsed, message);
+}
+
+Result<std::unique_ptr<Filesystem>> Filesystem::mount(pmem::Device& device, std::unique_ptr<mm::Memory> owned,
+                                                      mm::Memory& memory, const ext4::MountOptions& options,
+                                                      std::string* message) {
+  std::unique_ptr<Filesystem> fs(new Filesystem(std::move(owned), memory));
+  FS_ASSIGN_OR_RETURN(fs->volume_, ext4::Volume::mount(device, memory, options, message));
+  if (options.reclaim_pages != 0) { fs->kswapd_ = std::make_unique<cache::Kswapd>(memory, options.reclaim_pages); }
   return fs;
 }
 

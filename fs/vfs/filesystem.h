@@ -64,6 +64,9 @@ class Filesystem {
   void feel_pressure();
 
  private:
+  static Result<std::unique_ptr<Filesystem>> mount(pmem::Device& device, std::unique_ptr<mm::Memory> owned,
+                                                   mm::Memory& memory, const ext4::MountOptions& options,
+                                                   std::string* message);
   Filesystem(std::unique_ptr<mm::Memory> owned, mm::Memory& memory)
       : owned_memory_(std::move(owned)), memory_(memory) {}
 

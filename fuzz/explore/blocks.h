@@ -19,11 +19,15 @@
 
 namespace daxfuzz::explore {
 
-// The point follows its deed (fs/rt). kRcu is either; callers take it for both.
-constexpr bool follows_its_deed(daxfs::rt::PointKind kind) {
+// On which side of its point a deed is (fs/rt). One of RCU may be on either. It is taken for two accesses: were it
+// one, a block would begin in the state in which the one before it began, and seem to have been explored.
+constexpr bool deed_behind(daxfs::rt::PointKind kind) {
   using daxfs::rt::PointKind;
-  return kind == PointKind::kUnlock || kind == PointKind::kWake || kind == PointKind::kOpEnd ||
-         kind == PointKind::kTask;
+  return kind != PointKind::kUnlock && kind != PointKind::kWake && kind != PointKind::kOpEnd &&
+         kind != PointKind::kTask;
+}
+constexpr bool deed_before(daxfs::rt::PointKind kind) {
+  return !deed_behind(kind) || kind == daxfs::rt::PointKind::kRcu;
 }
 
 struct Touch {

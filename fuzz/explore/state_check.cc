@@ -100,8 +100,8 @@ TaskId StateCheck::preempt(const SchedView& view) {
   if (decide) {
     look(view);
   }
-  const bool done = follows_its_deed(view.kind);
-  if (done || view.kind == PointKind::kRcu) {
+  const bool behind = deed_behind(view.kind);
+  if (deed_before(view.kind)) {
     fingerprint_.add(current, view.kind, view.object);
   }
   if (decide) {
@@ -114,11 +114,11 @@ TaskId StateCheck::preempt(const SchedView& view) {
       next = current;
     }
   }
-  if (next != current && !done) {
+  if (next != current && behind) {
     pending_[static_cast<size_t>(current)] = {view.kind, view.object, view.op, view.event_in_op,
                                               view.site};
     is_pending_[static_cast<size_t>(current)] = true;
-  } else if (!done) {
+  } else if (behind) {
     fingerprint_.add(current, view.kind, view.object);
   }
   return next == current ? current : switch_to(next);

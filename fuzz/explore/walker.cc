@@ -186,10 +186,8 @@ TaskId Walker::preempt(const SchedView& view) {
   grew_ |= shared_.note(current, access_of(view.kind), object_of(view.kind, view.object));
   if (wandering_) { return wander_on(view, 16); }
   if (!reduce_) { return preempt_plainly(view); }
-  const bool done = follows_its_deed(view.kind);
-  // A deed of RCU is before its point or behind it. Taken for both it is two accesses: were it one, this block would
-  // begin in the state in which the one before it began, and seem to have been explored.
-  if (done || view.kind == PointKind::kRcu) {
+  const bool behind = deed_behind(view.kind);
+  if (deed_before(view.kind)) {
     happened(current, view.kind, view.object);
     add_to_block(view.kind, view.object);
   }
@@ -197,14 +195,14 @@ TaskId Walker::preempt(const SchedView& view) {
   TaskId next = current;
   if (!on_path(view, &next)) {
     open_block(view);
-    if (!done) { add_to_block(view.kind, view.object); }
+    if (behind) { add_to_block(view.kind, view.object); }
   }
   if (next == current) {
-    if (!done) { happened(current, view.kind, view.object); }
+    if (behind) { happened(current, view.kind, view.object); }
     return current;
   }
   const uint32_t block = path_[at_ - 1].block;
-  pending_[static_cast<size_t>(current)] = {view.object, view.kind, true, done, block == Blocks::kUnknown, block};
+  pending_[static_cast<size_t>(current)] = {view.object, view.kind, true, !behind, block == Blocks::kUnknown, block};
   ++waiting_;
   return switch_to(next);
 }

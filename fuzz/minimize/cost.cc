@@ -11,7 +11,6 @@ namespace {
 using prog::MemoryKind;
 using prog::OperandKind;
 
-
 // 0, then one page, then whole pages, then the rest: the smaller the plainer.
 uint64_t number_cost(int64_t value) {
   if (value == 0) { return 0; }

@@ -120,6 +120,30 @@ void use_instead(prog::ResultKind kind, uint8_t gone, uint8_t kept, Op* op) {
   }
 }
 
+using Slots = std::array<bool, 8>;  // of descriptors, or of mappings
+
+Slots slots_made(Program program, uint8_t process, prog::ResultKind kind) {
+  Slots made{};
+  for_each_op_of(program, process, [&](Op& op) {
+    if (op.info().result == kind && op.result < made.size()) { made[op.result] = true; }
+  });
+  return made;
+}
+
+Edit merge_slots(uint8_t process, prog::ResultKind kind, uint8_t gone, uint8_t kept) {
+  return [=](Program& program) {
+    const auto places = all_places(program);
+    for (size_t i = places.size(); i-- > 0;) {
+      const Op& op = prog::op_list(program, places[i])[places[i].op];
+      if (process_of(program, places[i]) == process && op.info().result == kind && op.result == gone) {
+        prog::remove_op(program, places[i]);
+      }
+    }
+    for_each_op_of(program, process, [&](Op& op) { use_instead(kind, gone, kept, &op); });
+    return true;
+  };
+}
+
 bool uses_slot(const Program& program, uint8_t process, prog::ResultKind kind, uint8_t slot) {
   bool used = false;
   const auto look = [&](const std::vector<Op>& ops) {
@@ -288,25 +312,10 @@ std::vector<Edit> mergers(const Program& program) {
   std::vector<Edit> edits;
   for (uint8_t process = 0; process < program.processes.size(); ++process) {
     for (const prog::ResultKind kind : {prog::ResultKind::kMapping, prog::ResultKind::kFd}) {
-      std::array<bool, 8> made{};
-      Program copy = program;
-      for_each_op_of(copy, process, [&](Op& op) {
-        if (op.info().result == kind && op.result < made.size()) { made[op.result] = true; }
-      });
+      const Slots made = slots_made(program, process, kind);
       for (uint8_t gone = 0; gone < made.size(); ++gone) {
         for (uint8_t kept = 0; kept < made.size(); ++kept) {
-          if (kept == gone || !made[kept] || !made[gone]) { continue; }
-          edits.push_back([=](Program& p) {
-            const auto places = all_places(p);
-            for (size_t i = places.size(); i-- > 0;) {
-              const Op& op = prog::op_list(p, places[i])[places[i].op];
-              if (process_of(p, places[i]) == process && op.info().result == kind && op.result == gone) {
-                prog::remove_op(p, places[i]);
-              }
-            }
-            for_each_op_of(p, process, [&](Op& op) { use_instead(kind, gone, kept, &op); });
-            return true;
-          });
+          if (kept != gone && made[kept] && made[gone]) { edits.push_back(merge_slots(process, kind, gone, kept)); }
         }
       }
     }

@@ -137,16 +137,7 @@ class Minimizer {
         attempt_all({set_image(image), remove_range(i, 1)}, normal());
       }
     }
-    for (bool again = true; again && !stopping();) {
-      again = false;
-      for (const Edit& edit : mergers(best_)) {
-        if (stopping()) { return; }
-        if (attempt(edit, quick_walks())) {
-          again = true;
-          break;
-        }
-      }
-    }
+    attempt_while([this] { return mergers(best_); }, quick_walks());
     cut_after_preparations({});
     for (const std::string& image : options_.images) {
       if (image != best_.image) { cut_after_preparations(image); }
@@ -186,17 +177,7 @@ class Minimizer {
     for (const auto mount : prog::mount_options()) { attempt(set_mount(mount), sweeps()); }
     const auto places = all_places(best_);
     for (const Place place : places) {
-      // An accepted edit may leave others to do; they are made anew.
-      for (bool again = true; again && !stopping();) {
-        again = false;
-        for (const Edit& edit : simplifications(best_, place)) {
-          if (stopping()) { return; }
-          if (attempt(edit, sweeps())) {
-            again = true;
-            break;
-          }
-        }
-      }
+      attempt_while([&] { return simplifications(best_, place); }, sweeps());
     }
     attempt(renumber_variables(), sweeps());
   }
@@ -248,6 +229,13 @@ class Minimizer {
   // --- candidates
 
   bool attempt(const Edit& edit, const Effort& effort) { return attempt_all({edit}, effort); }
+
+  // As long as one of them is accepted: that may leave others to do, so they are made anew.
+  template <typename MakeEdits>
+  void attempt_while(MakeEdits make_edits, const Effort& effort) {
+    const auto accepted = [&](const Edit& edit) { return attempt(edit, effort); };
+    while (!stopping() && std::ranges::any_of(make_edits(), accepted)) {}
+  }
 
   // Edits of the best program; the landmarks of preemptions that survive go along.
   bool attempt_all(const std::vector<Edit>& edits, const Effort& effort) {

@@ -39,8 +39,9 @@ class Model {
   FileHistory* find(uint32_t ino, uint32_t generation);
   // Where read, write, pread, pwrite started.
   std::optional<uint64_t> position(const OpRecord& record) const;
-  // Then a transfer may end early for want of the pages that it goes through.
+  // Any descriptor may be for direct I/O, or not any more.
   bool direct_in_doubt() const { return direct_in_doubt_; }
+  // Then a transfer may end early for want of the pages that it goes through.
   bool memory_ran_out() const { return memory_ran_out_; }
   // No other operation can have changed or seen the memory that the harness gave this transfer.
   bool scratch_untouched(const OpRecord& record);

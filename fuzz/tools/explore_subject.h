@@ -1,6 +1,7 @@
 // fuzz/tools/explore_subject.h - runs of a program for the explorer: the executor, and what came of
 // a run as a number.
 //
+// Locking: none; one subject runs at a time (the engine is one).
 // Tested by: fuzz/tools/explore_subject_test.cc.
 #pragma once
 

@@ -174,10 +174,22 @@ explore::Result explore(const Program& program, unsigned preemptions, bool reduc
       .run(&at_most);
 }
 
+// How much a test compared. Of `programs`, too few or no outcomes would show nothing.
+struct Compared {
+  uint64_t programs = 0;
+  uint64_t outcomes = 0;
+
+  void expect_enough(uint64_t programs_tried) const {
+    std::printf("%llu programs compared, %llu outcomes\n", static_cast<unsigned long long>(programs),
+                static_cast<unsigned long long>(outcomes));
+    EXPECT_GT(programs, programs_tried / 8);
+    EXPECT_GT(outcomes, programs);
+  }
+};
+
 TEST(ExploreSubject, SeesWhatPlainEnumerationSees) {
   const uint64_t runs_max = from_environment("DAXFUZZ_EXPLORE_RUNS", 2500);
-  uint64_t compared = 0;
-  uint64_t outcomes = 0;
+  Compared compared;
   for (uint64_t i = 0; i < programs(8); ++i) {
     Random random(first_seed() + i);
     const Program program = random_program(random);
@@ -190,12 +202,10 @@ TEST(ExploreSubject, SeesWhatPlainEnumerationSees) {
     EXPECT_TRUE(reduced.complete);
     EXPECT_EQ(plain.outcomes, reduced.outcomes) << "with bug " << bug.name() << "\n"
                                                 << prog::print(program);
-    ++compared;
-    outcomes += plain.outcomes.size();
+    ++compared.programs;
+    compared.outcomes += plain.outcomes.size();
   }
-  std::printf("%llu programs compared, %llu outcomes\n", static_cast<unsigned long long>(compared),
-              static_cast<unsigned long long>(outcomes));
-  EXPECT_GT(compared, programs(8) / 8);
+  compared.expect_enough(programs(8));
 }
 
 // One run out of those that plain enumeration would make.
@@ -233,8 +243,7 @@ TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
   const uint64_t runs_max = from_environment("DAXFUZZ_EXPLORE_RUNS", 2500);
   const auto preemptions =
       static_cast<unsigned>(from_environment("DAXFUZZ_EXPLORE_PREEMPTIONS", 1));
-  uint64_t outcomes = 0;
-  uint64_t compared = 0;
+  Compared compared;
   for (uint64_t i = 0; i < programs(8); ++i) {
     Random random(first_seed() + i);
     const Program program = random_program(random);
@@ -243,8 +252,8 @@ TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
     if (!reduced.complete) {
       continue;
     }
-    ++compared;
-    outcomes += reduced.outcomes.size();
+    ++compared.programs;
+    compared.outcomes += reduced.outcomes.size();
     ExploreSubject subject(program);
     explore::RunReport report;
     subject.run(daxfs::rt::default_policy(), &report);
@@ -265,8 +274,7 @@ TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
       break;
     }
   }
-  std::printf("%llu programs compared, %llu outcomes\n", static_cast<unsigned long long>(compared),
-              static_cast<unsigned long long>(outcomes));
+  compared.expect_enough(programs(8));
 }
 
 // Their schedules have as many preemptions; a search that leaves out too much would not know.

@@ -1,4 +1,6 @@
 // fuzz/tools/shared_text.h - text in memory that processes share, where no std::string can be.
+//
+// Locking: none; one process at a time.  Tested by: fuzz/tools/bench_trial_test.cc.
 #pragma once
 
 #include <algorithm>

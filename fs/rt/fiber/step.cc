@@ -4,21 +4,22 @@
 #include "fs/rt/fiber/engine_state.h"
 
 namespace daxfs::rt {
-namespace {
+
+namespace internal {
 
 StepWatcher* g_step_watcher = nullptr;
 
-}  // namespace
-
-FS_NO_TSAN void also(PointKind kind, ObjectId object) {
-  if (__builtin_expect(g_step_watcher == nullptr, 1) || !internal::g_engine.active) {
+FS_NO_TSAN void tell(PointKind kind, ObjectId object) {
+  if (!g_engine.active) {
     return;
   }
-  const internal::TsanImpersonation host(&internal::current()->fiber, &internal::g_engine.host);
-  g_step_watcher->also(internal::g_current->id, kind, object);
+  const TsanImpersonation host(&current()->fiber, &g_engine.host);
+  g_step_watcher->also(g_current->id, kind, object);
 }
 
-WatchSteps::WatchSteps(StepWatcher* watcher) { g_step_watcher = watcher; }
-WatchSteps::~WatchSteps() { g_step_watcher = nullptr; }
+}  // namespace internal
+
+WatchSteps::WatchSteps(StepWatcher* watcher) { internal::g_step_watcher = watcher; }
+WatchSteps::~WatchSteps() { internal::g_step_watcher = nullptr; }
 
 }  // namespace daxfs::rt
