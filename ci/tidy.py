@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, invariants, layers, sources  # noqa: E402
+from lint import documents, flags, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree  # noqa: E402
 
 CHECKS = {
@@ -24,6 +24,7 @@ CHECKS = {
     "lines": sources.check_lines,
     "historical": sources.check_historical,
     "shared": sources.check_shared,
+    "flags": flags.check_flags,
     "documents": documents.check_documents,
     "words": documents.check_words,
     "corpus": documents.check_corpus,

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, invariants, layers, sources  # noqa: E402
+from lint import documents, flags, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree, strip_code  # noqa: E402
 
 HEADER = """// fs/up/thing.h - a thing.
@@ -58,7 +58,8 @@ class LintTest(unittest.TestCase):
 
     def test_clean_tree_is_silent(self):
         for check in (layers.check_layers, invariants.check_invariants, sources.check_targets, sources.check_banned,
-                      sources.check_headers, sources.check_lines, documents.check_documents, documents.check_words):
+                      sources.check_headers, sources.check_lines, flags.check_flags, documents.check_documents,
+                      documents.check_words):
             self.assertEqual([], self.findings(check), check.__name__)
 
     def test_include_against_the_layers(self):
@@ -134,6 +135,15 @@ class LintTest(unittest.TestCase):
         self.assert_one(sources.check_shared, {"fs/low/data.cc": code}, "fs/low/data.cc:2: count is guarded by lock")
         for fine in (code.replace("int count", 'rt::Shared<int, "count"> count'), code.replace("rt::Mutex", "RawLock")):
             self.assertEqual([], self.findings(sources.check_shared, {"fs/low/data.cc": fine}))
+
+    def test_flags_that_nothing_tells_apart(self):
+        of_enum = "enum Mark : uint8_t { kSeen = 1 };\nenum MarkBits : uint8_t { kRed = 1, kBlue = 3 };\n"
+        self.assert_one(flags.check_flags, {"fs/up/thing.cc": of_enum}, "thing.cc:2: kRed is a flag")
+        loose = "constexpr int kPutFirst = 0x10;\nconstexpr int kPutLast =\n    0x20;\nconstexpr int kSeekEnd = 2;\n"
+        self.assertEqual(2, len(self.findings(flags.check_flags, {"fs/up/thing.cc": loose})))
+        told = loose + "static_assert(distinct_bits({kPutFirst,\n    kPutLast}));\n"
+        self.assertEqual([], self.findings(flags.check_flags, {"fs/up/thing.cc": told}))
+        self.assertEqual(2, len(self.findings(flags.check_flags, {"fs/low/base.cc": loose, "fs/up/thing.cc": told})))
 
     def test_long_lines(self):
         self.assert_one(sources.check_lines, {"fs/low/base.cc": "x" * 121 + "\n"}, "121 columns")

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fs/base/flags.h"
+
 #define MEDIA_DISK __attribute__((packed, may_alias))
 
 namespace daxfs::check::media {
@@ -39,6 +41,12 @@ enum RoCompat : uint32_t {
   kRoSparseSuper = 0x1, kRoLargeFile = 0x2, kRoHugeFile = 0x8, kRoGdtCsum = 0x10, kRoDirNlink = 0x20,
   kRoExtraIsize = 0x40, kRoMetadataCsum = 0x400,
 };
+static_assert(distinct_bits({kStateValid, kStateErrors}));
+static_assert(distinct_bits({kCompatHasJournal, kCompatExtAttr, kCompatResizeInode, kCompatDirIndex}));
+static_assert(distinct_bits({kIncompatFiletype, kIncompatRecover, kIncompatExtents, kIncompat64Bit, kIncompatFlexBg,
+                             kIncompatCsumSeed}));
+static_assert(distinct_bits({kRoSparseSuper, kRoLargeFile, kRoHugeFile, kRoGdtCsum, kRoDirNlink, kRoExtraIsize,
+                             kRoMetadataCsum}));
 inline constexpr uint32_t kCompatSupported = kCompatHasJournal | kCompatExtAttr | kCompatResizeInode | kCompatDirIndex;
 inline constexpr uint32_t kIncompatSupported = kIncompatFiletype | kIncompatRecover | kIncompatExtents |
                                                kIncompat64Bit | kIncompatFlexBg | kIncompatCsumSeed;
@@ -89,6 +97,7 @@ static_assert(offsetof(SuperBlock, checksum_type) == 0x175 && offsetof(SuperBloc
 inline constexpr uint32_t kSuperFlagUnsignedHash = 0x2;
 
 enum GroupFlag : uint16_t { kGroupInodeUninit = 0x1, kGroupBlockUninit = 0x2, kGroupInodeZeroed = 0x4 };
+static_assert(distinct_bits({kGroupInodeUninit, kGroupBlockUninit, kGroupInodeZeroed}));
 
 // 32 bytes without the 64bit feature, 64 (or more) with it.
 struct MEDIA_DISK GroupDesc {
@@ -127,6 +136,8 @@ enum InodeFlag : uint32_t {
   kFlagHugeFile = 0x40000, kFlagExtents = 0x80000, kFlagVerity = 0x100000, kFlagEaInode = 0x200000,
   kFlagInlineData = 0x10000000, kFlagCasefold = 0x40000000,
 };
+static_assert(distinct_bits({kFlagImmutable, kFlagAppend, kFlagEncrypt, kFlagIndex, kFlagImagic, kFlagHugeFile,
+                             kFlagExtents, kFlagVerity, kFlagEaInode, kFlagInlineData, kFlagCasefold}));
 
 enum Mode : uint16_t {
   kModeFifo = 0x1000, kModeChar = 0x2000, kModeDir = 0x4000, kModeBlock = 0x6000, kModeReg = 0x8000,

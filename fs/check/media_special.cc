@@ -133,6 +133,7 @@ void check_journal(Context& c) {
              static_cast<unsigned long long>(length));
   }
   constexpr uint32_t kJournalIncompat = 0x3f, kJournalCompat = 0x1, kCsumV2 = 0x8, kCsumV3 = 0x10;
+  static_assert(distinct_bits({kCsumV2, kCsumV3}));
   if (type == 4) {
     const uint32_t incompat = big(js.feature_incompat);
     if ((incompat & ~kJournalIncompat) != 0 || js.feature_ro_compat != 0) {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 
+#include "fs/base/flags.h"
 #include "fs/base/types.h"
 #include "fs/lib/xarray.h"
 
@@ -82,6 +83,7 @@ class Entry {
   static constexpr uint64_t kZero = 4;
   static constexpr uint64_t kEmpty = 8;
   static constexpr unsigned kShift = 4;
+  static_assert(distinct_bits({kLocked, kPmd, kZero, kEmpty}) && (kLocked | kPmd | kZero | kEmpty) < 1U << kShift);
 
   static constexpr unsigned kOrderShift = 58;
   static constexpr uint64_t kFrameMask = (uint64_t{1} << kOrderShift) - 1;

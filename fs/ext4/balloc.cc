@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fs/base/flags.h"
 #include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/ext4/bitmap.h"
@@ -13,6 +14,8 @@
 
 namespace daxfs::ext4 {
 namespace {
+
+static_assert(distinct_bits({kAllocAlignPmd, kAllocMetadata, kAllocUseReserved, kAllocExact}));
 
 // A run inside a group, in bits; empty if none was found.
 struct BitRun {

@@ -1,6 +1,7 @@
 // fs/ext4/fallocate.cc - checks, and the modes that are not a change of existing blocks' places.
 #include "fs/ext4/fallocate.h"
 
+#include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/types.h"
 #include "fs/dax/invalidate.h"
@@ -19,6 +20,9 @@
 namespace daxfs::ext4 {
 
 namespace {
+
+static_assert(distinct_bits({kFallocKeepSize, kFallocPunchHole, kFallocCollapseRange, kFallocZeroRange,
+                             kFallocInsertRange, kFallocUnshareRange}));
 
 struct ByteRange {
   uint64_t begin;

@@ -7,11 +7,20 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "fs/base/flags.h"
 #include "fs/ext4/format.h"
 
 namespace daxfs::ext4 {
 
 static_assert(std::endian::native == std::endian::little, "on-disk integers are read in place");
+
+static_assert(distinct_bits({kStateValid, kStateError, kStateOrphan}));
+static_assert(distinct_bits({kCompatHasJournal, kCompatResizeInode, kCompatDirIndex, kCompatSparseSuper2}));
+static_assert(distinct_bits({kIncompatFiletype, kIncompatRecover, kIncompatExtents, kIncompat64Bit, kIncompatFlexBg,
+                             kIncompatCsumSeed}));
+static_assert(distinct_bits({kRoCompatSparseSuper, kRoCompatLargeFile, kRoCompatBtreeDir, kRoCompatHugeFile,
+                             kRoCompatGdtCsum, kRoCompatDirNlink, kRoCompatExtraIsize, kRoCompatMetadataCsum}));
+static_assert(distinct_bits({kGroupInodeUninit, kGroupBlockUninit, kGroupInodeZeroed}));
 
 static_assert(std::is_trivially_copyable_v<SuperBlock> && sizeof(SuperBlock) == 1024);
 static_assert(offsetof(SuperBlock, s_magic) == 0x38);

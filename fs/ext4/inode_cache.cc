@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "fs/base/flags.h"
 #include "fs/base/report.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/fsync.h"
@@ -23,6 +24,8 @@ constexpr uint32_t kInheritedByFiles = kFlagDax;
 constexpr uint32_t kFlagEncrypt = 0x800;
 constexpr uint32_t kFlagVerity = 0x100000;
 constexpr uint32_t kFlagEaInode = 0x200000;
+static_assert(distinct_bits({kFlagImmutable, kFlagAppend, kFlagEncrypt, kFlagIndex, kFlagHugeFile, kFlagExtents,
+                             kFlagVerity, kFlagEaInode, kFlagDax, kFlagInlineData}));
 
 Status check_raw(Ino ino, const RawInode& raw, bool allow_unlinked) {
   const unsigned number = ino.value();

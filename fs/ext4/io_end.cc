@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/raw_lock.h"
 #include "fs/base/report.h"
@@ -18,6 +19,8 @@
 namespace daxfs::ext4 {
 
 namespace {
+
+static_assert(distinct_bits({kRequestConverts, kRequestNeedsWorker}));
 
 // Requests that are over. Their memory stays theirs, so that a mark that comes too late is seen (O13) and hits nobody
 // else's.

@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "fs/base/compiler.h"
+#include "fs/base/flags.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/io/direct_io.h"
 
@@ -59,6 +60,7 @@ class IoEnd final : public io::DioEndIo {
     kDefer = 1u << 1,      // the end of the request needs process context
     kFirstPieceSeen = 1u << 2,  // only of a historical bug
   };
+  static_assert(distinct_bits({kUnwritten, kDefer, kFirstPieceSeen}));
 
   IoEnd() = default;
   void mark(uint32_t flag);

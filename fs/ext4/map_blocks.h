@@ -12,10 +12,9 @@
 // Tested by: fs/ext4/map_blocks_test.cc.
 #pragma once
 
-#include <array>
-#include <bit>
 #include <cstdint>
 
+#include "fs/base/flags.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/ext4/extent_host.h"
@@ -47,28 +46,13 @@ struct MapRequest {
     kNoCache = 1u << 9,    // what is found does not go to the extent status cache
     kReserved = 1u << 10,   // room was promised (delayed allocation)
   };
-  // One bit each: overlapping flags once made a lookup zero data (catalogue: ext4 GET_BLOCKS
-  // flags).
-  static constexpr std::array kAllFlags = {kCreate,           kUnwritten, kPreIo,    kConvert,
-                                           kConvertUnwritten, kZero,      kKeepSize, kNoZeroout,
-                                           kNoLock,           kNoCache,   kReserved};
+  static_assert(distinct_bits({kCreate, kUnwritten, kPreIo, kConvert, kConvertUnwritten, kZero, kKeepSize, kNoZeroout,
+                               kNoLock, kNoCache, kReserved}));
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1
   uint32_t flags = 0;  // of Flag
 };
-
-consteval bool map_flags_are_distinct_bits() {
-  uint32_t seen = 0;
-  for (const uint32_t flag : MapRequest::kAllFlags) {
-    if (!std::has_single_bit(flag) || (seen & flag) != 0) {
-      return false;
-    }
-    seen |= flag;
-  }
-  return true;
-}
-static_assert(map_flags_are_distinct_bits());
 
 struct MapResult {
   LogicalBlock lblk;  // as asked

@@ -1,9 +1,9 @@
 // fs/mm/folio.cc - flags, lock and dirtying of pages of the page cache.
 #include "fs/mm/folio.h"
 
-#include <bit>
 #include <cinttypes>
 
+#include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
@@ -16,15 +16,8 @@
 namespace daxfs::mm {
 namespace {
 
-consteval bool folio_bits_are_distinct() {
-  uint32_t seen = 0;
-  for (const uint32_t bit : kFolioBits) {
-    if (!std::has_single_bit(bit) || (seen & bit) != 0) { return false; }
-    seen |= bit;
-  }
-  return true;
-}
-static_assert(folio_bits_are_distinct());
+static_assert(distinct_bits({Folio::kLocked, Folio::kUptodate, Folio::kDirty, Folio::kWriteback, Folio::kPrivate,
+                             Folio::kReferenced, Folio::kError}));
 
 rt::ObjectId folio_object(const Page& page) {
   return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value(), 1);

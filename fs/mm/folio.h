@@ -56,8 +56,6 @@ struct Folio {
   BufferState buffer = BufferState::kNone;
   FsBlock block;
 };
-constexpr uint32_t kFolioBits[] = {Folio::kLocked,  Folio::kUptodate,   Folio::kDirty, Folio::kWriteback,
-                                   Folio::kPrivate, Folio::kReferenced, Folio::kError};
 
 // REQUIRES: page.is_cached().
 inline Folio& folio_of(const Page& page) { return page.memory->folio(page_pfn(page)); }

@@ -4,11 +4,17 @@
 #include <algorithm>
 #include <memory>
 
+#include "fs/base/flags.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
 #include "fs/mm/memory.h"
 
 namespace daxfs::mm {
+
+static_assert(distinct_bits({kProtRead, kProtWrite, kProtExec}));
+static_assert(distinct_bits({kMapShared, kMapPrivate, kMapSharedValidate, kMapFixed, kMapFixedNoReplace, kMapSync,
+                             kMapPopulate}));
+static_assert(distinct_bits({kMremapMayMove, kMremapFixed, kMremapDontUnmap}));
 
 Memory& VmFault::memory() const { return mm.memory(); }
 VirtAddr VmFault::huge_address() const { return VirtAddr(round_down(address.value(), memory().huge_size())); }

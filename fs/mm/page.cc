@@ -3,6 +3,7 @@
 
 #include <cinttypes>
 
+#include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/mm/folio.h"
@@ -13,6 +14,8 @@
 
 namespace daxfs::mm {
 namespace {
+
+static_assert(distinct_bits({Page::kPmem, Page::kReserved}));
 
 rt::ObjectId frame_object(const Page& page) {
   return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());

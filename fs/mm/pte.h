@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "fs/base/flags.h"
 #include "fs/base/types.h"
 
 namespace daxfs::mm {
@@ -63,6 +64,7 @@ class Pte {
   static constexpr uint64_t kHuge = 1U << 7;
   static constexpr uint64_t kProtnone = 1U << 8;
   static constexpr uint64_t kSpecial = 1U << 9;
+  static_assert(distinct_bits({kPresent, kWrite, kYoung, kDirty, kHuge, kProtnone, kSpecial}));
 
   constexpr explicit Pte(uint64_t word) : word_(word) {}
 
@@ -95,6 +97,7 @@ class Pmd {
  private:
   static constexpr uint64_t kPresent = 1U << 0;
   static constexpr uint64_t kHuge = 1U << 7;
+  static_assert(distinct_bits({kPresent, kHuge}));
 
   constexpr explicit Pmd(uint64_t word) : word_(word) {}
 

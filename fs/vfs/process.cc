@@ -1,6 +1,21 @@
 #include "fs/vfs/process.h"
 
+#include "fs/base/flags.h"
+#include "fs/vfs/abi.h"
+
 namespace daxfs::vfs {
+
+// Flags of the interface. O_SYNC is O_DSYNC and one more bit, O_TMPFILE is O_DIRECTORY and one more.
+static_assert(distinct_bits({kOpenWriteOnly, kOpenReadWrite, kOpenCreate, kOpenExclusive, kOpenTruncate, kOpenAppend,
+                             kOpenDataSync, kOpenDirect, kOpenDirectory, kOpenNoFollow, kOpenNoAtime, kOpenPath,
+                             kOpenSync & ~kOpenDataSync, kOpenTmpfile & ~kOpenDirectory}));
+static_assert(distinct_bits({kRenameNoReplace, kRenameExchange, kRenameWhiteout}));
+// Of the four bits of the type only these are types of their own; the third is both.
+static_assert(distinct_bits({kMmapShared, kMmapPrivate, kMmapFixed, kMmapAnonymous, kMmapLocked, kMmapPopulate,
+                             kMmapNonBlock, kMmapSync, kMmapFixedNoReplace}));
+static_assert(distinct_bits({kRemapMayMove, kRemapFixed, kRemapDontUnmap}));
+static_assert(distinct_bits({kMsyncAsync, kMsyncInvalidate, kMsyncSync}));
+static_assert(distinct_bits({kXflagImmutable, kXflagAppend, kXflagDax}));
 
 Process::Process(Filesystem& fs, mm::Mm* mm)
     : fs_(fs),
