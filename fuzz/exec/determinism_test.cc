@@ -187,49 +187,5 @@ TEST(Determinism, MemoryDoesNotGrow) {
   EXPECT_LE(resident_bytes(), resident + (kSlow ? size_t{300} << 20 : size_t{4} << 20));
 }
 
-// e2fsck's own word; its exit code and, if not 0, what it said.
-std::string e2fsck(const std::vector<std::byte>& image) {
-  char path[] = "/tmp/daxfuzz_determinism_XXXXXX";
-  const int fd = mkstemp(path);
-  if (fd < 0) { return "no temporary file"; }
-  size_t done = 0;
-  while (done < image.size()) {
-    const ssize_t n = write(fd, image.data() + done, image.size() - done);
-    if (n <= 0) { break; }
-    done += static_cast<size_t>(n);
-  }
-  close(fd);
-  std::string output;
-  std::FILE* pipe = popen(("e2fsck -fn " + std::string(path) + " 2>&1").c_str(), "r");
-  char line[512];
-  while (pipe != nullptr && std::fgets(line, sizeof(line), pipe) != nullptr) { output += line; }
-  const int status = pipe != nullptr ? pclose(pipe) : -1;
-  unlink(path);
-  return status == 0 ? std::string() : "e2fsck: status " + std::to_string(status) + "\n" + output;
-}
-
-TEST(Determinism, E2fsckAcceptsTheImageAfterEachRun) {
-  const size_t runs = runs_wanted(150, 40);
-  prog::Random random(5);
-  Executor executor;
-  Outcome outcome;
-  Policies policies;
-  std::vector<std::byte> image;
-  for (size_t i = 0; i < runs; ++i) {
-    prog::Program program = random_program(random);
-    program.mount = i % 2 == 0 ? "dax=always" : "dax=inode";
-    executor.run(program, {}, &outcome);
-    const Outcome measured = outcome;
-    RunConfig config;
-    config.policy = policies.choose(i, measured);
-    config.image_out = &image;
-    image.clear();
-    executor.run(program, config, &outcome);
-    ASSERT_FALSE(outcome.finding) << describe(program, outcome);
-    ASSERT_EQ(outcome.mount_error, "");
-    ASSERT_EQ(e2fsck(image), "") << describe(program, outcome);
-  }
-}
-
 }  // namespace
 }  // namespace daxfuzz::exec
