@@ -25,10 +25,10 @@ build=$WORK/build
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DDAXFS_FUZZ_SERVICE=ON \
   -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_C_FLAGS="$CFLAGS" -DCMAKE_CXX_FLAGS="$CXXFLAGS" \
   -DLIB_FUZZING_ENGINE="$LIB_FUZZING_ENGINE"
-cmake --build "$build" --target syscalls_fuzzer xarray_fuzzer corpus_files
+cmake --build "$build" --target syscalls_fuzzer xarray_fuzzer image_fuzzer corpus_files
 
 # The targets, and what lies beside them. No tool goes to $OUT: whatever is executable there counts as a target.
-for target in syscalls_fuzzer xarray_fuzzer; do
+for target in syscalls_fuzzer xarray_fuzzer image_fuzzer; do
   cp "$build/$target" "$OUT/"
   "$build/corpus_files" dict $target > "$OUT/$target.dict"
   "$build/corpus_files" options $target > "$OUT/$target.options"
@@ -37,6 +37,8 @@ for target in syscalls_fuzzer xarray_fuzzer; do
   mkdir -p "$seeds"
   if [ $target = xarray_fuzzer ]; then  # takes text, too
     cp "$source"/corpus/xarray/*.txt "$seeds"
+  elif [ $target = image_fuzzer ]; then  # so does this
+    cp "$source"/corpus/images/*.txt "$seeds"
   else
     find "$source/corpus/seeds" "$source/corpus/regress" "$source/corpus/bugs" -name '*.txt' -print0 | sort -z |
       xargs -0 "$build/corpus_files" pack "$seeds"

@@ -32,7 +32,7 @@ class Built:
         seeds = os.path.join(self.work, "seeds")
         os.makedirs(seeds)
         os.makedirs(self.out)
-        for target in ("syscalls_fuzzer", "xarray_fuzzer"):
+        for target in ("syscalls_fuzzer", "xarray_fuzzer", "image_fuzzer"):
             need(os.path.exists(os.path.join(self.tools, target)), f"{self.tools} has no {target}: cmake --build {self.tools}")
             shutil.copy(os.path.join(self.tools, target), self.out)
         files = [os.path.join(folder, name) for top in SEED_FOLDERS for folder, _, names in os.walk(os.path.join(self.tree, top))
@@ -40,6 +40,7 @@ class Built:
         subprocess.run([os.path.join(self.tools, "corpus_files"), "pack", seeds, *sorted(files)], check=True)
         self.zip_seeds("syscalls_fuzzer", seeds)
         self.zip_seeds("xarray_fuzzer", os.path.join(self.tree, "corpus/xarray"))
+        self.zip_seeds("image_fuzzer", os.path.join(self.tree, "corpus/images"))
         self.enter()
 
     def zip_seeds(self, target, folder):

@@ -23,7 +23,7 @@ CALLS = {
 }
 EDGES = 100
 # Of the lines of fs/ that are linked in, by the seeds alone; ours, to see that a report means something.
-COVERED = {"syscalls_fuzzer": 0.5, "xarray_fuzzer": 0.1}
+COVERED = {"syscalls_fuzzer": 0.5, "xarray_fuzzer": 0.1, "image_fuzzer": 0.3}
 FUZZER_ARGS = ["-rss_limit_mb=2560", "-timeout=25"]
 RUN = {
     "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:allocator_may_return_null=1:allocator_release_to_os_interval_ms=500:"

@@ -89,8 +89,7 @@ class InodeExtentHost final : public ExtentHost {
   Status free_node(FsBlock block) override {
     handle_->forget(block);
     FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, block, 1));
-    count(-1);
-    return ok_status();
+    return uncount(1);
   }
 
   bool block_valid(FsBlock first, uint32_t count) const override {
@@ -108,8 +107,7 @@ class InodeExtentHost final : public ExtentHost {
   }
   Status free_data(FsBlock first, uint32_t blocks) override {
     FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, first, blocks));
-    count(-int64_t{blocks});
-    return ok_status();
+    return uncount(blocks);
   }
   Status zero_data(FsBlock first, uint32_t blocks) override;
 
@@ -140,6 +138,16 @@ class InodeExtentHost final : public ExtentHost {
   void count(int64_t blocks) {
     inode_.add_sectors(blocks * kSectorsPerBlock);
     inode_changed_ = true;
+  }
+  // Blocks that were freed. A medium may say that the file had fewer; they are gone all the same, as in the kernel.
+  Status uncount(uint32_t blocks) {
+    const uint64_t counted = inode_.sectors() / static_cast<uint64_t>(kSectorsPerBlock);
+    if (counted < blocks) {
+      static_cast<void>(FS_CORRUPT("inode %u: i_blocks counts %llu blocks, %u are freed", inode_.ino().value(),
+                                   static_cast<unsigned long long>(counted), blocks));
+    }
+    count(-static_cast<int64_t>(std::min<uint64_t>(blocks, counted)));
+    return ok_status();
   }
   static NodePin pin(jbd2::BufferRef buffer, FsBlock block) {
     NodePin pin;

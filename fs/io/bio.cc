@@ -82,7 +82,7 @@ void Bio::complete() {
 void Bio::transfer(Segment& segment, uint64_t device_offset) {
   const mm::PagePin& pin = segment.pin;
   rt::also(rt::PointKind::kAtomicLoad, rt::object_id(rt::ObjectClass::kFrame, pin.pfn().value()));
-  FS_WARN_ON(!pin.still_owned(), "O15", about(frame_ref(pin.pfn())),
+  FS_WARN_ON(memory_->device().watches_owners() && !pin.still_owned(), "O15", about(frame_ref(pin.pfn())),
              "DMA %s frame %llu completes, but the frame now belongs to page %llu of another file "
              "or to none",
              write_ ? "from" : "into", static_cast<unsigned long long>(pin.pfn().value()),

@@ -104,8 +104,9 @@ Result<std::unique_ptr<Device>> Device::open(const std::string& path, const Open
                               &why);
   if (!mapping.ok()) { return fail(options.message, path, why, mapping.error()); }
   std::byte* base = mapping.value()->base();
-  return std::unique_ptr<Device>(
-      new Device(std::move(mapping).value(), base, size, options.read_only));
+  std::unique_ptr<Device> device(new Device(std::move(mapping).value(), base, size, options.read_only));
+  device->watch_owners(false);
+  return device;
 }
 
 Result<std::unique_ptr<Device>> Device::create(const std::string& path, uint64_t size,

@@ -171,6 +171,12 @@ class Device {
     if (__builtin_expect(freed(offset, size), 0)) { report_freed(offset, size, what, site); }
   }
 
+  // Whether a block has one owner at most, as on a sound medium: then a frame of two files is a
+  // bug (O1, O15). Judges of media that may be damaged turn it off; off for files, which nobody has
+  // checked.
+  void watch_owners(bool on) { watch_owners_ = on; }
+  bool watches_owners() const { return watch_owners_; }
+
   // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed. Time is
   // counted in stores, flushes and fences. Off by default; one OS thread only.
   void watch_durability(bool on);
@@ -255,6 +261,7 @@ class Device {
   Count watch_time_;
   Count last_fence_;
   bool watch_freed_ = false;
+  bool watch_owners_ = true;
   std::unique_ptr<Mapping> mapping_;
 };
 

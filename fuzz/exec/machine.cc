@@ -48,6 +48,7 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
   // Only on media that is sound to begin with: a block of two files may be freed by one of them.
   machine->has_baseline_ = machine->media_scratch_.set_baseline(pristine);
   machine->device_->watch_freed(machine->has_baseline_);
+  machine->device_->watch_owners(machine->has_baseline_);
   const bool listed = machine->has_baseline_ && list_names(*machine->reader_, &machine->start_names_);
   if (!listed || machine->start_names_.size() > kStartNamesMax) { machine->start_names_.clear(); }
 #if defined(DAXFS_RT_FIBER)

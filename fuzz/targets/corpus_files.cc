@@ -2,7 +2,8 @@
 // engines that mutate bytes, and the target's options. ci/oss-fuzz/build.sh runs it.
 //
 //   corpus_files pack OUT_DIR FILE...   each program as OUT_DIR/<hash of its bytes>
-//   corpus_files dict TARGET            one token an operation: as its encoder writes it; of xarray_fuzzer as text
+//   corpus_files dict TARGET            one token an operation: as its encoder writes it; of xarray_fuzzer as text; of
+//                                       image_fuzzer patches, too
 //   corpus_files options TARGET         max_len: what the longest program of the table takes
 //
 // `daxfuzz pack` does the first for one file, but wants libraries that a service's build does without.
@@ -122,6 +123,7 @@ size_t longest_program() {
 }
 
 constexpr size_t kXarrayBytes = 1024;  // 127 operations; longer ones find nothing more
+constexpr size_t kImageBytes = 4096;   // 32 patches, and programs that take half the time of the longest
 
 void print_options(const std::string& target, size_t max_len) {
   std::printf("# Made by corpus_files: the longest input worth a try, and what fibers want of ASan.\n");
@@ -140,6 +142,18 @@ void print_xarray_dictionary() {
   }
 }
 
+// Of the binary form: a patch (fuzz/image/input.h) for each part of an image, with what breaks its fields first.
+void print_image_dictionary() {
+  std::printf("# Made by corpus_files from fuzz/image/input.h and fuzz/prog/op_table.h.\n");
+  constexpr unsigned kPartsOfImages = 11;
+  for (unsigned part = 0; part < kPartsOfImages; ++part) {
+    std::printf("patch_%u=\"\\x%02x\\x10\\x00\\x00\\x00\\x00\\xff\\xff\\xff\\xff\"\n", part, part);
+  }
+  for (const prog::OpInfo& info : prog::op_table()) {
+    print_token(info);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -153,7 +167,12 @@ int main(int argc, char** argv) {
   }
   const bool of_target = argc == 3;
   const bool of_xarray = of_target && std::strcmp(argv[2], "xarray_fuzzer") == 0;
+  const bool of_image = of_target && std::strcmp(argv[2], "image_fuzzer") == 0;
   if (of_target && std::strcmp(argv[1], "dict") == 0) {
+    if (of_image) {
+      print_image_dictionary();
+      return 0;
+    }
     if (of_xarray) {
       print_xarray_dictionary();
       return 0;
@@ -165,7 +184,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (of_target && std::strcmp(argv[1], "options") == 0) {
-    print_options(argv[2], of_xarray ? kXarrayBytes : longest_program());
+    print_options(argv[2], of_xarray ? kXarrayBytes : of_image ? kImageBytes : longest_program());
     return 0;
   }
   std::fprintf(stderr,

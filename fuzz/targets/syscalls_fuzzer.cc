@@ -17,11 +17,11 @@
 #include <cstdlib>
 #include <string>
 
-#include "fs/base/historical.h"
 #include "fuzz/exec/executor.h"
 #include "fuzz/exec/interleaving.h"
 #include "fuzz/prog/fuzz_bytes.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/targets/bug_switches.h"
 #include "fuzz/targets/sanitizer_options.h"
 
 namespace {
@@ -74,22 +74,6 @@ void report(void* context, const daxfs::Finding& finding, uint64_t trace_hash) {
     begin = end + 1;
   }
   std::fprintf(stderr, "replay: daxfuzz run ARTIFACT%s\n", options.c_str());
-}
-
-bool select_bugs(const std::string& names) {
-  daxfs::BugSet bugs;
-  size_t begin = 0;
-  while (begin < names.size()) {
-    const size_t end = std::min(names.find(' ', begin), names.size());
-    const std::string id = names.substr(begin, end - begin);
-    if (!id.empty() && daxfs::select_historical(id, &bugs) == 0) {
-      std::fprintf(stderr, "DAXFUZZ_BUGS: no historical bug '%s'; `daxfuzz bugs` lists them\n", id.c_str());
-      return false;
-    }
-    begin = end + 1;
-  }
-  daxfs::set_historical(bugs);
-  return true;
 }
 
 }  // namespace

@@ -190,6 +190,36 @@ class Targets(unittest.TestCase):
             self.assertEqual(EXIT_FINDING, run("xarray_fuzzer", path, cwd=self.cwd, bugs=bug)[0], output[-2000:])
             self.assertEqual(0, run("xarray_fuzzer", path, cwd=self.cwd)[0], output[-2000:])
 
+    def test_image_target_survives_damage_and_speaks_on_sound_images(self):
+        seeds, corpus = os.path.join(SOURCE, "corpus/images"), os.path.join(self.cwd, "corpus")
+        os.mkdir(corpus)
+        code, output = run("image_fuzzer", "-runs=3000", "-seed=1", corpus, seeds, cwd=self.cwd)
+        self.assertEqual(0, code, output[-3000:])
+        # A historical bug in the use of an image that is sound, and of one where a checksum of no consequence was damaged.
+        with open(os.path.join(SOURCE, "corpus/bugs", BUG, "program.txt"), encoding="utf-8") as file:
+            program = file.read()
+        path = os.path.join(self.cwd, "image.txt")
+        for patch in ("", "patch super 0 +0x78 flip1 1\n"):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("daxfuzz image 1\nimage rich\nchecksums renewed\n" + patch + "program\n" + program)
+            self.assertEqual(0, run("image_fuzzer", path, cwd=self.cwd)[0])
+            code, output = run("image_fuzzer", path, cwd=self.cwd, bugs=BUG)
+            self.assertEqual(EXIT_FINDING, code, output[-2000:])
+            self.assertRegex(output, r"(?m)^FINDING WARNING .* key=\w+$")
+            text = re.search(r"^daxfuzz image 1\n(?:.*\n)+?(?=replay)", output, re.M).group(0)
+            with open(path, "w", encoding="utf-8") as file:  # what it prints is its replay
+                file.write(text)
+            self.assertEqual(EXIT_FINDING, run("image_fuzzer", path, cwd=self.cwd, bugs=BUG)[0], text)
+
+    def test_image_target_writes_the_damaged_image(self):
+        path, image = os.path.join(SOURCE, "corpus/images/damaged-super-blocks.txt"), os.path.join(self.cwd, "x.img")
+        with unittest.mock.patch.dict(os.environ, {"DAXFUZZ_SAVE_IMAGE": image, "DAXFUZZ_TEXT": "1"}):
+            code, output = run("image_fuzzer", path, cwd=self.cwd)
+        self.assertEqual(0, code, output)
+        self.assertIn("# sound=0 mounted=0 the filesystem has 16777215 blocks", output)
+        code, output = run("daxfuzz", "run", os.path.join(SOURCE, "corpus/seeds/symlinks.txt"), "--image", image, cwd=self.cwd)
+        self.assertIn("truncated image", output)
+
     def test_unknown_bug_is_a_usage_error(self):
         code, output = run("syscalls_fuzzer", "-runs=1", cwd=self.cwd, bugs="no-such-bug")
         self.assertEqual(1, code, output)

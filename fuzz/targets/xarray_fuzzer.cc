@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "fs/base/historical.h"
 #include "fs/base/report.h"
+#include "fuzz/targets/bug_switches.h"
 #include "fuzz/targets/sanitizer_options.h"
 #include "fuzz/xarray/lockstep.h"
 
@@ -35,27 +35,11 @@ void on_finding(void* /*context*/, daxfs::Finding&& finding) {
   print_replay();
 }
 
-bool select_bugs(std::string_view names) {
-  daxfs::BugSet bugs;
-  while (!names.empty()) {
-    const size_t end = std::min(names.find(' '), names.size());
-    const std::string_view id = names.substr(0, end);
-    names.remove_prefix(std::min(end + 1, names.size()));
-    if (!id.empty() && daxfs::select_historical(id, &bugs) == 0) {
-      std::fprintf(stderr, "DAXFUZZ_BUGS: no historical bug '%.*s'; `daxfuzz bugs` lists them\n",
-                   static_cast<int>(id.size()), id.data());
-      return false;
-    }
-  }
-  daxfs::set_historical(bugs);
-  return true;
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   const char* bugs = std::getenv("DAXFUZZ_BUGS");
-  if (bugs != nullptr && !select_bugs(bugs)) { std::exit(1); }
+  if (bugs != nullptr && !daxfuzz::select_bugs(bugs)) { std::exit(1); }
   daxfs::set_finding_handler(on_finding, nullptr);
   return 0;
 }
