@@ -119,6 +119,10 @@ class Coverage(unittest.TestCase):
         explained, _ = coverage.explain(self.files(), self.rules("fs/* | two\\(\\) | tests\n"), lambda name: self.SOURCE)
         self.assertEqual([None, "tests"], [entry[3] for entry in explained])
 
+    def test_a_reason_can_name_what_decides(self):
+        explained, _ = coverage.explain(self.files(), self.rules("fs/* | after int one | bug\n"), lambda name: self.SOURCE)
+        self.assertEqual(["bug", None], [entry[3] for entry in explained])
+
     def test_a_rule_of_another_form_is_refused(self):
         with self.assertRaises(programs.Broken):
             self.rules("fs/dax/* no bars\n")

@@ -13,6 +13,7 @@ from service_check.build import Build
 from service_check.report import Failed
 
 LEAST = 90  # percent of the lines of fs/ that a program on a sound image could reach
+TARGETS = ("syscalls_fuzzer", "image_fuzzer", "xarray_fuzzer")  # the first runs programs; the others have inputs of their own
 REASONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uncovered.txt")
 
 
@@ -78,7 +79,7 @@ def parse_lcov(text, top):
 
 
 def read_reasons(path=REASONS):
-    """[(glob of files, expression for the text or the function, reason, line number)]"""
+    """[(glob of files, (where to look, expression), reason, line number)]"""
     rules = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -86,7 +87,8 @@ def read_reasons(path=REASONS):
                 parts = [part.strip() for part in line.split(" | ")]
                 if len(parts) != 3:
                     raise Broken(f"{path}:{number}: expected FILES | EXPRESSION | REASON")
-                rules.append((parts[0], re.compile(parts[1]), parts[2], number))
+                after = parts[1].startswith("after ")
+                rules.append((parts[0], (after, re.compile(parts[1][6:] if after else parts[1])), parts[2], number))
     return rules
 
 
@@ -98,21 +100,46 @@ def explain(files, rules, text_of):
         for block in file.uncovered_blocks():
             function = file.function_at(block[0])
             shown = "\n".join(source[number - 1] for number in block[:2] if number <= len(source))
-            rule = next((rule for rule in rules if fnmatch.fnmatch(file.name, rule[0]) and
-                         (rule[1].search(shown) or rule[1].search(function))), None)
+            before = "\n".join(source[max(0, block[0] - 3):block[0] - 1])
+
+            def fits(rule):
+                after, expression = rule[1]
+                if not fnmatch.fnmatch(file.name, rule[0]):
+                    return False
+                return bool(expression.search(before) if after else expression.search(shown) or expression.search(function))
+
+            rule = next((rule for rule in rules if fits(rule)), None)
             if rule:
                 used.add(rule[3])
             explained.append((file.name, block, function, rule[2] if rule else None))
     return explained, [rule[3] for rule in rules if rule[3] not in used]
 
 
-def run_target(target, folder, dumps):
-    """The profile of every program of the folder once."""
+def run_target(target, folders, dumps):
+    """Every input of the folders once, for the profile."""
     environment = dict(os.environ, LLVM_PROFILE_FILE=os.path.join(dumps, "%m-%p.profraw"))
-    done = subprocess.run([target, "-runs=0", "-timeout=100", folder], env=environment, stdin=subprocess.DEVNULL,
+    done = subprocess.run([target, "-runs=0", "-timeout=100", *folders], env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     if done.returncode != 0:
-        raise Broken(f"the target ended with {done.returncode}: {done.stdout[-500:]}")
+        raise Broken(f"{target} ended with {done.returncode}: {done.stdout[-500:]}")
+
+
+def run_bugs(target, root, dumps):
+    """The program of each historical bug with its switch on: what speaks of findings speaks. RETURNS: how many did."""
+    spoke = 0
+    folder = os.path.join(root, "corpus/bugs")
+    for where, _, names in sorted(os.walk(folder)):
+        if "program.txt" not in names:
+            continue
+        environment = dict(os.environ, LLVM_PROFILE_FILE=os.path.join(dumps, "bugs-%8m.profraw"), DAXFUZZ_GO_ON="1",
+                           DAXFUZZ_BUGS=os.path.relpath(where, folder))
+        done = subprocess.run([target, "-timeout=100", os.path.join(where, "program.txt")], env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        spoke += done.returncode == 0 and "FINDING " in done.stdout
+    return spoke
+
+
+def merged_profile(dumps):
     profile = os.path.join(dumps, "merged.profdata")
     command("llvm-profdata-19", "merge", "-sparse", *glob.glob(os.path.join(dumps, "*.profraw")), "-o", profile)
     return profile
@@ -122,7 +149,7 @@ def built_target(root):
     build = Build(root, "coverage", "libfuzzer", 0, None, os.path.join(root, "build/oss-fuzz"))
     try:
         build.build()
-        return os.path.join(build.out, "syscalls_fuzzer"), build.tree
+        return os.path.join(build.out, TARGETS[0]), build.tree
     except Failed as failed:
         raise Broken(str(failed)) from failed
     finally:
@@ -133,8 +160,17 @@ def report(root, tools, options):
     target, sources = (options.target, options.sources or root) if options.target else built_target(root)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as dumps:
         count = packed(tools, options.folders, folder)
-        profile = run_target(target, folder, dumps)
-        which = ["-instr-profile", profile, target, os.path.join(sources, "fs")]
+        run_target(target, [folder], dumps)
+        which = [target]
+        for name, inputs in zip(TARGETS[1:], (options.images, options.sequences)):
+            beside = os.path.join(os.path.dirname(target), name)
+            if os.path.exists(beside):
+                run_target(beside, inputs, dumps)
+                which += ["-object", beside]
+        where = [*which, os.path.join(sources, "fs")]
+        sound = parse_lcov(command("llvm-cov-19", "export", "-format=lcov", "-instr-profile", merged_profile(dumps), *where), sources)
+        spoke = run_bugs(target, root, dumps)
+        which = ["-instr-profile", merged_profile(dumps), *where]
         files = parse_lcov(command("llvm-cov-19", "export", "-format=lcov", *which), sources)
         os.makedirs(options.output, exist_ok=True)
         command("llvm-cov-19", "show", "-format=html", "-show-branches=count", "-output-dir", options.output + "/lines", *which)
@@ -145,13 +181,15 @@ def report(root, tools, options):
             return source.read().split("\n")
 
     explained, unused = explain(files, read_reasons(), text_of)
-    summary = page.totals(files, measured)
+    sound_summary, summary = page.totals(sound, measured), page.totals(files, measured)
     page.write(options.output, summary, explained, measured, count, os.path.abspath(sources))
     covered, lines = summary["fs"]["lines"]
-    plain = page.without_judges(summary)
     reached = page.reachable(summary["fs"]["lines"], explained)
     without = [entry for entry in explained if entry[3] is None]
-    print(f"{count} programs: {covered} of {lines} lines of fs/ ({100 * covered / lines:.1f} %), {measured['orders']} orders")
+    sound_covered = sound_summary["fs"]["lines"][0]
+    print(f"{count} programs: {sound_covered} of {lines} lines of fs/ ({100 * sound_covered / lines:.1f} %), {measured['orders']} orders")
+    print(f"and {spoke} programs of historical bugs with their switches on: {covered} of {lines} lines ({100 * covered / lines:.1f} %)")
+    plain = page.without_judges(sound_summary)
     print(f"of the filesystem alone, without judges and engine ({', '.join(page.FILESYSTEM)}): {plain[0]} of {plain[1]} lines "
           f"({100 * plain[0] / plain[1]:.1f} %)")
     print(f"of what a program on a sound image could reach (reasons in {os.path.relpath(REASONS, root)}): {reached[0]} of {reached[1]} "

@@ -32,8 +32,11 @@ class Tools:
 
 
 def is_program(path):
-    """What a corpus folder holds beside programs stays out: notes and tables."""
-    return not re.search(r"\.(md|json|zip|html)$", path)
+    """What a corpus folder holds beside programs stays out: notes, tables, inputs of the other targets as text."""
+    if re.search(r"\.(md|json|zip|html)$", path):
+        return False
+    with open(path, "rb") as file:
+        return not file.read(16).startswith((b"daxfuzz image", b"xarray fanout"))
 
 
 def files_of(folders):
@@ -44,7 +47,7 @@ def files_of(folders):
         if os.path.isfile(top):
             found.append(top)
         for folder, _, names in os.walk(top):
-            found += [os.path.join(folder, name) for name in names if is_program(name)]
+            found += [path for path in (os.path.join(folder, name) for name in names) if is_program(path)]
     return sorted(found)
 
 

@@ -48,7 +48,7 @@ class Jail:
     def run(self, program, *arguments, more=None, options="", wrap=(), seconds=300, dev=False):
         """Exit code and output. `options` is appended to the *SAN_OPTIONS, as .options files are; `dev` leaves /dev."""
         environment = dict(service.RUN, **(more or {}))
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "MSAN_OPTIONS"):
             environment[name] += ":" + options if options else ""
         command = [f"{name}={value}" for name, value in environment.items()]
         command += [*wrap, os.path.join(self.shown_out, program), *arguments]

@@ -10,7 +10,10 @@ class Skipped(Exception):
 
 
 def tail(output, lines=4):
-    return " | ".join(line.strip() for line in output.strip().splitlines()[-lines:])
+    """The last lines, and before them what a sanitizer sums up."""
+    all_lines = output.strip().splitlines()
+    summary = [line for line in all_lines[:-lines] if line.startswith("SUMMARY: ")]
+    return " | ".join(line.strip() for line in summary[:1] + all_lines[-lines:])
 
 
 def need(condition, reason):

@@ -33,14 +33,24 @@ RUN = {
                     "strip_path_prefix=/workspace/:symbolize=1:use_sigaltstack=1:dedup_token_length=3",
     "UBSAN_OPTIONS": "print_stacktrace=1:print_summary=1:silence_unsigned_overflow=1:strip_path_prefix=/workspace/:"
                      "symbolize=1:dedup_token_length=3",
+    "MSAN_OPTIONS": "print_stats=1:strip_path_prefix=/workspace/:symbolize=1:dedup_token_length=3:"
+                    "allocator_release_to_os_interval_ms=500:handle_abort=1:handle_segv=1:handle_sigill=1",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/tmp",
 }
 
 
+def msan_library():
+    """The folder that ci/msan-libcxx made, or None: services' images have such a library, distributions have not."""
+    folder = os.environ.get("DAXFUZZ_MSAN_LIBCXX", "")
+    return os.path.abspath(folder) if folder and os.path.exists(os.path.join(folder, "lib/libc++.a")) else None
+
+
 def build_environment(sanitizer, src, work, out, engine, engine_name, library):
     """The variables of `compile`; compiler and engine are this machine's."""
     added = COVERAGE_BUILD if sanitizer == "coverage" else engine.flags
+    if sanitizer == "memory" and msan_library():
+        added += f" -L{msan_library()}/lib"
     flags = " ".join(part for part in (BASE, SANITIZERS[sanitizer], added) if part)
     kept = {name: value for name, value in os.environ.items() if name.startswith("CCACHE_")}
     kept["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"

@@ -34,8 +34,16 @@ PLANTS = {
     "ubsan-in-address": ("fs/dax/CMakeLists.txt", lambda text: text + (
         "target_compile_options(fs_dax PRIVATE -fsanitize=undefined)\n"),
         "instrumentation", "__ubsan"),
+    # Of the memory build, where there is a C++ library for it.
+    "unwritten-read": (TARGET, in_target(
+        '  uint64_t unwritten[2];\n  asm volatile("" : : "r"(unwritten));\n'
+        "  if (unwritten[1] % 2 == 1) { t.program.schedule.clear(); }\n",
+        "  prog::decode_any({data, size}, &t.program);\n"), "startup", "use-of-uninitialized-value"),
     "tool-in-out": (BUILD, lambda text: text + 'cp "$build/corpus_files" "$OUT/"\n', "contents", "corpus_files"),
 }
+
+
+OF_MEMORY = {"unwritten-read"}
 
 
 def sync(root, copy, plant):

@@ -213,11 +213,6 @@ void Inode::set_flags(uint32_t flags) {
   flags_ = flags;
 }
 
-void Inode::set_permissions(uint16_t bits) {
-  const rt::SpinGuard guard(i_lock_);
-  permissions_ = bits & 07777;
-}
-
 bool Inode::update_times(TimeSpec now, bool mtime, bool ctime, bool atime) {
   const rt::SpinGuard guard(i_lock_);
   bool changed = false;

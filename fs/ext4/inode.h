@@ -119,7 +119,6 @@ class Inode final : public io::IomapHost {
   void set_links(uint32_t links);
   uint32_t flags() const;
   void set_flags(uint32_t flags);
-  void set_permissions(uint16_t bits);
   // Sets the times named to `now`. RETURNS whether any of them changed.
   bool update_times(TimeSpec now, bool mtime, bool ctime, bool atime = false);
 

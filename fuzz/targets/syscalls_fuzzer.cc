@@ -7,8 +7,9 @@
 // Beside edges, the engine is told which pairs of sites met on one object from different tasks, in few and coarse
 // counters: 4,096 raw ones made a corpus of 2,245 entries in 20,000 runs.
 //
-// DAXFUZZ_BUGS="id id" switches historical bugs on, to try the target itself. DAXFUZZ_TRACES=1 prints each run's trace
-// hash: a run that depends on those before it shows.
+// DAXFUZZ_BUGS="id id" switches historical bugs on, to try the target itself. DAXFUZZ_GO_ON=1: a finding is
+// printed and the next input follows, for coverage of what speaks of findings (ci/corpus coverage). DAXFUZZ_TRACES=1
+// prints each run's trace hash: a run that depends on those before it shows.
 // Tested by: fuzz/targets/targets_test.py
 #include <algorithm>
 #include <cinttypes>
@@ -43,6 +44,7 @@ struct Target {
   prog::Program program;
   std::string bugs;
   bool print_traces = false;
+  bool go_on = false;
 };
 
 Target& target() {
@@ -82,6 +84,7 @@ extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   Target& t = target();
   if (const char* bugs = std::getenv("DAXFUZZ_BUGS"); bugs != nullptr) { t.bugs = bugs; }
   t.print_traces = std::getenv("DAXFUZZ_TRACES") != nullptr;
+  t.go_on = std::getenv("DAXFUZZ_GO_ON") != nullptr;
   if (!select_bugs(t.bugs)) { std::exit(1); }
   return 0;
 }
@@ -92,10 +95,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   t.coverage.begin_run();
   exec::RunConfig config;
   config.observer = &t.coverage;
-  config.at_finding = report;
+  config.at_finding = t.go_on ? nullptr : report;
   config.at_finding_context = &t;
   t.executor.run(t.program, config, &t.outcome);
   if (t.print_traces) { std::fprintf(stderr, "trace=%016" PRIx64 "\n", t.outcome.trace_hash); }
+  if (t.outcome.finding && t.go_on) { return report(&t, *t.outcome.finding, t.outcome.trace_hash), 0; }
   if (t.outcome.finding) { std::abort(); }  // whoever noticed it did not stop
   feed_pairs(t.coverage);
   return 0;
