@@ -42,7 +42,6 @@ struct Runner::Run {
   std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
   std::array<exec::Interpreter::ProcessState, prog::kProcessesMax> states;
   std::array<exec::Arena, prog::kTasksMax + 1> arenas;
-  bool clean = false;  // was unmounted when it was damaged: so it must be afterwards
   uint64_t sequence = 0;
   daxfs::FindingHandler engines_handler = nullptr;
   void* engines_context = nullptr;
@@ -189,7 +188,7 @@ void Runner::Run::check_image() {
   rt::trace_mix(reader.sum);
   daxfs::check::MediaOptions media_options;
   media_options.changed_blocks = machine.changed_blocks_for_check();
-  media_options.expect_clean_unmount = clean;
+  media_options.expect_clean_unmount = outcome.sound;
   const auto media =
       daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch());
   rt::trace_mix(media.problems.size());
@@ -300,15 +299,8 @@ void Runner::run(const Input& input, const RunConfig& config, Outcome* outcome) 
   }
   daxfs::check::MediaOptions media_options;
   media_options.changed_blocks = machine.changed_blocks_for_check();
-  media_options.expect_clean_unmount = false;
   outcome->sound =
-      daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch())
-          .clean();
-  media_options.expect_clean_unmount = true;
-  const bool clean =
-      outcome->sound &&
-      daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch())
-          .clean();
+      daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch()).clean();
   machine.device().watch_freed(outcome->sound);
   machine.device().watch_owners(outcome->sound);
   auto options = daxfs::vfs::parse_mount_options(input.program.mount, &outcome->mount_message);
@@ -319,7 +311,7 @@ void Runner::run(const Input& input, const RunConfig& config, Outcome* outcome) 
   // On the heap and released only when the run came to its end: an abandoned run's fibers still
   // point into it.
   std::unique_ptr<Run> run(
-      new Run{input, config, *outcome, machine, *options, {}, {}, {}, {}, clean});
+      new Run{input, config, *outcome, machine, *options, {}, {}, {}, {}});
   std::vector<sched::Anchor> anchors;
   exec::to_anchors(input.program, &anchors);
   sched::PreemptionList schedule;

@@ -36,7 +36,7 @@ struct Outcome {
   std::optional<daxfs::Finding> finding;
   uint64_t trace_hash = 0;
   uint64_t events = 0;
-  bool sound = false;  // the checker has no objection to the damaged image
+  bool sound = false;  // the checker has no objection, not even to orphans
   bool mounted = false;
   daxfs::Errc mount_errc = daxfs::Errc::kOk;
   std::string mount_message;
