@@ -5,9 +5,12 @@ namespace daxfs {
 namespace internal {
 
 InjectionPlan g_injections{};
+InjectionPlan g_plan{};
 
-bool inject_slow(Injection kind) {
-  uint32_t& left = g_injections[static_cast<size_t>(kind)];
+}  // namespace internal
+
+bool count_injection(Injection kind) {
+  uint32_t& left = internal::g_injections[static_cast<size_t>(kind)];
   uint32_t now = __atomic_load_n(&left, __ATOMIC_RELAXED);
   while (now != 0) {
     if (__atomic_compare_exchange_n(&left, &now, now - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
@@ -17,8 +20,9 @@ bool inject_slow(Injection kind) {
   return false;
 }
 
-}  // namespace internal
-
-void arm_injections(const InjectionPlan& plan) { internal::g_injections = plan; }
+void arm_injections(const InjectionPlan& plan) {
+  internal::g_injections = plan;
+  internal::g_plan = plan;
+}
 
 }  // namespace daxfs

@@ -4,12 +4,12 @@
 #include <array>
 
 #include "fs/base/flags.h"
-#include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/ext4/bitmap.h"
 #include "fs/ext4/super.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
+#include "fs/rt/inject.h"
 #include "fs/rt/step.h"
 
 namespace daxfs::ext4 {
@@ -232,7 +232,7 @@ Result<BlockRun> allocate_blocks(Volume& volume, jbd2::Handle& handle, const All
   const bool use_reserved = (request.flags & kAllocUseReserved) != 0;
   uint32_t wanted = std::min(request.count_wanted, geometry.blocks_per_group);
   FS_BUG_ON(wanted == 0, "BA1", "allocation of no blocks");
-  if (inject(Injection::kAlloc)) { return Errc::kNoSpc; }
+  if (rt::inject(Injection::kAlloc)) { return Errc::kNoSpc; }
   // Kernel: ext4_mb_new_blocks halves the request until the free counter allows it.
   while (!volume.claim_blocks(wanted, use_reserved).ok()) {
     wanted /= 2;

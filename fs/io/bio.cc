@@ -4,10 +4,10 @@
 #include <span>
 #include <utility>
 
-#include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
 #include "fs/mm/folio.h"
+#include "fs/rt/inject.h"
 #include "fs/rt/irq.h"
 #include "fs/rt/point.h"
 #include "fs/rt/step.h"
@@ -49,7 +49,7 @@ void Bio::add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length) {
 void Bio::submit(Site site) {
   FS_TRACE_SCOPE("submit_bio", {});
   rt::point(rt::PointKind::kBioSubmit, bio_object(device_offset_), site);
-  if (inject(Injection::kBio)) {
+  if (rt::inject(Injection::kBio)) {
     status_ = Errc::kIo;
   }
   rt::raise_irq(&Bio::complete_in_irq, this, site);

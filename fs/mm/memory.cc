@@ -9,10 +9,10 @@
 
 #include <sys/mman.h>
 
-#include "fs/base/inject.h"
 #include "fs/base/report.h"
 #include "fs/mm/folio.h"
 #include "fs/mm/page_table.h"
+#include "fs/rt/inject.h"
 #include "fs/rt/step.h"
 #include "fs/pmem/raw_copy.h"
 #include "fs/rt/trace.h"
@@ -155,7 +155,7 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
   uint32_t frame = 0;
   {
     RawGuard guard(pool_lock_);
-    if (inject(Injection::kMemory)) {
+    if (rt::inject(Injection::kMemory)) {
       dram_ran_out_ = true;
       return Errc::kNoMem;
     }

@@ -56,9 +56,16 @@ constexpr const char* kOps[] = {
     "pread f1 m1+0 4K 0",
 };
 
+// Half of them with a failure on order that some operation meets.
 Program random_program(Random& random) {
+  static constexpr const char* kFailures[] = {"fail_bio=", "fail_alloc=", "fail_memory="};
   std::string text = "daxfuzz program 1\nimage small\nmount dax=inode";
-  text += random.chance(1, 4) ? ",dioread_nolock\n" : "\n";
+  text += random.chance(1, 4) ? ",dioread_nolock" : "";
+  text += random.chance(1, 8) ? ",flush=2" : random.chance(1, 8) ? ",reclaim=4" : "";
+  if (random.chance(1, 2)) {
+    text += "," + std::string(random.pick(kFailures)) + std::to_string(1 + random.below(8));
+  }
+  text += "\n";
   text += "process P0\ninit in P0\n  f0 = open \"g0\" rdwr\n";
   text += random.chance(1, 4) ? "  fallocate f0 0 8K\n" : "  pwrite f0 0x41 8K 0\n";
   if (random.chance(1, 2)) {
