@@ -121,8 +121,8 @@ class ExtentTree {
 
   // Where the next extent begins, behind the path's entry.
   uint64_t next_key(ExtentPath* path) const;
-  Status split_at(LogicalBlock at);
-  Status merge_around(LogicalBlock lblk);
+  Result<bool> split_at(LogicalBlock at);
+  Status join_at(LogicalBlock at);
   Status merge_around(ExtentPath* path);
   Status pull_up(ExtentPath* path);
 

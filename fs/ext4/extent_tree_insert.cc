@@ -172,14 +172,14 @@ Result<bool> ExtentTree::split_node(ExtentPath* path, unsigned level, const Exte
   return append;
 }
 
-// Cuts the extent that contains `at` there; nothing to do if it begins there. On an error nothing
-// changed.
-Status ExtentTree::split_at(LogicalBlock at) {
+// Cuts the extent that contains `at` there. RETURNS: whether there was something to cut. On an error
+// nothing changed.
+Result<bool> ExtentTree::split_at(LogicalBlock at) {
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(at, &path));
   const std::optional<ExtentRun> run = path.run();
   if (!run.has_value() || !run->contains(at) || run->lblk == at) {
-    return ok_status();
+    return false;
   }
   const unsigned i = slot(path.leaf().pos);
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
@@ -190,7 +190,7 @@ Status ExtentTree::split_at(LogicalBlock at) {
   host_.searched_in_split(at, run->end());
   const Status inserted = insert_run(tail_of(*run, at), false);
   if (inserted.ok()) {
-    return inserted;
+    return true;
   }
   // Reloaded: a step of the failed insertion may have moved the head.
   FS_RETURN_IF_ERROR(find(run->lblk, &path));
@@ -205,14 +205,15 @@ Status ExtentTree::split_at(LogicalBlock at) {
 
 Status ExtentTree::isolate(LogicalBlock first, uint32_t len) {
   const uint64_t end = uint64_t{first.value()} + len;
+  bool cut = false;
   if (end < kLogicalEnd) {
-    FS_RETURN_IF_ERROR(split_at(LogicalBlock(static_cast<uint32_t>(end))));
+    FS_ASSIGN_OR_RETURN(cut, split_at(LogicalBlock(static_cast<uint32_t>(end))));
   }
-  const Status status = split_at(first);
-  if (status.error() == Errc::kNoSpc && end < kLogicalEnd) {
-    FS_RETURN_IF_ERROR(merge_around(LogicalBlock(static_cast<uint32_t>(end))));
+  const auto begins = split_at(first);
+  if (begins.error() == Errc::kNoSpc && cut) {
+    FS_RETURN_IF_ERROR(join_at(LogicalBlock(static_cast<uint32_t>(end))));
   }
-  return status;
+  return begins.ok() ? ok_status() : Status(begins.error());
 }
 
 Status ExtentTree::set_state(LogicalBlock first, uint32_t len, bool unwritten) {
@@ -270,10 +271,25 @@ Result<bool> ExtentTree::transfer_to_neighbor(const ExtentRun& run, LogicalBlock
   return true;
 }
 
-Status ExtentTree::merge_around(LogicalBlock lblk) {
+// Takes a cut back, and no other: neighbours that were isolated for writes in flight stay by themselves.
+Status ExtentTree::join_at(LogicalBlock at) {
   ExtentPath path;
-  FS_RETURN_IF_ERROR(find(lblk, &path));
-  return path.leaf().pos < 0 ? ok_status() : merge_around(&path);
+  FS_RETURN_IF_ERROR(find(at, &path));
+  const int pos = path.leaf().pos;
+  if (pos < 1) {
+    return ok_status();  // where two leaves meet it stays
+  }
+  const ExtentRun a = path.node().extent(slot(pos) - 1);
+  const ExtentRun b = path.node().extent(slot(pos));
+  if (b.lblk != at || !extents_mergeable(a, b)) {
+    return ok_status();
+  }
+  FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
+  path.node().set_extent(slot(pos) - 1, head_of(a, a.len + b.len));
+  path.node().erase(slot(pos));
+  path.leaf().pos = pos - 1;
+  FS_RETURN_IF_ERROR(changed(&path, path.depth()));
+  return pull_up(&path);
 }
 
 // Merges the path's extent with its neighbours in the leaf; ends at the merged extent.

@@ -313,6 +313,40 @@ INSTANTIATE_TEST_SUITE_P(
                       Shape{4, 6, 1500, 1, true, 4}, Shape{4, 340, 1500, 2, true, 1},
                       Shape{4, 340, 400, 0, false, 1}, Shape{3, 4, 200, 0, false, 1}));
 
+// Block 7 is an extent of its own because somebody writes to it; an isolation that fails beside it takes back its own
+// cut only, and what is done then is done to the extent that could not be cut.
+TEST(ExtentTree, AnIsolationThatFailsLeavesItsNeighboursIsolated) {
+  struct Case {
+    uint16_t entries;  // of the root: full before the one cut that block 15 wants, or the second one of block 10
+    uint32_t at;
+  };
+  for (const Case c : {Case{3, 15}, Case{4, 10}}) {
+    SCOPED_TRACE(c.at);
+    FakeHost host(c.entries, 3, 64);
+    host.eof = 16;
+    BlockMapper mapper(host);
+    const uint32_t unwritten = MapRequest::kCreate | MapRequest::kUnwritten;
+    ASSERT_EQ(mapper.map({.lblk = LogicalBlock(0), .len = 16, .flags = unwritten})->len, 16u);
+    ASSERT_TRUE(mapper.tree().isolate(LogicalBlock(7), 1).ok());
+    for (uint64_t block = 0; block < 64; ++block) {
+      if (host.owner(block) == FakeHost::Owner::kFree) { host.set_owner(block, FakeHost::Owner::kData); }
+    }
+    const auto run_at = [&](uint32_t block) { return *mapper.tree().lookup(LogicalBlock(block))->run; };
+    EXPECT_EQ(mapper.tree().isolate(LogicalBlock(c.at), 1).error(), Errc::kNoSpc);
+    EXPECT_EQ(run_at(7).len, 1u);
+    EXPECT_EQ(run_at(8).len, 8u);
+    // Writeback's way: the extent is zeroed and becomes written.
+    const auto map = mapper.map({.lblk = LogicalBlock(c.at), .len = 1, .flags = unwritten | MapRequest::kPreIo});
+    ASSERT_TRUE(map.ok()) << errc_name(map.error());
+    EXPECT_EQ(map->state, BlockState::kWritten);
+    EXPECT_EQ(run_at(0).len, 7u);
+    EXPECT_TRUE(run_at(7).unwritten);
+    EXPECT_EQ(run_at(7).len, 1u);
+    EXPECT_FALSE(run_at(8).unwritten);
+    EXPECT_EQ(run_at(8).len, 8u);
+  }
+}
+
 TEST(ExtentTree, RealNodesReachDepthTwoWhenAppendedToAndFillTheirLeaves) {
   FakeHost host(kExtentRootEntries, kExtentNodeEntries, 40000);
   BlockMapper mapper(host);
