@@ -53,7 +53,10 @@ Result<uint64_t> write_page_part(Inode& inode, uint64_t pos, std::span<const std
   const uint64_t end = pos + bytes.size();
   const bool grown = end > inode.i_size();
   if (grown) { inode.set_i_size(end); }
-  const bool on_medium = grown && mm::folio_of(*page).buffer == mm::BufferState::kMapped && end > inode.i_disksize();
+  // Also if its block is being written for the first time: when that is over, it is as any other block.
+  const bool has_block = (mm::folio_state(*page) & Folio::kWriteback) != 0 ||
+                         mm::folio_of(*page).buffer == mm::BufferState::kMapped;
+  const bool on_medium = grown && has_block && end > inode.i_disksize();
   unlock_and_put(*page);
   if (on_medium) {
     // No writeback will come by here to move the size along: it has nothing to allocate.
