@@ -38,6 +38,62 @@ task T0 in P0
   sync
 )";
 
+// Files with DAX only: what these cost is what the page cache must not have made dearer.
+constexpr const char* kDaxStores = R"(daxfuzz program 1
+image small
+mount dax=always
+process P0
+init in P0
+  f0 = open "f0" rdwr|creat
+  fallocate f0 0 64K
+  m0 = mmap f0 0 64K read|write shared
+task T0 in P0
+  store m0 0 16K 0x41
+  load m0 16K 16K
+  msync m0 64K sync
+task T1 in P0
+  store m0 32K 16K 0x42
+  load m0 0 16K
+  munmap m0 64K
+)";
+
+constexpr const char* kDaxCalls = R"(daxfuzz program 1
+image small
+mount dax=always
+process P0
+init in P0
+  f0 = open "f0" rdwr|creat
+task T0 in P0
+  pwrite f0 0x41 16K 0
+  pread f0 buf 16K 0
+  fsync f0
+  ftruncate f0 4K
+task T1 in P0
+  pwrite f0 0x42 16K 8K
+  fallocate f0 punch|keep_size 0 8K
+  rename "f0" "f1"
+  pread f0 buf 8K 8K
+)";
+
+constexpr const char* kDaxDirect = R"(daxfuzz program 1
+image small
+mount dax=always
+process P0
+init in P0
+  f0 = open "f0" rdwr|creat
+  fallocate f0 0 32K
+  m0 = mmap f0 0 32K read|write shared
+  f1 = open "f1" rdwr|creat|direct
+  pwrite f1 0x61 32K 0
+task T0 in P0
+  pread f1 m0+0 16K 0
+  pwrite f1 m0+0 16K 0
+task T1 in P0
+  fallocate f0 punch|keep_size 0 8K
+  store m0 0 8K 0x43
+  ftruncate f0 16K
+)";
+
 prog::Program parse(const char* text) {
   prog::Program program;
   std::string error;
@@ -79,6 +135,15 @@ BENCHMARK(BM_CompleteRun);
 
 void BM_CompleteRunObserved(benchmark::State& state) { run_program(state, kTwoTasks, true, true); }
 BENCHMARK(BM_CompleteRunObserved);
+
+void BM_DaxStores(benchmark::State& state) { run_program(state, kDaxStores, false, true); }
+BENCHMARK(BM_DaxStores);
+
+void BM_DaxCalls(benchmark::State& state) { run_program(state, kDaxCalls, false, true); }
+BENCHMARK(BM_DaxCalls);
+
+void BM_DaxDirectIntoMapping(benchmark::State& state) { run_program(state, kDaxDirect, false, true); }
+BENCHMARK(BM_DaxDirectIntoMapping);
 
 void BM_MountAndUnmount(benchmark::State& state) { run_program(state, kNothing, false, false); }
 BENCHMARK(BM_MountAndUnmount);
