@@ -7,6 +7,7 @@
 #include "fs/cache/page_cache.h"
 #include "fs/dax/entry.h"
 #include "fs/ext4/extents.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/inode_cache.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
@@ -162,6 +163,10 @@ void check_cached_tree(ext4::Inode& inode) {
     check_cached_page(inode, index, *page);
     check_buffer(inode, blocks, index, *page);
   }
+  const ext4::Flusher* const flusher = inode.volume().flusher();
+  FS_WARN_ON(flusher != nullptr && mapping.i_pages.marked(mm::kPageDirty) && !flusher->listed(inode), "FL2",
+             about(inode_ref(inode.ino())), "inode %u has dirty pages and is not on the flusher's list",
+             inode.ino().value());
   FS_WARN_ON(mapping.nrpages != pages.size() || mapping.nrexceptional != 0, "O3", about(inode_ref(inode.ino())),
              "inode %u: nrpages %llu and nrexceptional %llu, the tree holds %zu pages", inode.ino().value(),
              (ull)mapping.nrpages, (ull)mapping.nrexceptional, pages.size());

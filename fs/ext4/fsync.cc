@@ -2,6 +2,7 @@
 #include "fs/ext4/fsync.h"
 
 #include "fs/ext4/file_pages.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/super.h"
 #include "fs/rt/trace.h"
@@ -18,6 +19,8 @@ Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) 
   Status status;
   if (inode.is_regular()) {
     status = flush_file_range(inode, start, end);
+    Flusher* const flusher = inode.volume().flusher();
+    if (flusher != nullptr && !inode.is_dax()) { flusher->sync_inode(inode); }
   }
   inode.device().fence();
   return status;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "fs/base/report.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/inode_io.h"
 #include "fs/ext4/page_io.h"
 #include "fs/ext4/super.h"
@@ -60,6 +61,10 @@ void Inode::set_i_size(uint64_t size) {
   const uint64_t before = i_size_.load_unpointed();
   i_size_.store(size);
   FS_TRACE_WRITE(size_ref(ino_), before, size);
+}
+
+void Inode::note_dirty_page() {
+  if (Flusher* const flusher = volume_.flusher()) { flusher->note_dirty(*this); }
 }
 
 pmem::Device& Inode::device() { return volume_.device(); }

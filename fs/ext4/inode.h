@@ -25,6 +25,7 @@
 #include "fs/base/types.h"
 #include "fs/ext4/extent_status.h"
 #include "fs/ext4/inode_dio.h"
+#include "fs/ext4/writeback_state.h"
 #include "fs/io/iomap.h"
 #include "fs/jbd2/handle.h"
 #include "fs/mm/address_space.h"
@@ -96,6 +97,7 @@ class Inode final : public io::IomapHost {
   bool is_regular() const { return type() == kModeRegular; }
   bool is_symlink() const { return type() == kModeSymlink; }
   bool is_dax() const override { return dax_; }
+  void note_dirty_page() override;
   Volume& volume() { return volume_; }
   const Volume& volume() const { return volume_; }
   mm::AddressSpace& mapping() override { return mapping_; }
@@ -141,6 +143,7 @@ class Inode final : public io::IomapHost {
   rt::RwSem i_data_sem;
   InodeDio dio;  // direct I/O in flight
   ExtentStatus extent_status;  // what lookups in the extent tree found
+  WritebackState writeback;    // of the flusher
 
  private:
   friend class InodeCache;

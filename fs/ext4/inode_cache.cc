@@ -5,6 +5,7 @@
 #include "fs/base/flags.h"
 #include "fs/base/report.h"
 #include "fs/ext4/extents.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/ialloc.h"
 #include "fs/ext4/inode_io.h"
@@ -203,10 +204,17 @@ void InodeCache::evict(Inode* inode) {
   if (!deleted && !volume_.read_only() && inode->is_regular()) {
     status = sync_file(*inode, 0, UINT64_MAX, /*datasync=*/false);
   }
+  Flusher* const flusher = inode->is_regular() && !inode->is_dax() ? volume_.flusher() : nullptr;
+  if (flusher != nullptr) { flusher->forget(*inode); }
   const Status data = evict_data(*inode);
   if (status.ok()) { status = data; }
   if (deleted && data.ok()) { status = delete_on_media(*inode); }
   status.ignore_error("an inode that cannot be freed stays on the orphan list; e2fsck finishes it");
+  if (flusher != nullptr) {
+    FS_BUG_ON(flusher->listed(*inode) || flusher->writing(*inode), "FL1", about(inode_ref(inode->ino())),
+              "inode %u leaves memory and the flusher %s", inode->ino().value(),
+              flusher->writing(*inode) ? "writes it" : "has it on its list");
+  }
   {
     const rt::SpinGuard guard(lock_);
     remove_locked(inode);

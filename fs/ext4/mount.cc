@@ -2,9 +2,11 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 
 #include "fs/base/crc32c.h"
 #include "fs/base/report.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/format_assertions.h"
 #include "fs/ext4/inode_io.h"
 #include "fs/ext4/mount_message.h"
@@ -320,7 +322,12 @@ Result<std::unique_ptr<Volume>> Volume::mount_with(pmem::Device& device, mm::Mem
     return refuse(message, status.error(), "the superblock cannot be written").error();
   }
   volume->mounted_ = true;
-  if (inodes != nullptr) { volume->inodes_ = inodes->create(*volume); }
+  if (inodes != nullptr) {
+    volume->inodes_ = inodes->create(*volume);
+    if (options.flush_pages != 0 && !options.read_only) {
+      volume->flusher_ = std::make_unique<Flusher>(options.flush_pages);
+    }
+  }
   if (inodes != nullptr && !options.read_only) {
     if (Status status = orphan_cleanup(*volume, inodes->process_orphan); !status.ok()) {
       volume->unmount().ignore_error("the first error is the one to report");

@@ -6,6 +6,7 @@
 
 #include "fs/base/crc32c.h"
 #include "fs/base/report.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/format_assertions.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/clock.h"
@@ -117,6 +118,7 @@ Status Volume::sync_fs() {
 
 Status Volume::unmount() {
   FS_BUG_ON(!mounted_, "SB1", "unmount of a volume that is not mounted");
+  if (flusher_ != nullptr) { flusher_->stop(); }
   if (inodes_ != nullptr) {
     layer_->evict_all(*inodes_);
     layer_->destroy(std::exchange(inodes_, nullptr));

@@ -48,6 +48,7 @@ class Memory;
 
 namespace daxfs::ext4 {
 
+class Flusher;
 class InodeCache;
 class Volume;
 
@@ -68,6 +69,9 @@ struct MountOptions {
   bool trim_eof = false;
   // Memory is short all the time: each call wakes kswapd, which looks at so many pages. 0: it is not.
   uint32_t reclaim_pages = 0;
+  // Dirty pages are written without being asked for: each call wakes the flusher, which writes so many. 0: by fsync,
+  // sync, eviction and reclaim only.
+  uint32_t flush_pages = 0;
   InjectionPlan fail{};  // counted from the mount on
   bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
 };
@@ -133,6 +137,7 @@ class Volume {
   jbd2::Journal& journal() { return journal_; }
   Groups& groups() { return groups_; }
   InodeCache& inodes() { return *inodes_; }
+  Flusher* flusher() { return flusher_.get(); }  // null without flush=N
   // Ends direct I/O that needs process context. Kernel: s_dio_done_wq.
   rt::Workqueue& dio_done_queue() { return dio_done_queue_; }
   const Geometry& geometry() const { return geometry_; }
@@ -195,6 +200,7 @@ class Volume {
   OrphanList orphans_;
   rt::SpinLock raw_inode_lock_{rt::Rank::kGroup, "raw inode"};
   InodeCache* inodes_ = nullptr;
+  std::unique_ptr<Flusher> flusher_;
   rt::Workqueue dio_done_queue_{"dio done"};
   uint16_t mount_state_ = 0;       // s_state to restore at unmount
   uint64_t blocks_kept_back_ = 0;  // kernel: s_resv_clusters

@@ -1,6 +1,8 @@
 // fs/ext4/writepages.cc - writeback of a file's pages.
 #include "fs/ext4/writepages.h"
 
+#include <utility>
+
 #include "fs/base/historical.h"
 #include "fs/cache/page_cache.h"
 #include "fs/cache/writeback.h"
@@ -103,6 +105,35 @@ Status write_pages(Inode& inode, PgOff first, PgOff last) {
   }
   cache::wait_writeback_range(mapping, first, last);
   return first_error;
+}
+
+uint32_t write_some_pages(Inode& inode, PgOff* at, uint32_t count) {
+  constexpr PgOff kLast(~uint64_t{0});
+  mm::AddressSpace& mapping = inode.mapping();
+  FS_TRACE_SCOPE("ext4_writepages", inode_ref(inode.ino()));
+  bool from_the_front = at->value() == 0;
+  uint32_t done = 0;
+  while (done < count) {
+    Page* const page = cache::find_next_marked(mapping, at, kLast, mm::kPageDirty);
+    if (page == nullptr) {
+      *at = PgOff(0);
+      if (std::exchange(from_the_front, true)) { break; }
+      continue;
+    }
+    const Status status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
+      mm::lock_folio(*page);
+      if (mm::folio_test(*page, Folio::kWriteback)) {
+        mm::unlock_folio(*page);
+        return ok_status();
+      }
+      return write_locked(handle, inode, *page);
+    });
+    mm::put_page(*page);
+    *at = *at + 1;
+    ++done;
+    if (!status.ok()) { break; }  // who waits for the page will try again, and be told
+  }
+  return done;
 }
 
 }  // namespace daxfs::ext4

@@ -15,4 +15,9 @@ namespace daxfs::ext4 {
 // mapping().wb_error. Errors: of the allocation. YIELDS; sleeps.
 Status write_pages(Inode& inode, PgOff first, PgOff last);
 
+// Starts to write up to `count` dirty pages from *at on, and from the front behind the last one; waits for none, and
+// passes by those that are being written. *at is where to go on. Ends early where a block cannot be had. RETURNS: how
+// many pages it looked at. YIELDS; sleeps. Kernel: ext4_writepages of WB_SYNC_NONE with range_cyclic.
+uint32_t write_some_pages(Inode& inode, PgOff* at, uint32_t count);
+
 }  // namespace daxfs::ext4

@@ -41,6 +41,8 @@ class MappingHost {
   virtual uint64_t i_size() const = 0;  // bytes
   virtual Ino ino() const = 0;
   virtual bool is_dax() const = 0;
+  // A page of the page cache has become dirty. Any context. YIELDS.
+  virtual void note_dirty_page() {}
 };
 
 class AddressSpace {

@@ -154,23 +154,29 @@ void wait_folio_writeback(Page& page, Site site) {
 
 namespace {
 
-bool dirty_in(AddressSpace& file, Page& page, bool check, Site site) {
-  AddressSpace* const mapping = &file;
-  FS_TRACE_SCOPE("folio_mark_dirty", frame_ref(page_pfn(page)));
-  rt::SpinGuard tree(mapping->i_pages.lock(), site);
+// RETURNS: false if it was dirty already, or (with `check`) is not this file's any more.
+bool mark_dirty_in(AddressSpace& mapping, Page& page, bool check, Site site) {
+  rt::SpinGuard tree(mapping.i_pages.lock(), site);
   // Reloaded: truncate takes the page out of its file under this lock.
-  if ((check && page_mapping(page) != mapping) || folio_test(page, Folio::kDirty, site)) { return false; }
+  if ((check && page_mapping(page) != &mapping) || folio_test(page, Folio::kDirty, site)) { return false; }
   FS_TRACE_READ(buffer_ref(page_pfn(page)), traced_buffer(page));
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
-             about(frame_ref(page_pfn(page)), dirty_ref(mapping->host().ino(), page.index), buffer_ref(page_pfn(page)))
-                 .came(page_mapping(page) == mapping ? "its buffer was taken away" : "it has been truncated"),
+             about(frame_ref(page_pfn(page)), dirty_ref(mapping.host().ino(), page.index), buffer_ref(page_pfn(page)))
+                 .came(page_mapping(page) == &mapping ? "its buffer was taken away" : "it has been truncated"),
              "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
-             page.index.value(), mapping->host().ino().value());
+             page.index.value(), mapping.host().ino().value());
   folio_set(page, Folio::kDirty, site);
-  lib::XaCursor xas(mapping->i_pages, page.index.value());
+  lib::XaCursor xas(mapping.i_pages, page.index.value());
   xas.load(site);
   xas.set_mark(kPageDirty, site);
-  FS_TRACE_WRITE(dirty_ref(mapping->host().ino(), page.index), 0, 1);
+  FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), page.index), 0, 1);
+  return true;
+}
+
+bool dirty_in(AddressSpace& mapping, Page& page, bool check, Site site) {
+  FS_TRACE_SCOPE("folio_mark_dirty", frame_ref(page_pfn(page)));
+  if (!mark_dirty_in(mapping, page, check, site)) { return false; }
+  mapping.host().note_dirty_page();
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include "fs/cache/reclaim.h"
 #include "fs/cache/truncate.h"
 #include "fs/dax/invalidate.h"
+#include "fs/ext4/flusher.h"
 #include "fs/ext4/fsync.h"
 #include "fs/ext4/inode_cache.h"
 
@@ -43,6 +44,8 @@ bool apply_option(std::string_view option, ext4::MountOptions* options) {
     return parse_count(option.substr(12), &options->fail[static_cast<size_t>(Injection::kMemory)]);
   } else if (option.starts_with("reclaim=")) {
     return parse_count(option.substr(8), &options->reclaim_pages);
+  } else if (option.starts_with("flush=")) {
+    return parse_count(option.substr(6), &options->flush_pages);
   } else if (option == "es_test") {
     options->es_test = true;
   } else if (option == "trim_eof") {
@@ -66,7 +69,8 @@ Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::strin
       if (message != nullptr) {
         *message = "unknown mount option '" + std::string(option) +
                    "'; expected dax=always, dax=inode, dax=never, huge=never, huge=1..9, dioread_lock, dioread_nolock, "
-                   "fail_bio=N, fail_alloc=N, fail_memory=N, reclaim=N, es_test, trim_eof, ro, rw or poison_freed";
+                   "fail_bio=N, fail_alloc=N, fail_memory=N, reclaim=N, flush=N, es_test, trim_eof, ro, rw or "
+                   "poison_freed";
       }
       return Errc::kInval;
     }
@@ -120,6 +124,7 @@ Status Filesystem::sync() {
 
 void Filesystem::feel_pressure() {
   if (kswapd_ != nullptr) { kswapd_->wake(); }
+  if (ext4::Flusher* const flusher = volume_->flusher()) { flusher->wake(); }
 }
 
 unsigned Filesystem::reclaim(unsigned pages) { return cache::shrink_pages(memory_, pages); }

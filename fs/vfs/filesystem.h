@@ -26,8 +26,9 @@ namespace daxfs::vfs {
 
 // Parses "dax=always,ro": dax=always|inode|never, dax (always), huge=never|1..9 (order of huge mappings; 9 is 2 MiB),
 // dioread_lock (default), dioread_nolock, es_test, trim_eof, ro, rw, poison_freed, defaults; reclaim=N: memory is short
-// all the time (MountOptions::reclaim_pages); fail_bio=N, fail_alloc=N, fail_memory=N: the
-// Nth bio (kIo), allocation of blocks (kNoSpc), page of private memory (kNoMem) fails. Empty is the default.
+// all the time (MountOptions::reclaim_pages); flush=N: so is the flusher awake (MountOptions::flush_pages); fail_bio=N,
+// fail_alloc=N, fail_memory=N: the Nth bio (kIo), allocation of blocks (kNoSpc), page of private memory (kNoMem) fails.
+// Empty is the default.
 // Errors: kInval with a message that names the option.
 Result<ext4::MountOptions> parse_mount_options(std::string_view text, std::string* message);
 
@@ -60,7 +61,8 @@ class Filesystem {
   // freed.
   unsigned reclaim(unsigned pages);
   // With the mount option reclaim=N: wakes kswapd, which looks at N pages when the schedule lets it. For callers that
-  // want memory to be short all the time: with each call. YIELDS.
+  // want memory to be short all the time: with each call. With flush=N the same of the flusher, for whom it is time
+  // with each call. YIELDS.
   void feel_pressure();
 
  private:

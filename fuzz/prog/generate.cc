@@ -109,6 +109,9 @@ class Generator {
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
     cached_ = random_.chance(1, 5);
+    if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
+      program_.mount.append(",flush=").append(std::to_string(1 << random_.below(4)));
+    }
     const uint8_t file = cached_ ? kG0 : kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};

@@ -82,7 +82,7 @@ constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=neve
                                         "dax=always,huge=2", "dax=inode,huge=2", "dax=always,huge=9",
                                         "dax=never,dioread_nolock", "dax=inode,dioread_nolock",
                                         "dax=inode,dioread_nolock,es_test", "dax=inode,trim_eof",
-                                        "dax=inode,reclaim=16"};
+                                        "dax=inode,reclaim=16", "dax=inode,flush=8"};
 
 bool valid_chars(std::string_view text, std::string_view extra) {
   for (char c : text) {
