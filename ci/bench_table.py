@@ -16,7 +16,7 @@ RATIOS = [
     ("fiber switch / point", "rt_bench/BM_FiberSwitch", "rt_bench/BM_Point"),
     ("complete run / mount and unmount", "run_bench/BM_CompleteRun", "run_bench/BM_MountAndUnmount"),
     ("observed / plain complete run", "run_bench/BM_CompleteRunObserved", "run_bench/BM_CompleteRun"),
-    ("std::map / XArray, random operations", "xarray_bench/BM_RandomOpsMap", "xarray_bench/BM_RandomOps<6>"),
+    ("interval model / XArray, random operations", "xarray_bench/BM_RandomOpsModel", "xarray_bench/BM_RandomOps<6>"),
 ]
 # What is asked of the release flavour: benchmark, comparison, limit, unit.
 TARGETS = [

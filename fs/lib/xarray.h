@@ -32,7 +32,7 @@
 // cursor.
 // Invariants:
 //   XA1  a node's count is its slots that are not null, nr_values those that are values or siblings
-//        of one.
+//        of one, used which they are.
 //   XA2  a slot of a node is marked exactly if something in the child is; null and sibling slots
 //        are never marked.
 //   XA3  siblings follow their canonical slot without a gap, as an aligned power of two of slots.
@@ -233,6 +233,7 @@ class XaState {
   uint64_t size() const { return (uint64_t{sibs_} + 1) << shift_; }
 
   void point_read(Site site) const;
+  bool steps() const;
   void point_step() const;
   void point_write(Site site) const;
 
@@ -251,10 +252,12 @@ class XaState {
     offset_ = offset;
   }
   void move_index(unsigned offset);
+  void skip_unused(uint64_t last);
   void ascend();
   XEntry start();
   XEntry reload() const;
-  XEntry descend(Node* node);
+  XEntry to_canonical(Node* node, XEntry sibling, bool steps);
+  XEntry descend(XEntry entry, unsigned to);
   XEntry load_inner();
   static unsigned canonical_slot(XEntry sibling);
   unsigned next_marked_slot(XaMark mark, unsigned from);

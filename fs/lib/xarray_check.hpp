@@ -64,6 +64,7 @@ std::string BasicXArray<kShift>::check_node(const Node* node, const std::string&
     const auto here = [&] { return path + std::to_string(at); };
     const XEntry canonical = entry.is_sibling() ? node->slot(entry.sibling_offset()) : entry;
     count += entry ? 1 : 0;
+    if ((node->used >> at & 1) != (entry ? 1 : 0)) { return "XA1: " + here() + " is in use, or not, unlike its slot"; }
     values += canonical.is_value() ? 1 : 0;
     if (entry.is_retry()) { return "XA4: " + here() + " holds a retry entry"; }
     const Node* child = entry.is_node() ? Node::of(entry) : nullptr;

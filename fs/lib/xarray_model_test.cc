@@ -55,9 +55,9 @@ class Checker {
     const uint64_t index = shape_.bases[pick(shape_.bases.size())] + pick(shape_.spread);
     if (pick(3) != 0 || model_.items().empty()) { return index; }
     // Often one that exists, or its neighbour.
-    auto it = model_.items().lower_bound(index);
+    auto it = model_.at_or_after(index);
     if (it == model_.items().end()) { it = model_.items().begin(); }
-    return it->first + pick(it->second.last - it->first + 2);
+    return it->first + pick(it->last - it->first + 2);
   }
   unsigned pick_order() {
     return pick(2) == 0 ? 0 : static_cast<unsigned>(pick(shape_.order_max + 1));
@@ -95,7 +95,7 @@ class Checker {
 
   void store(uint64_t index, unsigned order, XEntry entry) {
     auto old = model_.covering(XArrayModel::first_of(index, order));
-    const XEntry expected = old == model_.items().end() ? XEntry::null() : old->second.entry;
+    const XEntry expected = old == model_.items().end() ? XEntry::null() : old->entry;
     rt::SpinGuard guard(xa_.lock());
     XaState<kShift> xas(xa_, index, order);
     ASSERT_EQ(xas.order(), order);
@@ -122,26 +122,26 @@ class Checker {
     ASSERT_EQ(static_cast<bool>(entry), it != model_.items().end());
     if (!entry) { return; }
     const unsigned bit = 1u << static_cast<unsigned>(mark);
-    ASSERT_EQ(xas.get_mark(mark), (it->second.marks & bit) != 0);
+    ASSERT_EQ(xas.get_mark(mark), (it->marks & bit) != 0);
     switch (pick(6)) {
       case 0:
         xas.init_marks();
-        it->second.marks = 0;
+        it->marks = 0;
         break;
       case 1:
       case 2:
         xas.clear_mark(mark);
-        it->second.marks &= ~bit;
+        it->marks &= ~bit;
         break;
-      default: xas.set_mark(mark); it->second.marks |= bit;
+      default: xas.set_mark(mark); it->marks |= bit;
     }
-    ASSERT_EQ(xas.get_mark(mark), (it->second.marks & bit) != 0);
+    ASSERT_EQ(xas.get_mark(mark), (it->marks & bit) != 0);
   }
 
   void split() {
     auto it = model_.at_or_after(pick_index());
     if (it == model_.items().end()) { return; }
-    const uint64_t size = it->second.last - it->first + 1;
+    const uint64_t size = it->last - it->first + 1;
     const auto from = static_cast<unsigned>(std::countr_zero(size));
     const auto to = static_cast<unsigned>(pick(from + 1));
     // Splitting a huge entry to single slots would only test patience.
@@ -163,7 +163,7 @@ class Checker {
     for (XEntry entry = xas.find_conflict(); entry; entry = xas.find_conflict()) {
       ASSERT_TRUE(it != model_.items().end() && it->first <= last)
           << "index " << index << " order " << order;
-      ASSERT_EQ(entry.raw(), it->second.entry.raw());
+      ASSERT_EQ(entry.raw(), it->entry.raw());
       ++it;
     }
     ASSERT_TRUE(it == model_.items().end() || it->first > last) << "missed " << it->first;
@@ -178,7 +178,7 @@ class Checker {
     auto it = model_.at_or_after(begin);
     for (XEntry entry = xas.find(last); entry; entry = xas.next_entry(last)) {
       ASSERT_TRUE(it != model_.items().end() && it->first <= last);
-      ASSERT_EQ(entry.raw(), it->second.entry.raw());
+      ASSERT_EQ(entry.raw(), it->entry.raw());
       ASSERT_EQ(xas.index(), it->first < begin ? begin : it->first);
       ASSERT_EQ(xas.first_index(), it->first);
       ++it;
@@ -188,7 +188,7 @@ class Checker {
     if (last >= begin && last != ~uint64_t{0}) {
       // A cursor that stopped at `last` goes on from there.
       const XEntry entry = xas.find(~uint64_t{0});
-      ASSERT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->second.entry.raw())
+      ASSERT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw())
           << begin << ".." << last;
     }
   }
@@ -200,7 +200,7 @@ class Checker {
     auto it = model_.at_or_after(begin);
     auto skip = [&] {
       while (it != model_.items().end() &&
-             (it->second.marks >> static_cast<unsigned>(mark) & 1) == 0) {
+             (it->marks >> static_cast<unsigned>(mark) & 1) == 0) {
         ++it;
       }
     };
@@ -209,7 +209,7 @@ class Checker {
     XaState<kShift> xas(xa_, begin);
     for (XEntry entry = xas.find_marked(last, mark); entry; entry = xas.next_marked(last, mark)) {
       ASSERT_TRUE(it != model_.items().end() && it->first <= last) << xas.index();
-      ASSERT_EQ(entry.raw(), it->second.entry.raw());
+      ASSERT_EQ(entry.raw(), it->entry.raw());
       ASSERT_EQ(xas.index(), it->first);
       ASSERT_TRUE(xas.get_mark(mark));
       ++it;
@@ -232,13 +232,13 @@ class Checker {
       const XEntry entry = marked ? xas.find_marked(~uint64_t{0}, mark) : xas.find(~uint64_t{0});
       auto it = model_.at_or_after(next);
       while (marked && it != model_.items().end() &&
-             (it->second.marks >> static_cast<unsigned>(mark) & 1) == 0) {
+             (it->marks >> static_cast<unsigned>(mark) & 1) == 0) {
         ++it;
       }
-      EXPECT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->second.entry.raw())
+      EXPECT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw())
           << "after " << next;
       if (!entry || it == model_.items().end()) { break; }
-      next = it->second.last + 1;
+      next = it->last + 1;
       xas.pause();
       xa_.lock().unlock();
       if (next == 0) {
@@ -258,13 +258,13 @@ class Checker {
     const uint64_t index = pick_index();
     auto it = model_.covering(index);
     const bool here = it != model_.items().end();
-    const bool visible = here && !it->second.entry.is_zero_entry();
-    ASSERT_EQ(xa_.load(index).raw(), visible ? it->second.entry.raw() : 0);
+    const bool visible = here && !it->entry.is_zero_entry();
+    ASSERT_EQ(xa_.load(index).raw(), visible ? it->entry.raw() : 0);
     ASSERT_EQ(xa_.get_order(index),
-              here ? static_cast<unsigned>(std::countr_zero(it->second.last - it->first + 1)) : 0u);
-    ASSERT_EQ(xa_.get_mark(index, XaMark::k1), here && (it->second.marks & 2) != 0);
+              here ? static_cast<unsigned>(std::countr_zero(it->last - it->first + 1)) : 0u);
+    ASSERT_EQ(xa_.get_mark(index, XaMark::k1), here && (it->marks & 2) != 0);
     if (pick(3) == 0) {
-      ASSERT_EQ(xa_.erase(index).raw(), here ? it->second.entry.raw() : 0);
+      ASSERT_EQ(xa_.erase(index).raw(), here ? it->entry.raw() : 0);
       if (here) { model_.items().erase(it); }
     }
   }
@@ -274,12 +274,13 @@ class Checker {
     xa_.for_each(0, ~uint64_t{0}, [&](uint64_t first, XEntry entry) {
       ASSERT_TRUE(it != model_.items().end());
       ASSERT_EQ(first, it->first);
-      ASSERT_EQ(entry.raw(), it->second.entry.raw());
+      ASSERT_EQ(entry.raw(), it->entry.raw());
       ++it;
     });
     ASSERT_TRUE(it == model_.items().end());
     unsigned all_marks = 0;
-    for (const auto& [first, item] : model_.items()) {
+    for (const XArrayModel::Item& item : model_.items()) {
+      const uint64_t first = item.first;
       all_marks |= item.marks;
       rt::SpinGuard guard(xa_.lock());
       for (uint64_t index : {first, item.last, first + (item.last - first) / 3}) {
@@ -303,7 +304,7 @@ class Checker {
     while (!model_.items().empty()) {
       auto it = model_.at_or_after(pick_index());
       if (it == model_.items().end()) { it = model_.items().begin(); }
-      store(it->first + pick(it->second.last - it->first + 1), pick_order(), XEntry::null());
+      store(it->first + pick(it->last - it->first + 1), pick_order(), XEntry::null());
       ASSERT_EQ(xa_.check(), "");
     }
     ASSERT_TRUE(xa_.empty());
@@ -342,6 +343,74 @@ void check_shapes(int rounds, int steps) {
     }
   }
   EXPECT_EQ(XaNodePool<kShift>::live(), live) << "leaked nodes";
+}
+
+// The model itself, against the plainest there is: each index of a few knows its range, entry and marks.
+class EachIndex {
+ public:
+  static constexpr uint64_t kCount = 64;
+
+  XEntry store(uint64_t index, unsigned order, XEntry entry) {
+    const uint64_t first = XArrayModel::first_of(index, order);
+    XArrayModel::Item item{first, XArrayModel::last_of(index, order), entry, 0};
+    const XEntry old = at_[first].entry;
+    if (old && at_[first].last >= item.last) {  // inside a larger entry
+      item = at_[first];
+      item.entry = entry;
+    }
+    for (uint64_t i = item.first; i <= item.last; ++i) { item.marks |= at_[i].marks; }
+    fill(entry ? item : XArrayModel::Item{}, item.first, item.last);
+    return old;
+  }
+  void split(uint64_t index, unsigned order, XEntry entry) {
+    const XArrayModel::Item whole = at_[index];
+    for (uint64_t i = whole.first; i <= whole.last; ++i) {
+      at_[i] = {XArrayModel::first_of(i, order), XArrayModel::last_of(i, order), entry, whole.marks};
+    }
+  }
+  void mark(uint64_t index, unsigned marks) {
+    const XArrayModel::Item item = at_[index];
+    for (uint64_t i = item.first; item.entry && i <= item.last; ++i) { at_[i].marks ^= marks; }
+  }
+  XArrayModel::Items items() const {
+    XArrayModel::Items found;
+    for (uint64_t i = 0; i < kCount; ++i) {
+      if (at_[i].entry && at_[i].first == i) { found.push_back(at_[i]); }
+    }
+    return found;
+  }
+
+ private:
+  void fill(const XArrayModel::Item& item, uint64_t first, uint64_t last) {
+    for (uint64_t i = first; i <= last; ++i) { at_[i] = item; }
+  }
+
+  XArrayModel::Item at_[kCount];
+};
+
+TEST(XArrayModel, IsWhatEachIndexKnowsByItself) {
+  std::mt19937_64 random(1);
+  XArrayModel model;
+  EachIndex each;
+  for (int step = 0; step < 100'000; ++step) {
+    const uint64_t index = random() % EachIndex::kCount;
+    const auto order = static_cast<unsigned>(random() % 3 == 0 ? random() % 7 : 0);
+    const XEntry entry = random() % 3 == 0 ? XEntry::null() : XEntry::from_value(random() % 100);
+    const auto it = model.covering(index);
+    if (const uint64_t kind = random() % 8; kind < 5 || it == model.end()) {
+      ASSERT_EQ(model.store(index, order, entry), each.store(index, order, entry)) << "step " << step;
+    } else if (kind < 7) {
+      it->marks ^= 1u << order % 3;
+      each.mark(index, 1u << order % 3);
+    } else if (it->last - it->first + 1 >= uint64_t{1} << order) {
+      model.split(it, order, XEntry::from_value(7));
+      each.split(index, order, XEntry::from_value(7));
+    }
+    ASSERT_EQ(model.items(), each.items()) << "step " << step;
+    const auto next = model.at_or_after(index);
+    ASSERT_TRUE(next == model.items().begin() || (next - 1)->last < index);
+    ASSERT_TRUE(next == model.end() || next->last >= index);
+  }
 }
 
 TEST(XArrayModel, FanOut64AgreesWithTheIntervalMap) { check_shapes<6>(kRounds, 2000); }

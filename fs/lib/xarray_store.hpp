@@ -44,16 +44,25 @@ void BasicXArray<kShift>::release_node(Node* node) {
 // find retry entries.
 template <unsigned kShift>
 void BasicXArray<kShift>::free_subtree(Node* top) {
-  unsigned left = top->count;  // most nodes of a sparse tree have one
-  for (unsigned at = 0; at < Node::kFanout && left != 0; ++at) {
-    const XEntry entry = top->slot(at);
-    if (entry.is_null()) { continue; }
-    --left;
-    if (entry.is_node()) {
-      free_subtree(Node::of(entry));
-    } else {
-      top->set_slot(at, XEntry::retry_entry());
+  if (lockless()) {
+    for (unsigned at = top->next_used(0); at < Node::kFanout; at = top->next_used(at + 1)) {
+      const XEntry entry = top->slot(at);
+      if (entry.is_node()) {
+        free_subtree(Node::of(entry));
+      } else {
+        top->set_slot(at, XEntry::retry_entry());
+      }
     }
+  } else if (top->shift != 0) {
+    Node* child = nullptr;  // freed while the next one is fetched
+    for (unsigned at = top->next_used(0); at < Node::kFanout; at = top->next_used(at + 1)) {
+      const XEntry entry = top->slot(at);
+      if (!entry.is_node()) { continue; }
+      __builtin_prefetch(&Node::of(entry)->shift, 1);
+      if (child != nullptr) { free_subtree(child); }
+      child = Node::of(entry);
+    }
+    if (child != nullptr) { free_subtree(child); }
   }
   top->count = 0;
   top->nr_values = 0;
@@ -137,14 +146,11 @@ XEntry XaState<kShift>::create(bool allow_root) {
     } else {
       break;
     }
+    set_node(node, static_cast<unsigned>(index_ >> shift) & kMask);
+    entry = node->slot(offset_);
     // Bug kCreateIgnoresSibling (8a14f4d8328c): what is met in the slot is taken as it is, a sibling
     // of a larger entry too.
-    if (historical(Bug::kCreateIgnoresSibling)) {
-      set_node(node, node->offset_of(index_));
-      entry = node->slot(offset_);
-      continue;
-    }
-    entry = descend(node);
+    if (entry.is_sibling() && !historical(Bug::kCreateIgnoresSibling)) { entry = to_canonical(node, entry, false); }
   }
   return entry;
 }
@@ -307,6 +313,7 @@ template <unsigned kShift>
 void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEntry entry,
                                  unsigned marks) {
   const unsigned step = node->shift > shift_ ? 1 : sibs_ + 1u;
+  uint64_t heads = 0;
   // From high to low: while a lockless reader may look, siblings never name a slot that was not
   // written yet.
   for (unsigned at = first + slots; at > first;) {
@@ -326,11 +333,10 @@ void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEn
         node->set_slot(sibling, XEntry::sibling(at));
       }
     }
-    for (XaMark mark : kXaMarks) {
-      if ((marks >> static_cast<unsigned>(mark) & 1) != 0) {
-        node->set_marks(mark, node->marks(mark) | uint64_t{1} << at);
-      }
-    }
+    heads |= uint64_t{1} << at;
+  }
+  for (XaMark mark : kXaMarks) {
+    if ((marks >> static_cast<unsigned>(mark) & 1) != 0) { node->set_marks(mark, node->marks(mark) | heads); }
   }
 }
 

@@ -24,13 +24,16 @@ void XaState<kShift>::point_read(Site site) const {
   if (!xa_.lockless()) { xa_.lock_.assert_held(site); }
 }
 
-// Between two levels of a lockless walk the tree may change.
+// Whether the tree may change under this walk: then there is a point between any two of its levels.
+template <unsigned kShift>
+bool XaState<kShift>::steps() const {
+  return xa_.lockless() && !xa_.lock_.held();
+}
+
 template <unsigned kShift>
 void XaState<kShift>::point_step() const {
-  if (xa_.lockless() && !xa_.lock_.held()) {
-    rt::point(rt::PointKind::kTreeRead,
-              rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
-  }
+  rt::point(rt::PointKind::kTreeRead,
+            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
 }
 
 template <unsigned kShift>
@@ -69,6 +72,21 @@ template <unsigned kShift>
 void XaState<kShift>::move_index(unsigned offset) {
   const uint64_t node_mask = (uint64_t{kFanout} << node_->shift) - 1;
   index_ = (index_ & ~node_mask) + (uint64_t{offset} << node_->shift);
+}
+
+// Over slots that hold nothing, as looking into each would: to the first that begins behind `last`, at most.
+template <unsigned kShift>
+void XaState<kShift>::skip_unused(uint64_t last) {
+  unsigned next = node_->next_used(offset_);
+  if (next == offset_) { return; }
+  const uint64_t here = index_;
+  move_index(next);
+  if (index_ - 1 >= last) {
+    index_ = here;
+    next = node_->offset_of(last) + 1;
+    move_index(next);
+  }
+  offset_ = index_ == 0 ? kFanout : next;  // a wrap at the very top: no index is left
 }
 
 template <unsigned kShift>
@@ -111,34 +129,44 @@ unsigned XaState<kShift>::canonical_slot(XEntry sibling) {
   return sibling.sibling_offset();
 }
 
-// One level down; the cursor ends at a canonical slot.
+// The cursor goes to the canonical slot of `sibling`, a slot of `node`; returns the entry there.
 template <unsigned kShift>
-XEntry XaState<kShift>::descend(Node* node) {
-  point_step();
-  unsigned offset = node->offset_of(index_);
-  XEntry entry = node->slot(offset);
-  if (entry.is_sibling()) {
-    offset = canonical_slot(entry);
-    point_step();
+XEntry XaState<kShift>::to_canonical(Node* node, XEntry sibling, bool steps) {
+  set_node(node, canonical_slot(sibling));
+  if (steps) { point_step(); }
+  const XEntry entry = node->slot(offset_);
+  // A lockless walk saw the sibling before, and the canonical slot after a split or a store of
+  // smaller entries.
+  return entry.is_node() || entry.is_sibling() ? XEntry::retry_entry() : entry;
+}
+
+// From `entry`, which is a node, down to the node of shift `to` or to the first entry that is none. A child's shift
+// follows from its parent's (XA4), so that the walk waits for one word a level.
+template <unsigned kShift>
+XEntry XaState<kShift>::descend(XEntry entry, unsigned to) {
+  const bool steps = this->steps();
+  Node* node = Node::of(entry);
+  unsigned shift = node->shift;
+  if (shift < to) { return entry; }
+  const uint64_t index = index_;
+  while (true) {
+    const unsigned offset = static_cast<unsigned>(index >> shift) & kMask;
+    if (steps) { point_step(); }
     entry = node->slot(offset);
-    // A lockless walk saw the sibling before, and the canonical slot after a split or a store of
-    // smaller entries.
-    if (entry.is_node() || entry.is_sibling()) { entry = XEntry::retry_entry(); }
+    if (!entry.is_node() || shift == to) {
+      if (entry.is_sibling()) { return to_canonical(node, entry, steps); }
+      set_node(node, offset);
+      return entry;
+    }
+    node = Node::of(entry);
+    shift -= kShift;
   }
-  set_node(node, offset);
-  return entry;
 }
 
 template <unsigned kShift>
 XEntry XaState<kShift>::load_inner() {
-  XEntry entry = start();
-  while (entry.is_node()) {
-    Node* node = Node::of(entry);
-    if (shift_ > node->shift) { break; }
-    entry = descend(node);
-    if (node->shift == 0) { break; }
-  }
-  return entry;
+  const XEntry entry = start();
+  return entry.is_node() ? descend(entry, shift_) : entry;
 }
 
 // ---- Reads.
@@ -189,13 +217,18 @@ XEntry XaState<kShift>::find(uint64_t last, Site site) {
   }
   move_index(++offset_);
 
+  const bool steps = this->steps();
   while (place_ == Place::kNode && index_ <= last) {
     if (offset_ == kFanout) {
       ascend();
       ++offset_;
       continue;
     }
-    point_step();
+    if (!steps) {
+      skip_unused(last);
+      if (offset_ == kFanout || index_ > last) { continue; }
+    }
+    if (steps) { point_step(); }
     const XEntry entry = node_->slot(offset_);
     if (entry.is_node()) {
       set_node(Node::of(entry), 0);
@@ -253,6 +286,7 @@ template <unsigned kShift>
 XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
   point_read(site);
   if (place_ == Place::kBounds || index_ > last) { return XEntry::null(); }
+  const bool steps = this->steps();
   bool advance =
       true;  // past the current entry; false: the slot at the cursor is a candidate itself
   if (place_ == Place::kRoot) {
@@ -274,7 +308,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
       continue;
     }
     if (!advance) {
-      point_step();
+      if (steps) { point_step(); }
       const XEntry entry = node_->slot(offset_);
       if (entry.is_sibling()) {
         offset_ = entry.sibling_offset();
@@ -291,7 +325,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
       }  // index 0 is a wrap at the very top: minus one is the largest index
       if (next == kFanout) { continue; }
     }
-    point_step();
+    if (steps) { point_step(); }
     const XEntry entry = node_->slot(offset_);
     if (historical(Bug::kIterRetryKeepsTags) && (!entry || entry.is_sibling())) { return XEntry::null(); }
     if (!entry) {  // lockless: erased after its mark was read
@@ -343,7 +377,7 @@ XEntry XaState<kShift>::find_conflict(Site site) {
   if (at_top()) {
     XEntry entry = start();
     if (place_ == Place::kBounds) { return XEntry::null(); }
-    while (entry.is_node()) { entry = descend(Node::of(entry)); }
+    if (entry.is_node()) { entry = descend(entry, 0); }
     if (entry) { return entry; }
     if (place_ != Place::kNode) { return XEntry::null(); }
   }
@@ -351,15 +385,17 @@ XEntry XaState<kShift>::find_conflict(Site site) {
 
   // The walk went down the range's first path; go through the rest of the range in order.
   while (true) {
+    const unsigned next = node_->next_used(offset_ + 1);
     if (node_->shift == shift_) {
-      if ((offset_ & sibs_) == sibs_) { break; }
-    } else if (offset_ == kMask) {
+      if (next > (offset_ | sibs_)) { break; }
+    } else if (next == kFanout) {
       ascend();
       // The tree is lower than the cursor's level and ends here.
       if (place_ != Place::kNode) { return XEntry::null(); }
       continue;
     }
-    XEntry entry = node_->slot(++offset_);
+    offset_ = next;
+    XEntry entry = node_->slot(offset_);
     if (entry.is_sibling()) { continue; }
     while (entry.is_node()) {
       set_node(Node::of(entry), 0);
@@ -367,6 +403,7 @@ XEntry XaState<kShift>::find_conflict(Site site) {
     }
     if (entry) { return entry; }
   }
+  offset_ |= sibs_;
   offset_ -= sibs_;
   return XEntry::null();
 }

@@ -1,9 +1,9 @@
 // fuzz/bench/xarray_bench.cc - what one XArray operation costs, beside the same operations on an
-// interval map.
+// interval model.
 //
 // BM_Load, BM_Store: single operations through the whole-array calls (lock, cursor, walk).
 // BM_Cursor*: under one lock. BM_RandomOps: a mix of stores of orders 0..9, loads, erases, marks
-// and conflict searches; BM_RandomOpsMap runs the same mix on std::map, which is the ratio to
+// and conflict searches; BM_RandomOpsModel runs it on the model (fs/lib/xarray_model.h), which is the ratio to
 // watch. BM_Lockstep/SHAPE: random operations on both, compared (fuzz/xarray/lockstep.h).
 #include <benchmark/benchmark.h>
 
@@ -134,7 +134,7 @@ void BM_RandomOps(benchmark::State& state) {
 BENCHMARK(BM_RandomOps<6>);
 BENCHMARK(BM_RandomOps<2>);
 
-void BM_RandomOpsMap(benchmark::State& state) {
+void BM_RandomOpsModel(benchmark::State& state) {
   XArrayModel model;
   const std::vector<Step> steps = draw_steps();
   size_t at = 0;
@@ -148,7 +148,7 @@ void BM_RandomOpsMap(benchmark::State& state) {
       benchmark::DoNotOptimize(model.at_or_after(XArrayModel::first_of(step.index, step.order)));
     } else if (step.kind < 11) {
       if (auto it = model.covering(step.index); it != model.items().end()) {
-        it->second.marks |= 1;
+        it->marks |= 1;
       }
     } else {
       benchmark::DoNotOptimize(model.covering(step.index));
@@ -156,7 +156,7 @@ void BM_RandomOpsMap(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(BM_RandomOpsMap);
+BENCHMARK(BM_RandomOpsModel);
 
 // Random sequences of every shape on the array and on its model, answers compared: what the property and the fuzz
 // target do, without their walk over everything after each operation.

@@ -61,8 +61,6 @@ bool Lockstep<kShift>::step(const Op& op) {
 
 template <unsigned kShift>
 bool Lockstep<kShift>::store(const Op& op) {
-  const auto old = model_.covering(XArrayModel::first_of(op.index, op.order));
-  const XEntry expected = old == model_.items().end() ? XEntry::null() : old->second.entry;
   XEntry got;
   XEntry stored;
   {
@@ -72,7 +70,7 @@ bool Lockstep<kShift>::store(const Op& op) {
     // The cursor that stored reads its own entry without a new walk.
     stored = op.entry ? xas.load() : op.entry;
   }
-  model_.store(op.index, op.order, op.entry);
+  const XEntry expected = model_.store(op.index, op.order, op.entry);
   if (got.is_node() && op.order != 0) {
     // Smaller entries were in the range.
   } else if (!same("the store returned what was at", op.index, got, expected)) {
@@ -95,12 +93,12 @@ bool Lockstep<kShift>::load(const Op& op) {
   }
   if (got.is_node()) {
     const auto it = model_.at_or_after(first);
-    const bool smaller = it != model_.items().end() && it->first <= last && it->second.last - it->first < last - first;
+    const bool smaller = it != model_.items().end() && it->first <= last && it->last - it->first < last - first;
     return (op.order != 0 && smaller) || fail("load of", op.index, describe(got), "no smaller entries");
   }
   const auto it = model_.covering(first);
   const bool here = it != model_.items().end();
-  if (!same("load of", op.index, got, here ? it->second.entry : XEntry::null())) { return false; }
+  if (!same("load of", op.index, got, here ? it->entry : XEntry::null())) { return false; }
   return !here || got_first == it->first ||
          fail("the entry loaded for", op.index, "begins at " + std::to_string(got_first), std::to_string(it->first));
 }
@@ -109,13 +107,13 @@ template <unsigned kShift>
 bool Lockstep<kShift>::get(const Op& op) {
   const auto it = model_.covering(op.index);
   const bool here = it != model_.items().end();
-  const bool visible = here && !it->second.entry.is_zero_entry();
-  if (!same("get of", op.index, xa_.load(op.index), visible ? it->second.entry : XEntry::null())) { return false; }
+  const bool visible = here && !it->entry.is_zero_entry();
+  if (!same("get of", op.index, xa_.load(op.index), visible ? it->entry : XEntry::null())) { return false; }
   const unsigned order = xa_.get_order(op.index);
-  const auto expected = here ? static_cast<unsigned>(std::countr_zero(it->second.last - it->first + 1)) : 0u;
+  const auto expected = here ? static_cast<unsigned>(std::countr_zero(it->last - it->first + 1)) : 0u;
   if (order != expected) { return fail("order of", op.index, std::to_string(order), std::to_string(expected)); }
   const bool mark = xa_.get_mark(op.index, XaMark::k1);
-  if (mark != (here && (it->second.marks & bit_of(XaMark::k1)) != 0)) {
+  if (mark != (here && (it->marks & bit_of(XaMark::k1)) != 0)) {
     return fail("mark 1 of", op.index, mark ? "set" : "clear", mark ? "clear" : "set");
   }
   return true;
@@ -132,7 +130,7 @@ bool Lockstep<kShift>::change_mark(const Op& op) {
     daxfs::rt::SpinGuard guard(xa_.lock());
     State xas(xa_, op.index);
     const XEntry entry = xas.load();
-    if (!same("the entry to mark at", op.index, entry, here ? it->second.entry : XEntry::null())) { return false; }
+    if (!same("the entry to mark at", op.index, entry, here ? it->entry : XEntry::null())) { return false; }
     if (!here) { return true; }
     before = xas.get_mark(mark);
     if (op.kind == OpKind::kMark) {
@@ -144,13 +142,13 @@ bool Lockstep<kShift>::change_mark(const Op& op) {
     }
     after = xas.get_mark(mark);
   }
-  const bool had = (it->second.marks & bit_of(mark)) != 0;
+  const bool had = (it->marks & bit_of(mark)) != 0;
   if (op.kind == OpKind::kMark) {
-    it->second.marks |= bit_of(mark);
+    it->marks |= bit_of(mark);
   } else {
-    it->second.marks &= op.kind == OpKind::kUnmark ? ~bit_of(mark) : 0;
+    it->marks &= op.kind == OpKind::kUnmark ? ~bit_of(mark) : 0;
   }
-  const bool has = (it->second.marks & bit_of(mark)) != 0;
+  const bool has = (it->marks & bit_of(mark)) != 0;
   if (before != had) { return fail("the mark, before, of", op.index, before ? "set" : "clear", had ? "set" : "clear"); }
   return after == has || fail("the mark, after, of", op.index, after ? "set" : "clear", has ? "set" : "clear");
 }
@@ -159,7 +157,7 @@ template <unsigned kShift>
 bool Lockstep<kShift>::split(const Op& op) {
   const auto it = model_.at_or_after(op.index);
   if (it == model_.items().end()) { return true; }
-  const auto from = static_cast<unsigned>(std::countr_zero(it->second.last - it->first + 1));
+  const auto from = static_cast<unsigned>(std::countr_zero(it->last - it->first + 1));
   const unsigned to = op.order % (from + 1);
   if (from - to > kSplitMax) { return true; }
   {
@@ -180,9 +178,9 @@ bool Lockstep<kShift>::conflict(const Op& op) {
   for (int visit = 0; visit < kVisitsMax; ++visit) {
     const bool more = it != model_.items().end() && it->first <= last;
     const XEntry got = xas.find_conflict();
-    if (!same("conflict in the range of", op.index, got, more ? it->second.entry : XEntry::null())) { return false; }
+    if (!same("conflict in the range of", op.index, got, more ? it->entry : XEntry::null())) { return false; }
     if (!more) { return true; }
-    const bool whole = it->first <= XArrayModel::first_of(op.index, op.order) && it->second.last >= last;
+    const bool whole = it->first <= XArrayModel::first_of(op.index, op.order) && it->last >= last;
     if (whole) { return true; }  // nothing is behind it
     ++it;
   }
@@ -190,9 +188,9 @@ bool Lockstep<kShift>::conflict(const Op& op) {
 }
 
 template <unsigned kShift>
-XArrayModel::Items::iterator Lockstep<kShift>::model_next(uint64_t index, const XaMark* mark) {
+XArrayModel::iterator Lockstep<kShift>::model_next(uint64_t index, const XaMark* mark) {
   auto it = model_.at_or_after(index);
-  while (mark != nullptr && it != model_.items().end() && (it->second.marks & bit_of(*mark)) == 0) { ++it; }
+  while (mark != nullptr && it != model_.items().end() && (it->marks & bit_of(*mark)) == 0) { ++it; }
   return it;
 }
 
@@ -206,14 +204,14 @@ bool Lockstep<kShift>::find(const Op& op) {
   for (int visit = 0; visit < kVisitsMax; ++visit) {
     const bool more = op.index <= op.last && it != model_.items().end() && it->first <= op.last;
     const XEntry got = marked != nullptr ? xas.find_marked(op.last, mark) : xas.find(op.last);
-    if (!same("find from", op.index, got, more ? it->second.entry : XEntry::null())) { return false; }
+    if (!same("find from", op.index, got, more ? it->entry : XEntry::null())) { return false; }
     if (!more) { return true; }
     if (xas.first_index() != it->first) {
       return fail("the entry found from", op.index, "begins at " + std::to_string(xas.first_index()),
                   std::to_string(it->first));
     }
     ++it;
-    while (marked != nullptr && it != model_.items().end() && (it->second.marks & bit_of(mark)) == 0) { ++it; }
+    while (marked != nullptr && it != model_.items().end() && (it->marks & bit_of(mark)) == 0) { ++it; }
   }
   return true;
 }
@@ -230,12 +228,12 @@ bool Lockstep<kShift>::walk_on() {
     got = walk.marked ? walk.cursor.find_marked(~uint64_t{0}, walk.mark) : walk.cursor.find(~uint64_t{0});
     if (got) { walk.cursor.pause(); }
   }
-  if (!same("the walk looked from", walk.next, got, more ? it->second.entry : XEntry::null())) { return false; }
+  if (!same("the walk looked from", walk.next, got, more ? it->entry : XEntry::null())) { return false; }
   if (!more) {
     walk_.reset();
     return true;
   }
-  walk.next = it->second.last + 1;
+  walk.next = it->last + 1;
   walk.ended = walk.next == 0;
   return true;
 }
@@ -256,22 +254,22 @@ bool Lockstep<kShift>::check() {
     if (xas.first_index() != it->first) {
       return fail("the next entry begins at", xas.first_index(), describe(entry), "at " + std::to_string(it->first));
     }
-    if (!same("entry at", it->first, entry, it->second.entry)) { return false; }
+    if (!same("entry at", it->first, entry, it->entry)) { return false; }
     for (const XaMark mark : {XaMark::k0, XaMark::k1, XaMark::k2}) {
       const bool set = xas.get_mark(mark);
-      if (set != ((it->second.marks & bit_of(mark)) != 0)) {
+      if (set != ((it->marks & bit_of(mark)) != 0)) {
         return fail("mark at", it->first, set ? "set" : "clear", set ? "clear" : "set");
       }
     }
-    all_marks |= it->second.marks;
-    State at(xa_, it->second.last);
+    all_marks |= it->marks;
+    State at(xa_, it->last);
     const unsigned order = at.get_order();
-    if (order != static_cast<unsigned>(std::countr_zero(it->second.last - it->first + 1))) {
+    if (order != static_cast<unsigned>(std::countr_zero(it->last - it->first + 1))) {
       return fail("order at the last index of the entry at", it->first, std::to_string(order), "another");
     }
     ++it;
   }
-  if (it != model_.items().end()) { return fail("entry at", it->first, "nothing", describe(it->second.entry)); }
+  if (it != model_.items().end()) { return fail("entry at", it->first, "nothing", describe(it->entry)); }
   for (const XaMark mark : {XaMark::k0, XaMark::k1, XaMark::k2}) {
     if (xa_.marked(mark) != ((all_marks & bit_of(mark)) != 0)) {
       return fail("mark of the whole array", static_cast<unsigned>(mark), xa_.marked(mark) ? "set" : "clear", "not so");
@@ -284,8 +282,7 @@ template <unsigned kShift>
 bool Lockstep<kShift>::finish() {
   walk_.reset();
   while (!model_.items().empty()) {
-    const auto it = model_.items().begin();
-    const Op op{.kind = OpKind::kErase, .index = it->second.last};
+    const Op op{.kind = OpKind::kErase, .index = model_.items().back().last};
     if (!store(op)) { return false; }
   }
   wrong_ = xa_.check();

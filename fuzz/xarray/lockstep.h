@@ -61,7 +61,7 @@ class Lockstep {
   bool find(const Op& op);
   bool walk_on();
   // The first item at or behind `index` (that has the mark).
-  Model::Items::iterator model_next(uint64_t index, const daxfs::lib::XaMark* mark);
+  Model::iterator model_next(uint64_t index, const daxfs::lib::XaMark* mark);
   bool same(const char* what, uint64_t index, Entry got, Entry expected);
   bool fail(const char* what, uint64_t index, const std::string& got, const std::string& expected);
 
