@@ -49,11 +49,12 @@ def run_afl(build, target, seconds):
     here, shown = build.jail.path("afl")
     # afl-fuzz wants /dev; the target under it is the same that ran without, under libFuzzer.
     more = {"AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "AFL_NO_AFFINITY": "1",
+            "AFL_FAST_CAL": "1",
             "AFL_IGNORE_SEED_PROBLEMS": "1", "ASAN_OPTIONS": service.RUN["ASAN_OPTIONS"] + ":abort_on_error=1:symbolize=0",
             "MSAN_OPTIONS": "exit_code=86:abort_on_error=1:symbolize=0"}  # AFL++ refuses others, whatever is built
     command = ["-i", build.seeds(target), "-o", shown, "-m", "none", "-t", "5000+", "-V", str(seconds), "-s", "1337",
                "-x", os.path.join(build.jail.shown_out, target + ".dict"), "--", os.path.join(build.jail.shown_out, target)]
-    code, output = build.jail.run("/usr/bin/afl-fuzz", *command, more=more, seconds=seconds + 120, dev=True)
+    code, output = build.jail.run("/usr/bin/afl-fuzz", *command, more=more, seconds=seconds + 240, dev=True)
     need("All set and ready to roll" in output, f"{target} does not start under AFL++ (exit code {code}): {tail(output)}")
     with open(os.path.join(here, "default/fuzzer_stats"), encoding="utf-8") as file:
         stats = dict(re.findall(r"^(\w+)\s*: (.*)$", file.read(), re.M))
