@@ -36,8 +36,8 @@ PLANTS = {
         "instrumentation", "__ubsan"),
     # Of the memory build, where there is a C++ library for it.
     "unwritten-read": (TARGET, in_target(
-        '  uint64_t unwritten[2];\n  asm volatile("" : : "r"(unwritten));\n'
-        "  if (unwritten[1] % 2 == 1) { t.program.schedule.clear(); }\n",
+        "  uint8_t* volatile unwritten = new uint8_t[16];\n"
+        "  if (unwritten[9] % 2 == 1) { t.program.schedule.clear(); }\n  delete[] unwritten;\n",
         "  prog::decode_any({data, size}, &t.program);\n"), "startup", "use-of-uninitialized-value"),
     "tool-in-out": (BUILD, lambda text: text + 'cp "$build/corpus_files" "$OUT/"\n', "contents", "corpus_files"),
 }
