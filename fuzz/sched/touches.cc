@@ -8,6 +8,11 @@ namespace {
 
 constexpr unsigned kWindowTries = 4;
 
+// Atomics, frames, PTEs, trees, the medium, inodes.
+bool is_data(daxfs::rt::ObjectClass object_class) {
+  return object_class >= daxfs::rt::ObjectClass::kAtomic && object_class <= daxfs::rt::ObjectClass::kInode;
+}
+
 }  // namespace
 
 Touches::Touches() : all_(kMax) {}
@@ -39,17 +44,23 @@ void Touches::prepare() {
     }
     begin = end;
   }
+  data_classes_ = {0, 0};
+  for (uint32_t i = 0; i < classes_.size(); ++i) {
+    if (!is_data(groups_[classes_[i].first].object_class)) { continue; }
+    if (data_classes_.second == 0) { data_classes_.first = i; }
+    data_classes_.second = i + 1;
+  }
 }
 
-const Touches::Group& Touches::draw_group(SmallRandom& random) const {
-  const auto [first, last] = classes_[random.below(static_cast<uint32_t>(classes_.size()))];
+const Touches::Group& Touches::draw_group(SmallRandom& random, Range classes) const {
+  const auto [first, last] = classes_[classes.first + random.below(classes.second - classes.first)];
   return groups_[first + random.below(last - first)];
 }
 
 std::optional<Anchor> Touches::draw(SmallRandom& random) {
   if (!ready_) { prepare(); }
   if (groups_.empty()) { return std::nullopt; }
-  const Group& group = draw_group(random);
+  const Group& group = draw_group(random, all_classes());
   const uint32_t size = group.end - group.begin;
   const Touch& at = all_[group.begin + random.below(size)];
   // Somebody else who touches the object: from a random place on, round.
@@ -64,8 +75,9 @@ std::optional<Anchor> Touches::draw(SmallRandom& random) {
 std::optional<std::array<Anchor, 2>> Touches::draw_window(SmallRandom& random) {
   if (!ready_) { prepare(); }
   if (groups_.empty()) { return std::nullopt; }
+  const bool data = data_classes_.second != 0 && random.below(4) != 0;
   for (unsigned tries = 0; tries < kWindowTries; ++tries) {
-    const Group& group = draw_group(random);
+    const Group& group = draw_group(random, data ? data_classes_ : all_classes());
     const uint32_t size = group.end - group.begin;
     const Touch& at = all_[group.begin + random.below(size)];
     const uint32_t start = random.below(size);

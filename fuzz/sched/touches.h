@@ -7,7 +7,8 @@
 // software", POPL 2005, drawn at random instead of enumerated.
 //
 // Or two at once: what one task saw of an object, another one changes before it looks again. Source: Lu, Tucek, Qin,
-// Zhou, "AVIO: detecting atomicity violations via access interleaving invariants", ASPLOS 2006.
+// Zhou, "AVIO: detecting atomicity violations via access interleaving invariants", ASPLOS 2006. Most of these are drawn
+// from objects that hold something; locks, queues and requests only say in which order.
 //
 // Locking: none; record() is engine side (fs/rt/engine.h, Observer): no memory is taken there.
 // Tested by: fuzz/sched/touches_test.cc.
@@ -59,14 +60,17 @@ class Touches {
     daxfs::rt::ObjectClass object_class;
   };
   void prepare();
+  using Range = std::pair<uint32_t, uint32_t>;  // [first, second)
   // Of a class first: there are many locks and few frames, and the few are what races are about.
-  const Group& draw_group(SmallRandom& random) const;
+  const Group& draw_group(SmallRandom& random, Range classes) const;
+  Range all_classes() const { return {0, static_cast<uint32_t>(classes_.size())}; }
 
   std::vector<Touch> all_;
   size_t count_ = 0;
   bool ready_ = false;
-  std::vector<Group> groups_;                     // by class
-  std::vector<std::pair<uint32_t, uint32_t>> classes_;  // ranges of groups_
+  std::vector<Group> groups_;   // by class
+  std::vector<Range> classes_;  // of groups_
+  Range data_classes_;          // of classes_: what holds something
 };
 
 }  // namespace daxfuzz::sched

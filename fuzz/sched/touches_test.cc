@@ -97,5 +97,25 @@ TEST(Touches, TheSameSeedDrawsTheSame) {
   }
 }
 
+TEST(Touches, WindowsAreMostlyAboutDataAndSometimesAboutLocks) {
+  Touches touches;
+  for (const int task : {1, 2}) {
+    touches.record(event(static_cast<daxfs::rt::TaskId>(task), 1, kFrame), true);
+    touches.record(event(static_cast<daxfs::rt::TaskId>(task), 2, kFrame), true);
+    touches.record(event(static_cast<daxfs::rt::TaskId>(task), 3, kLock), true);
+    touches.record(event(static_cast<daxfs::rt::TaskId>(task), 4, kLock), true);
+  }
+  SmallRandom random(1);
+  int data = 0;
+  int locks = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto window = touches.draw_window(random);
+    if (!window) { continue; }
+    ++((*window)[1].event <= 2 ? data : locks);
+  }
+  EXPECT_GT(data, 4 * locks);
+  EXPECT_GT(locks, 50);
+}
+
 }  // namespace
 }  // namespace daxfuzz::sched
