@@ -1,6 +1,8 @@
 // fs/cache/writeback.cc - marks of pages on their way to the device.
 #include "fs/cache/writeback.h"
 
+#include <cinttypes>
+
 #include "fs/base/report.h"
 #include "fs/cache/page_cache.h"
 #include "fs/mm/rmap.h"
@@ -30,6 +32,10 @@ bool clear_dirty_for_io(mm::AddressSpace& mapping, Page& page, Site site) {
 
 void start_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
   rt::SpinGuard tree(mapping.i_pages.lock(), site);
+  FS_WARN_ON((mm::folio_state(page) & Folio::kWriteback) != 0, "CF5",
+             about(writeback_ref(mm::page_pfn(page)), frame_ref(mm::page_pfn(page))),
+             "page %" PRIu64 " of inode %u is written a second time before the first has ended", page.index.value(),
+             mapping.host().ino().value());
   mm::folio_set(page, Folio::kWriteback, site);
   FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 0, 1);
   lib::XaCursor xas(mapping.i_pages, page.index.value());

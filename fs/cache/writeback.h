@@ -8,6 +8,8 @@
 //
 // Kernel: mm/page-writeback.c, filemap_fdatawait_range.
 // Locking: as named. All yield.
+// Invariants:
+//   CF5  a page is on its way to the device once at a time.
 // Tested by: fs/check/page_cache_test.cc.
 #pragma once
 

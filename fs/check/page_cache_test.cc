@@ -4,6 +4,7 @@
 
 #include "fs/cache/page_cache.h"
 #include "fs/cache/reclaim.h"
+#include "fs/cache/writeback.h"
 #include "fs/check/audit.h"
 #include "fs/mm/folio.h"
 #include "fs/vfs/test_world.h"
@@ -238,6 +239,15 @@ TEST(PageCacheAudit, LockMarksAndReferencesAreCF3) {
 
 TEST(PageCacheAudit, ABufferOfAnotherBlockIsCF4) {
   EXPECT_EQ(tag_of_cached([](const Damaged& d) { mm::folio_of(d.page).block = FsBlock(7); }), "CF4");
+}
+
+TEST(PageCacheAudit, WritingAPageTwiceAtOnceIsCF5) {
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
+              mm::lock_folio(d.page);
+              cache::start_writeback(d.mapping, d.page);
+              cache::start_writeback(d.mapping, d.page);
+            }),
+            "CF5");
 }
 
 TEST(PageCacheAudit, MiscountedPagesAreO3) {

@@ -156,6 +156,12 @@ bool ExtentStatus::is_delayed(LogicalBlock lblk) const {
   return delayed_in(lblk.value(), uint64_t{lblk.value()} + 1);
 }
 
+std::optional<ExtentStatus::Delayed> ExtentStatus::next_delayed(LogicalBlock lblk) const {
+  const RawGuard guard(lock_);
+  const auto next = std::ranges::find_if(delayed_, [&](const Delayed& range) { return range.end > lblk.value(); });
+  return next == delayed_.end() ? std::nullopt : std::optional(*next);
+}
+
 bool ExtentStatus::has_delayed() const {
   const RawGuard guard(lock_);
   return !delayed_.empty();

@@ -61,6 +61,8 @@ class ExtentStatus {
   // If any block of the range is delayed, all are.
   void spread_delayed(LogicalBlock first, uint64_t end);
   bool is_delayed(LogicalBlock lblk) const;
+  // The first range that has lblk or lies behind it.
+  std::optional<Delayed> next_delayed(LogicalBlock lblk) const;
   bool has_delayed() const;
 
   // For audits, in order.

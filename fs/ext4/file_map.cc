@@ -52,8 +52,6 @@ std::optional<uint64_t> seek_in_piece(Inode& inode, const io::Iomap& iomap, uint
     case io::Iomap::Type::kUnwritten:
       return seek_in_tree(inode.mapping(), pos, end, whence);
     case io::Iomap::Type::kHole:
-      // Delayed pages are data. Kernel: ext4_iomap_is_delalloc.
-      if (!inode.is_dax()) { return seek_in_tree(inode.mapping(), pos, end, whence); }
       return whence == Whence::kHole ? std::optional(pos) : std::nullopt;
     case io::Iomap::Type::kMapped:
     case io::Iomap::Type::kDelalloc:

@@ -57,6 +57,20 @@ void set_iomap(Inode& inode, const MapResult& map, uint64_t pos, uint64_t length
   }
 }
 
+// What was written to the page cache only is data, too. Kernel: ext4_iomap_is_delalloc.
+void report_delayed(Inode& inode, uint64_t pos, io::Iomap* iomap) {
+  const auto delayed = inode.extent_status.next_delayed(internal::block_of(pos));
+  if (!delayed.has_value() || delayed->begin * kBlockSize >= iomap->end()) {
+    return;
+  }
+  uint64_t end = delayed->begin * kBlockSize;  // of the hole before it
+  if (end <= pos) {
+    iomap->type = io::Iomap::Type::kDelalloc;
+    end = std::min(iomap->end(), delayed->end * kBlockSize);
+  }
+  iomap->length = end - iomap->offset;
+}
+
 // Kernel: ext4_iomap_alloc.
 Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
   request.len = std::min(request.len, kAllocBlocksMax);
@@ -148,6 +162,9 @@ class Ext4IomapOps final : public io::IomapOps {
         "an overwrite of inode %u meets a block that is not written at %llu",
         inode.ino().value(), static_cast<unsigned long long>(pos));
     set_iomap(inode, map, pos, length, iomap);
+    if (mode_ == Mode::kReport && iomap->type == io::Iomap::Type::kHole) {
+      report_delayed(inode, pos, iomap);
+    }
     return ok_status();
   }
 

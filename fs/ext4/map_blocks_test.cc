@@ -241,6 +241,31 @@ TEST_F(MapBlocks, NoSpaceForASplitPastEndOfFileFailsAndChangesNothing) {
   EXPECT_EQ(extents(), "W0+1 W2+1 W4+1 U100+100");
 }
 
+// Cuts that direct I/O left between unwritten extents stay when a split beside them fails: the zeroing that follows is
+// of the extent as it was.
+TEST_F(MapBlocks, ASplitThatFailsJoinsNoExtentBefore) {
+  host_.eof = 1000;
+  must_map(0, 1, kDaxWrite);
+  must_map(2, 1, kDaxWrite);
+  must_map(100, 100, kPreallocate);
+  ASSERT_TRUE(mapper_.tree().isolate(LogicalBlock(100), 10).ok());
+  host_.allocations_left = 0;
+  must_map(199, 1, kDirectWrite);
+  EXPECT_EQ(extents(), "W0+1 W2+1 U100+10 W110+90");
+  expect_nothing_stale();
+}
+
+TEST_F(MapBlocks, ASplitThatIsTakenBackJoinsNoExtentBehind) {
+  host_.eof = 1000;
+  must_map(0, 1, kDaxWrite);
+  must_map(100, 100, kPreallocate);
+  ASSERT_TRUE(mapper_.tree().isolate(LogicalBlock(190), 10).ok());
+  host_.allocations_left = 0;
+  must_map(150, 1, kDirectWrite);
+  EXPECT_EQ(extents(), "W0+1 W100+90 U190+10");
+  expect_nothing_stale();
+}
+
 // The first cut of a conversion found room in the next leaf, the second found none: the extent
 // stays cut between two leaves, both pieces become written, and the data in the middle (direct I/O
 // put it there) survives.

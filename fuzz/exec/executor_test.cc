@@ -66,6 +66,28 @@ task T0 in P0
   EXPECT_GT(outcome.tasks_end, outcome.tasks_begin);
 }
 
+#if defined(DAXFS_HISTORICAL_BUGS)
+// O18. The audit at the end would see it too; the lookup is where it does harm.
+TEST(Executor, EsTestMeetsAStaleRangeWhereItIsLookedUp) {
+  const prog::Program program = parse(R"(mount dax=never,es_test
+init in P0
+  g = open "g1" rdwr|creat|direct
+  pwrite g 0x41 16K 0
+task T0 in P0
+  fallocate g zero 4K 4K
+  pread g buf 4K 4K
+)");
+  Executor executor;
+  Outcome outcome;
+  executor.run(program, {}, &outcome);
+  EXPECT_FALSE(outcome.finding) << finding_title(*outcome.finding);
+  const BugOn bug(daxfs::Bug::kCacheDuringSplit);
+  executor.run(program, {}, &outcome);
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_NE(finding_title(*outcome.finding).find("ext4::recheck_cached"), std::string::npos);
+}
+#endif
+
 TEST(Executor, UnknownTemplateIsAMountErrorThatNamesTheKnownOnes) {
   const prog::Program program = parse("image nosuch\ntask T0\n  sync\n");
   Executor executor;

@@ -276,6 +276,7 @@ class Generator {
     insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
 
+  static constexpr int64_t kSector = 512;
   static constexpr int64_t kDirectData = 2 * kPage;  // data at the front of the file, where direct_duel puts some
 
   // `eof`: 0 if it is of no interest.
@@ -292,6 +293,12 @@ class Generator {
       op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
       op.length = data ? kDirectData - op.offset : random_.between(1, 3) * kPage;
       if (random_.chance(1, 4)) { op.offset = random_.between(0, 4) * kPage; }
+      // Parts of blocks: what is around them is zeroed if the block is new.
+      if (random_.chance(1, 5)) {
+        const int64_t skip = random_.between(0, 7) * kSector;
+        op.offset += skip;
+        op.length = std::max(kSector, op.length - skip - random_.between(0, 7) * kSector);
+      }
       if (eof != 0) {
         op.offset = eof - (info.has(OperandKind::kSource) ? kPage : 0);
         op.length = random_.between(1, 3) * kPage;
