@@ -14,30 +14,17 @@
 #include <vector>
 
 #include "fuzz/exec/executor.h"
+#include "fuzz/exec/testing.h"
 #include "fuzz/prog/generate.h"
 #include "fuzz/prog/text.h"
-#include "fuzz/sched/policies.h"
 
 namespace daxfuzz::exec {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define DAXFUZZ_SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define DAXFUZZ_SLOW 1
-#endif
-#endif
-#if defined(DAXFUZZ_SLOW)
-constexpr bool kSlow = true;
-#else
-constexpr bool kSlow = false;
-#endif
-
 size_t runs_wanted(size_t plain, size_t slow) {
   const char* wish = std::getenv("DAXFUZZ_RUNS");
   if (wish != nullptr) { return static_cast<size_t>(std::atoll(wish)); }
-  return kSlow ? slow : plain;
+  return kSanitized ? slow : plain;
 }
 
 // Programs of the size that fuzzing keeps: many small files rather than a few of gigabytes.
@@ -45,29 +32,6 @@ prog::Program random_program(prog::Random& random) {
   prog::Options options;
   options.file_bytes_max = 64 << 10;
   return prog::generate(random, options);
-}
-
-// The program's own schedule, a random walk and PCT in turn.
-class Policies {
- public:
-  daxfs::rt::Policy* choose(uint64_t turn, const Outcome& last) {
-    switch (turn % 3) {
-      case 0: return nullptr;
-      case 1: walk_.reseed(turn, static_cast<uint32_t>(1 + turn % 64), last.tasks_begin); return &walk_;
-      default:
-        pct_.reseed(turn, static_cast<uint32_t>(1 + turn / 3 % 4), last.tasks_end - last.tasks_begin + 1,
-                    last.tasks_begin);
-        return &pct_;
-    }
-  }
-
- private:
-  sched::RandomWalk walk_{1, 1};
-  sched::Pct pct_{1, 1, 1};
-};
-
-std::string describe(const prog::Program& program, const Outcome& outcome) {
-  return (outcome.finding ? finding_title(*outcome.finding) + "\n" : std::string()) + prog::print(program);
 }
 
 TEST(Determinism, SameRunTwiceGivesTheSameTrace) {
@@ -175,16 +139,12 @@ TEST(Determinism, MemoryDoesNotGrow) {
     }
   };
   for (int warm = 0; warm < 3; ++warm) { round(); }
-#if !defined(DAXFUZZ_SLOW)
-  const size_t allocated = mallinfo2().uordblks;
-#endif
+  const size_t allocated = mallinfo2().uordblks;  // sanitizers have no answer
   const size_t resident = resident_bytes();
   for (size_t i = 0; i < rounds; ++i) { round(); }
-#if !defined(DAXFUZZ_SLOW)
-  EXPECT_LE(mallinfo2().uordblks, allocated + (256 << 10)) << rounds * 100 << " runs";
-#endif
+  if (!kSanitized) { EXPECT_LE(mallinfo2().uordblks, allocated + (256 << 10)) << rounds * 100 << " runs"; }
   // Quarantine and shadow of sanitizers grow by themselves for a while.
-  EXPECT_LE(resident_bytes(), resident + (kSlow ? size_t{300} << 20 : size_t{4} << 20));
+  EXPECT_LE(resident_bytes(), resident + (kSanitized ? size_t{300} << 20 : size_t{4} << 20));
 }
 
 }  // namespace

@@ -20,29 +20,20 @@
 #include "fs/check/media.h"
 #include "fs/vfs/filesystem.h"
 #include "fuzz/exec/executor.h"
+#include "fuzz/exec/testing.h"
 #include "fuzz/prog/generate.h"
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
-#include "fuzz/sched/policies.h"
 
 namespace daxfuzz::exec {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kRuns = 60;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr size_t kRuns = 60;
-#else
-constexpr size_t kRuns = 1500;
-#endif
-#else
-constexpr size_t kRuns = 1500;
-#endif
+constexpr size_t kRuns = kSanitized ? 60 : 1500;
 
+// A number from the environment.
 uint64_t wish(const char* name, uint64_t otherwise) {
   const char* const value = std::getenv(name);
-  return value != nullptr ? static_cast<uint64_t>(std::atoll(value)) : otherwise;
+  return value != nullptr ? std::strtoull(value, nullptr, 10) : otherwise;
 }
 
 // e2fsck's own word: nothing if it has nothing to say, else its status and what it said.
@@ -82,25 +73,6 @@ class E2fsck {
   int fd_ = -1;
 };
 
-// The program's own schedule, a random walk and PCT in turn.
-class Policies {
- public:
-  daxfs::rt::Policy* choose(uint64_t turn, const Outcome& last) {
-    switch (turn % 3) {
-      case 0: return nullptr;
-      case 1: walk_.reseed(turn, static_cast<uint32_t>(1 + turn % 64), last.tasks_begin); return &walk_;
-      default:
-        pct_.reseed(turn, static_cast<uint32_t>(1 + turn / 3 % 4), last.tasks_end - last.tasks_begin + 1,
-                    last.tasks_begin);
-        return &pct_;
-    }
-  }
-
- private:
-  sched::RandomWalk walk_{1, 1};
-  sched::Pct pct_{1, 1, 1};
-};
-
 // Some of them nothing, most one or two failures, early ones more often than late ones.
 void order_failures(prog::Program& program, prog::Random& random) {
   static constexpr std::array<std::string_view, 4> kKinds = {"fail_bio=", "fail_alloc=", "fail_alloc=", "fail_memory="};
@@ -115,7 +87,7 @@ void order_failures(prog::Program& program, prog::Random& random) {
   }
 }
 
-prog::Program random_program(prog::Random& random) {
+prog::Program failing_program(prog::Random& random) {
   static constexpr std::array<std::string_view, 6> kImages = {"small", "small", "small", "files", "csum", "huge"};
   prog::Options options;
   options.file_bytes_max = 64 << 10;
@@ -135,10 +107,6 @@ size_t failures(const prog::Program& program) {
   return happened;
 }
 
-std::string describe(const prog::Program& program, const Outcome& outcome) {
-  return (outcome.finding ? finding_title(*outcome.finding) + "\n" : std::string()) + prog::print(program);
-}
-
 TEST(E2fsck, AgreesWithOurCheckerThatImagesAreSoundBehindFailures) {
   const size_t runs = wish("DAXFUZZ_RUNS", kRuns);
   prog::Random random(wish("DAXFUZZ_SEED", 5));
@@ -149,7 +117,7 @@ TEST(E2fsck, AgreesWithOurCheckerThatImagesAreSoundBehindFailures) {
   std::vector<std::byte> image;
   size_t failed = 0;
   for (size_t i = 0; i < runs; ++i) {
-    prog::Program program = random_program(random);
+    prog::Program program = failing_program(random);
     executor.run(program, {}, &outcome);  // measures where the tasks' part begins, which policies want to know
     const Outcome measured = outcome;
     RunConfig config;

@@ -3,6 +3,7 @@
 #include "fuzz/prog/generate.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "fs/base/types.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr uint8_t kF0 = 0;  // rows of the name pool
 constexpr uint8_t kG0 = 1;
 constexpr uint8_t kG1 = 3;
+constexpr uint8_t kAgain = 2;  // the mapping of a range that descriptor 0 has mapped already
 
 Memory anonymous(uint8_t fill, Pattern pattern) {
   return Memory{.kind = MemoryKind::kAnonymous, .fill = fill, .pattern = pattern};
@@ -145,11 +147,16 @@ class Generator {
       open(1, 0, file, kORdWr);
       map(1, 0, 0, 0, length, kMapShared);
     }
-    // One range, mapped by a huge page here and by single ones there.
+    // One range, mapped by a huge page here and by single ones there, or by huge ones twice.
     if (huge != 0 && random_.chance(1, 2)) {
-      const int64_t first = random_.between(0, length / kPage - 1);
       const auto process = static_cast<uint8_t>(program_.processes.size() - 1);
-      map(process, 2, 0, first * kPage, random_.between(1, length / kPage - first) * kPage,
+      if (random_.chance(1, 3)) {
+        again_ = process;
+        map(process, kAgain, 0, 0, length, random_.chance(1, 2) ? kMapPrivate : kMapShared);
+        return;
+      }
+      const int64_t first = random_.between(0, length / kPage - 1);
+      map(process, kAgain, 0, first * kPage, random_.between(1, length / kPage - first) * kPage,
           random_.chance(1, 4) ? kMapPrivate : kMapShared);
     }
   }
@@ -181,6 +188,8 @@ class Generator {
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
     if (random_.chance(1, 5)) {
       direct_duel();
+    } else if (again_ && random_.chance(1, 2)) {
+      first_touch();
     } else if (random_.chance(3, 4)) {
       duel();
     }
@@ -216,6 +225,18 @@ class Generator {
     const bool meet = random_.chance(1, 2);
     const OpCode changer = under_device ? random_.pick(kCleaners) : random_.pick(kChangers);
     add_duellist(second, changer, meet ? page_of(user) : -1);
+  }
+
+  // Two tasks touch one huge page of a mapping that nobody has touched yet.
+  void first_touch() {
+    static constexpr OpCode kTouchers[] = {OpCode::kLoad, OpCode::kStore, OpCode::kLoad, OpCode::kStore,
+                                           OpCode::kTouch};
+    for (Task& task : program_.tasks) { task.process = *again_; }
+    const Op one = add_duellist(0, random_.pick(kTouchers), -1, kAgain);
+    const int64_t huge = world_.huge_size();
+    const int64_t near = page_of(one) / huge * huge + random_.between(0, huge / kPage - 1) * kPage;
+    const int64_t page = random_.chance(1, 2) ? page_of(one) : near;
+    add_duellist(1, random_.pick(kTouchers), page, kAgain);
   }
 
   // Where the page begins that an operation uses: in its mapping, which begins where the contended file does, or in the
@@ -366,7 +387,7 @@ class Generator {
   }
 
   // `page` is where the operation shall begin, if it has a range; -1: anywhere.
-  Op add_duellist(uint8_t task, OpCode code, int64_t page = -1) {
+  Op add_duellist(uint8_t task, OpCode code, int64_t page = -1, uint8_t mapping = 0) {
     Op op;
     op.code = code;
     OperandMaker(world_, program_.tasks[task].process, random_, options_).randomise_all(op);
@@ -375,10 +396,10 @@ class Generator {
     const bool through_mapping = transfers && random_.chance(3, 4);
     if (through_mapping) {  // transfer between the other file and the contended pages
       const int64_t offset = op.buffer.kind == MemoryKind::kMapping ? op.buffer.offset : 0;
-      op.buffer = Memory{.kind = MemoryKind::kMapping, .offset = offset};
+      op.buffer = Memory{.kind = MemoryKind::kMapping, .slot = mapping, .offset = offset};
     }
     if (info.has(OperandKind::kFd)) { op.fd = through_mapping ? 1 : 0; }
-    if (op.addr.kind == MemoryKind::kMapping) { op.addr.slot = 0; }
+    if (op.addr.kind == MemoryKind::kMapping) { op.addr.slot = mapping; }
     if (page >= 0 && !through_mapping) {
       if (info.has(OperandKind::kOffset)) { op.offset = page; }
       if (code == OpCode::kFtruncate) { op.length = page; }
@@ -394,6 +415,7 @@ class Generator {
   Options swarm_;
   Program program_;
   World world_;
+  std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
   bool cached_ = false;  // the contended file has no DAX flag
 };
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include <array>
+#include <set>
 
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
@@ -94,6 +95,27 @@ TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
     hits += io_task >= 0 && punch_task >= 0 && io_task != punch_task ? 1 : 0;
   }
   EXPECT_GT(hits, 40);
+}
+
+// Races of first faults: the range is mapped twice, and of the second mapping nobody has touched a page.
+TEST(Generate, WithHugePagesTwoTasksAreSometimesTheFirstToTouchAMapping) {
+  constexpr std::string_view kHuge[] = {"dax=always,huge=2"};
+  Random random(4);
+  Options options;
+  options.mounts = kHuge;
+  int hits = 0;
+  for (int i = 0; i < 2000; i++) {
+    const Program program = generate(random, options);
+    std::set<size_t> tasks;
+    for (size_t t = 0; t < program.tasks.size(); t++) {
+      for (const Op& op : program.tasks[t].ops) {
+        const bool touches = op.code == OpCode::kLoad || op.code == OpCode::kStore || op.code == OpCode::kTouch;
+        if (touches && op.addr.kind == MemoryKind::kMapping && op.addr.slot == 2) { tasks.insert(t); }
+      }
+    }
+    hits += tasks.size() >= 2 ? 1 : 0;
+  }
+  EXPECT_GT(hits, 60);
 }
 
 TEST(Generate, WithHugePagesProgramsAimAtTheirBorders) {
