@@ -165,10 +165,10 @@ void Runner::Run::run_program() {
       step(p, interpreter, op);
     }
   }
-  static constexpr const char* kNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
+  static constexpr const char* kTaskNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
   for (size_t t = 0; t < program.tasks.size(); ++t) {
     Run* const run = this;
-    rt::spawn(kNames[t], [run, t] {
+    rt::spawn(kTaskNames[t], [run, t] {
       const prog::Task& task = run->input.program.tasks[t];
       exec::Interpreter interpreter(run->input.program, run->arenas[t], &run->sequence);
       for (size_t i = 0; i < task.ops.size(); ++i) {
