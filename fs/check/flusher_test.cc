@@ -184,6 +184,7 @@ TEST(Flusher, AnInodeStaysInMemoryWhileItIsWritten) {
   }
 }
 
+#if !defined(DAXFS_TSAN)  // the vandal races on purpose
 // FL1: somebody says, behind the wait, that it is being written.
 TEST(Flusher, AnInodeThatIsWrittenAndLeavesMemoryIsSeen) {
   bool seen = false;
@@ -195,6 +196,7 @@ TEST(Flusher, AnInodeThatIsWrittenAndLeavesMemoryIsSeen) {
   }
   EXPECT_TRUE(seen);
 }
+#endif
 #endif
 
 }  // namespace

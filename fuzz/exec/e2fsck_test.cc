@@ -28,7 +28,7 @@
 namespace daxfuzz::exec {
 namespace {
 
-constexpr size_t kRuns = kSanitized ? 60 : 1500;
+constexpr size_t kRuns = kSanitized ? 120 : 1500;
 
 // A number from the environment.
 uint64_t wish(const char* name, uint64_t otherwise) {
@@ -73,12 +73,12 @@ class E2fsck {
   int fd_ = -1;
 };
 
-// Some of them nothing, most one or two failures, early ones more often than late ones.
+// One to three failures, early ones more often than late ones.
 void order_failures(prog::Program& program, prog::Random& random) {
   static constexpr std::array<std::string_view, 4> kKinds = {"fail_bio=", "fail_alloc=", "fail_alloc=", "fail_memory="};
   if (program.mount.find("fail_") != std::string::npos) { return; }
-  for (uint32_t left = random.below(4); left != 0; --left) {
-    const uint32_t top = uint32_t{1} << random.below(6);
+  for (uint32_t left = 1 + random.below(3); left != 0; --left) {
+    const uint32_t top = uint32_t{1} << random.below(5);
     std::string mount = program.mount;
     if (!mount.empty()) { mount += ','; }
     mount.append(random.pick(std::span<const std::string_view>(kKinds)));

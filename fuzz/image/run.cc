@@ -146,7 +146,7 @@ void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const pro
     return;
   }
   if (record.error == Errc::kCorrupted) {
-    ++outcome.corrupted;
+    __atomic_add_fetch(&outcome.corrupted, 1, __ATOMIC_RELAXED);  // any task's
     if (outcome.sound) {
       image_sound_objects("an image that the checker calls sound is called corrupt by " +
                           std::string(op.info().name));
