@@ -51,7 +51,8 @@ bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site s
     mapping.cache_ops->write_page(mapping, page);
     // It may be on the device already; else the next pass finds it clean. Kernel: PAGE_SUCCESS.
     *unlocked = mm::folio_test(page, Folio::kWriteback, site) || !mm::try_lock_folio(page, site);
-    if (*unlocked || mm::page_mapping(page) != &mapping ||
+    // Reloaded: somebody else may have written it, or still does, between the two locks.
+    if (*unlocked || mm::page_mapping(page) != &mapping || (mm::folio_state(page) & Folio::kWriteback) != 0 ||
         mm::folio_test(page, Folio::kDirty, site) || (!ignores_pins && pinned(page, site))) {
       return false;
     }

@@ -115,6 +115,7 @@ TEST(Flusher, APageThatGetsNoBlockStaysDirtyAndIsTriedAgain) {
   });
 }
 
+#if defined(DAXFS_RT_FIBER)
 // FL2: damage, and the oracle that must speak.
 TEST(Flusher, ADirtyFileThatItDoesNotKnowOfIsSeenAtRest) {
   for (const bool damaged : {false, true}) {
@@ -131,7 +132,6 @@ TEST(Flusher, ADirtyFileThatItDoesNotKnowOfIsSeenAtRest) {
   }
 }
 
-#if defined(DAXFS_RT_FIBER)
 class RandomPolicy final : public rt::Policy {
  public:
   explicit RandomPolicy(uint32_t seed) : random_(seed), often_(1 + seed % 40) {}

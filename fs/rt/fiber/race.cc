@@ -58,6 +58,27 @@ struct Clocks {
   uint32_t at[kSlots];
 };
 
+// TSan sees what memcpy and memset do, whoever calls them, and an assignment of a large struct may be such a call.
+#if defined(__clang__)
+template <typename T>
+FS_NO_TSAN void copy(T* to, const T& from) {
+  __builtin_memcpy_inline(to, &from, sizeof(T));
+}
+template <typename T>
+FS_NO_TSAN void zero(T* what) {
+  __builtin_memset_inline(what, 0, sizeof(T));
+}
+#else
+template <typename T>
+void copy(T* to, const T& from) {
+  *to = from;
+}
+template <typename T>
+void zero(T* what) {
+  __builtin_memset(what, 0, sizeof(T));
+}
+#endif
+
 // Address -> T, forgotten as a whole when a run begins. Open addressing; what is of an older run counts as free.
 template <typename T>
 class Table {
@@ -102,7 +123,7 @@ class Table {
     slots_ = static_cast<Slot*>(std::calloc(size_, sizeof(Slot)));
     if (slots_ == nullptr) { std::abort(); }
     for (size_t i = 0; i < old_size; ++i) {
-      if (old[i].run == run_) { probe(old[i].key) = old[i]; }
+      if (old[i].run == run_) { copy(&probe(old[i].key), old[i]); }
     }
     std::free(old);
   }
@@ -152,7 +173,12 @@ FS_NO_TSAN void join(Clocks* into, const Clocks& from) {
   }
 }
 
-FS_NO_TSAN void clear(Clocks* clocks) { __builtin_memset(clocks, 0, sizeof(*clocks)); }
+FS_NO_TSAN void clear(Clocks* clocks) { zero(clocks); }
+FS_NO_TSAN void clear(Field* field) {
+  field->write.clock = 0;
+  field->write.slot = 0;
+  field->read_count = field->next_victim = 0;
+}
 
 FS_NO_TSAN void acquire(const void* primitive) {
   const unsigned slot = current_slot();
@@ -265,7 +291,7 @@ FS_NO_TSAN void race_read(const void* address, const char* name, void (*stop)())
   const unsigned slot = current_slot();
   bool fresh = false;
   Field& field = g_detector.fields.get(address, &fresh);
-  if (fresh) { field = Field(); }
+  if (fresh) { clear(&field); }
   Access* mine = nullptr;
   for (unsigned i = 0; i < field.read_count; ++i) {
     if (same_moment(field.reads[i], slot)) { return; }
@@ -284,7 +310,7 @@ FS_NO_TSAN void race_write(const void* address, const char* name, void (*stop)()
   const unsigned slot = current_slot();
   bool fresh = false;
   Field& field = g_detector.fields.get(address, &fresh);
-  if (fresh) { field = Field(); }
+  if (fresh) { clear(&field); }
   if (field.read_count == 0 && same_moment(field.write, slot)) { return; }
   if (!ordered(field.write, slot)) { found_race(name, stop, field.write, true, slot, true); }
   for (unsigned i = 0; i < field.read_count; ++i) {
@@ -295,7 +321,7 @@ FS_NO_TSAN void race_write(const void* address, const char* name, void (*stop)()
 }
 
 FS_NO_TSAN void race_forget(const void* address) {
-  if (Field* field = g_detector.fields.find(address)) { *field = Field(); }
+  if (Field* field = g_detector.fields.find(address)) { clear(field); }
 }
 
 void stop_at_race() {
