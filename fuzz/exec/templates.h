@@ -13,7 +13,8 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "fuzz/exec/image_table.h"
 
 namespace daxfuzz::exec {
 
@@ -21,6 +22,8 @@ namespace daxfuzz::exec {
 std::span<const std::byte> image_template(std::string_view name);
 // Whether its files begin with contents.
 bool template_has_contents(std::string_view name);
+// All of them.
+std::span<const ImageData> template_table();
 // "small, default, ..." for messages.
 std::string template_names();
 

@@ -5,24 +5,11 @@
 #include <memory>
 
 #include "fs/base/types.h"
-#include "fuzz/image/images_data.h"
 
 namespace daxfuzz::image {
 namespace {
 
 using daxfs::kBlockSize;
-
-std::vector<std::byte> expand(const internal::ImageData& data) {
-  std::vector<std::byte> bytes(size_t{data.blocks} * kBlockSize);
-  for (const internal::ImageSegment& segment : data.segments) {
-    std::byte* at = bytes.data() + size_t{segment.first_block} * kBlockSize;
-    std::memset(at, segment.fill, size_t{segment.block_count} * kBlockSize);
-    if (segment.bytes != nullptr) {
-      std::memcpy(at, segment.bytes, segment.size);
-    }
-  }
-  return bytes;
-}
 
 // `width` bytes at `at`, little-endian.
 void change(std::byte* at, const Patch& patch) {
@@ -41,7 +28,7 @@ void change(std::byte* at, const Patch& patch) {
 std::span<const std::string_view> image_names() {
   static const std::vector<std::string_view>& names = *[] {
     auto* all = new std::vector<std::string_view>;
-    for (const internal::ImageData& data : internal::image_table()) {
+    for (const exec::ImageData& data : image_table()) {
       all->push_back(data.name);
     }
     return all;
@@ -51,10 +38,10 @@ std::span<const std::string_view> image_names() {
 
 const Image& image_at(size_t number) {
   static std::vector<std::unique_ptr<Image>>& cache =
-      *new std::vector<std::unique_ptr<Image>>(internal::image_table().size());
+      *new std::vector<std::unique_ptr<Image>>(image_table().size());
   if (cache[number] == nullptr) {
-    const internal::ImageData& data = internal::image_table()[number];
-    std::vector<std::byte> bytes = expand(data);
+    const exec::ImageData& data = image_table()[number];
+    std::vector<std::byte> bytes = exec::expand(data);
     Anatomy anatomy(bytes);
     cache[number] = std::make_unique<Image>(Image{data.name, std::move(bytes), std::move(anatomy)});
   }

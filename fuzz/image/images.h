@@ -1,7 +1,7 @@
 // fuzz/image/images.h - the sound images that damage is done to, and the damage done.
 //
-// Made by mke2fs when the project is built (make_images.py) and compiled in.  Tested by:
-// fuzz/image/image_test.cc
+// Made by mke2fs when the project is built (make_images.py) and compiled in.
+// Locking: none; what is expanded once is for one thread.  Tested by: fuzz/image/image_test.cc
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz/exec/image_table.h"
 #include "fuzz/image/anatomy.h"
 #include "fuzz/image/input.h"
 #include "fuzz/prog/random.h"
@@ -22,6 +23,7 @@ struct Image {
 };
 
 // Append only: binary inputs hold the number.
+std::span<const exec::ImageData> image_table();
 std::span<const std::string_view> image_names();
 // Expanded once a process; lives as long as it. REQUIRES: number < image_names().size().
 const Image& image_at(size_t number);
