@@ -163,7 +163,7 @@ void check_cached_tree(ext4::Inode& inode) {
     check_cached_page(inode, index, *page);
     check_buffer(inode, blocks, index, *page);
   }
-  const ext4::Flusher* const flusher = inode.volume().flusher();
+  const ext4::Flusher* const flusher = inode.flusher();
   FS_WARN_ON(flusher != nullptr && mapping.i_pages.marked(mm::kPageDirty) && !flusher->listed(inode), "FL2",
              about(inode_ref(inode.ino())), "inode %u has dirty pages and is not on the flusher's list",
              inode.ino().value());

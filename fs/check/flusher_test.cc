@@ -23,7 +23,7 @@ ext4::Inode& inode_of(World& w, int fd) { return *w.p->inode_of(fd).value(); }
 ext4::Flusher& flusher(World& w) { return *w.fs->volume().flusher(); }
 
 void let_it_run(World& w) {
-  w.fs->feel_pressure();
+  w.fs->wake_daemons();
   rt::run_pending_system_tasks();
 }
 
@@ -42,7 +42,7 @@ TEST(Flusher, WritesSoManyPagesEachTimeItIsWoken) {
     EXPECT_EQ(w.at(fd, 4 * 4096 - 1), 3);
     EXPECT_EQ(w.pwrite(fd, k4K, 0, 4), 4096);
     EXPECT_TRUE(flusher(w).listed(inode_of(w, fd))) << "dirty again";
-    w.fs->feel_pressure();  // the unmount waits for it
+    w.fs->wake_daemons();  // the unmount waits for it
   });
 }
 
@@ -151,7 +151,7 @@ void last_moments(World& w, bool vandal) {
   EXPECT_EQ(w.pwrite(fd, 3 * k4K, 0, 1), 3 * 4096);
   EXPECT_EQ(w.pwrite(other, k4K, 0, 1), 4096);
   ext4::WritebackState& state = inode_of(w, fd).writeback;
-  w.fs->feel_pressure();
+  w.fs->wake_daemons();
   if (vandal) {
     rt::spawn("vandal", [&state] {
       const rt::RcuReadGuard rcu;  // keeps the memory
@@ -163,7 +163,7 @@ void last_moments(World& w, bool vandal) {
   }
   EXPECT_TRUE(w.p->unlink("f").ok());
   EXPECT_TRUE(w.p->close(fd).ok());
-  w.fs->feel_pressure();
+  w.fs->wake_daemons();
   EXPECT_TRUE(w.p->fsync(other).ok());
   EXPECT_TRUE(w.p->close(other).ok());
   w.fs->drop_caches();

@@ -129,13 +129,13 @@ TEST(PageCache, UnderPressureKswapdTakesPagesBetweenCalls) {
     EXPECT_TRUE(w.p->fsync(fd).ok());
     EXPECT_EQ(mapping_of(w, fd).nrpages, 4u) << "nobody woke it";
     for (int pass = 0; pass < 3; ++pass) {
-      w.fs->feel_pressure();
-      w.fs->feel_pressure();  // awake already
+      w.fs->wake_daemons();
+      w.fs->wake_daemons();  // awake already
       rt::run_pending_system_tasks();
     }
     EXPECT_EQ(mapping_of(w, fd).nrpages, 0u);
     EXPECT_EQ(w.at(fd, 4 * 4096 - 1), 3);
-    w.fs->feel_pressure();  // the unmount waits for it
+    w.fs->wake_daemons();  // the unmount waits for it
   });
 }
 

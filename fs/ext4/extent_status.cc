@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fs/base/report.h"
+#include "fs/rt/step.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::ext4 {
@@ -112,6 +113,10 @@ std::vector<Range> ExtentStatus::ranges() const {
 
 // --- delayed blocks
 
+void ExtentStatus::tell_delayed(rt::PointKind kind) const {
+  rt::also(kind, rt::object_id(rt::ObjectClass::kInode, ino_.value()));
+}
+
 bool ExtentStatus::delayed_in(uint64_t first, uint64_t end) const {
   return std::any_of(delayed_.begin(), delayed_.end(),
                      [&](const Delayed& range) { return range.begin < end && range.end > first; });
@@ -130,11 +135,13 @@ void ExtentStatus::add_delayed_locked(uint64_t first, uint64_t end) {
 }
 
 void ExtentStatus::add_delayed(LogicalBlock first, uint64_t end) {
+  tell_delayed(rt::PointKind::kAtomicRmw);
   const RawGuard guard(lock_);
   add_delayed_locked(first.value(), end);
 }
 
 void ExtentStatus::remove_delayed(LogicalBlock first, uint64_t end) {
+  tell_delayed(rt::PointKind::kAtomicRmw);
   const RawGuard guard(lock_);
   const uint64_t begin = first.value();
   if (!delayed_in(begin, end)) { return; }
@@ -147,22 +154,26 @@ void ExtentStatus::remove_delayed(LogicalBlock first, uint64_t end) {
 }
 
 void ExtentStatus::spread_delayed(LogicalBlock first, uint64_t end) {
+  tell_delayed(rt::PointKind::kAtomicRmw);
   const RawGuard guard(lock_);
   if (delayed_in(first.value(), end)) { add_delayed_locked(first.value(), end); }
 }
 
 bool ExtentStatus::is_delayed(LogicalBlock lblk) const {
+  tell_delayed(rt::PointKind::kAtomicLoad);
   const RawGuard guard(lock_);
   return delayed_in(lblk.value(), uint64_t{lblk.value()} + 1);
 }
 
 std::optional<ExtentStatus::Delayed> ExtentStatus::next_delayed(LogicalBlock lblk) const {
+  tell_delayed(rt::PointKind::kAtomicLoad);
   const RawGuard guard(lock_);
   const auto next = std::ranges::find_if(delayed_, [&](const Delayed& range) { return range.end > lblk.value(); });
   return next == delayed_.end() ? std::nullopt : std::optional(*next);
 }
 
 bool ExtentStatus::has_delayed() const {
+  tell_delayed(rt::PointKind::kAtomicLoad);
   const RawGuard guard(lock_);
   return !delayed_.empty();
 }

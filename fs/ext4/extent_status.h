@@ -25,6 +25,7 @@
 
 #include "fs/base/raw_lock.h"
 #include "fs/base/types.h"
+#include "fs/rt/point.h"
 
 namespace daxfs::ext4 {
 
@@ -74,6 +75,8 @@ class ExtentStatus {
 
   void remove_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
   void clear_locked() FS_REQUIRES(lock_);
+  // Delayed blocks are also looked at and given back outside i_data_sem.
+  void tell_delayed(rt::PointKind kind) const;
   bool delayed_in(uint64_t first, uint64_t end) const FS_REQUIRES(lock_);
   void add_delayed_locked(uint64_t first, uint64_t end) FS_REQUIRES(lock_);
 

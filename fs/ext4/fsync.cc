@@ -19,8 +19,7 @@ Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) 
   Status status;
   if (inode.is_regular()) {
     status = flush_file_range(inode, start, end);
-    Flusher* const flusher = inode.volume().flusher();
-    if (flusher != nullptr && !inode.is_dax()) { flusher->sync_inode(inode); }
+    if (Flusher* const flusher = inode.flusher()) { flusher->sync_inode(inode); }
   }
   inode.device().fence();
   return status;

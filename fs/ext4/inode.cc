@@ -63,8 +63,10 @@ void Inode::set_i_size(uint64_t size) {
   FS_TRACE_WRITE(size_ref(ino_), before, size);
 }
 
+Flusher* Inode::flusher() const { return is_regular() && !is_dax() ? volume_.flusher() : nullptr; }
+
 void Inode::note_dirty_page() {
-  if (Flusher* const flusher = volume_.flusher()) { flusher->note_dirty(*this); }
+  if (Flusher* const writer = flusher()) { writer->note_dirty(*this); }
 }
 
 pmem::Device& Inode::device() { return volume_.device(); }

@@ -37,6 +37,7 @@
 
 namespace daxfs::ext4 {
 
+class Flusher;
 class Volume;
 struct RawInode;
 
@@ -102,6 +103,7 @@ class Inode final : public io::IomapHost {
   const Volume& volume() const { return volume_; }
   mm::AddressSpace& mapping() override { return mapping_; }
   pmem::Device& device() override;
+  Flusher* flusher() const;  // who writes its pages in time; null without flush=N, and of what has no page cache
   // Seed of every checksum inside this inode's blocks: crc32c(crc32c(fs seed, ino), generation).
   uint32_t csum_seed() const { return csum_seed_; }
 

@@ -204,7 +204,7 @@ void InodeCache::evict(Inode* inode) {
   if (!deleted && !volume_.read_only() && inode->is_regular()) {
     status = sync_file(*inode, 0, UINT64_MAX, /*datasync=*/false);
   }
-  Flusher* const flusher = inode->is_regular() && !inode->is_dax() ? volume_.flusher() : nullptr;
+  Flusher* const flusher = inode->flusher();
   if (flusher != nullptr) { flusher->forget(*inode); }
   const Status data = evict_data(*inode);
   if (status.ok()) { status = data; }

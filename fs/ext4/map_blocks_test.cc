@@ -242,27 +242,17 @@ TEST_F(MapBlocks, NoSpaceForASplitPastEndOfFileFailsAndChangesNothing) {
 }
 
 // Cuts that direct I/O left between unwritten extents stay when a split beside them fails: the zeroing that follows is
-// of the extent as it was.
-TEST_F(MapBlocks, ASplitThatFailsJoinsNoExtentBefore) {
+// of the extent as it was. Before it and behind it.
+TEST_F(MapBlocks, ASplitThatIsTakenBackJoinsNoNeighbour) {
   host_.eof = 1000;
   must_map(0, 1, kDaxWrite);
-  must_map(2, 1, kDaxWrite);
-  must_map(100, 100, kPreallocate);
+  must_map(100, 110, kPreallocate);
   ASSERT_TRUE(mapper_.tree().isolate(LogicalBlock(100), 10).ok());
-  host_.allocations_left = 0;
-  must_map(199, 1, kDirectWrite);
-  EXPECT_EQ(extents(), "W0+1 W2+1 U100+10 W110+90");
-  expect_nothing_stale();
-}
-
-TEST_F(MapBlocks, ASplitThatIsTakenBackJoinsNoExtentBehind) {
-  host_.eof = 1000;
-  must_map(0, 1, kDaxWrite);
-  must_map(100, 100, kPreallocate);
-  ASSERT_TRUE(mapper_.tree().isolate(LogicalBlock(190), 10).ok());
+  ASSERT_TRUE(mapper_.tree().isolate(LogicalBlock(200), 10).ok());
+  ASSERT_EQ(extents(), "W0+1 U100+10 U110+90 U200+10");
   host_.allocations_left = 0;
   must_map(150, 1, kDirectWrite);
-  EXPECT_EQ(extents(), "W0+1 W100+90 U190+10");
+  EXPECT_EQ(extents(), "W0+1 U100+10 W110+90 U200+10");
   expect_nothing_stale();
 }
 

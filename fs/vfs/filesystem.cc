@@ -122,7 +122,7 @@ Status Filesystem::sync() {
   return first.ok() ? status : first;
 }
 
-void Filesystem::feel_pressure() {
+void Filesystem::wake_daemons() {
   if (kswapd_ != nullptr) { kswapd_->wake(); }
   if (ext4::Flusher* const flusher = volume_->flusher()) { flusher->wake(); }
 }

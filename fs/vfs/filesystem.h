@@ -60,10 +60,10 @@ class Filesystem {
   // Memory is short: kswapd looks at up to `pages` pages of the page cache, oldest first. YIELDS. RETURNS: how many it
   // freed.
   unsigned reclaim(unsigned pages);
-  // With the mount option reclaim=N: wakes kswapd, which looks at N pages when the schedule lets it. For callers that
-  // want memory to be short all the time: with each call. With flush=N the same of the flusher, for whom it is time
-  // with each call. YIELDS.
-  void feel_pressure();
+  // Wakes those that are there: with the mount option reclaim=N kswapd, which looks at N pages when the schedule lets
+  // it; with flush=N the flusher. For callers that want memory to be short, and time to have passed, with each call.
+  // YIELDS.
+  void wake_daemons();
 
  private:
   static Result<std::unique_ptr<Filesystem>> mount(pmem::Device& device, std::unique_ptr<mm::Memory> owned,

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "fs/base/crc32c.h"
+#include "fs/rt/engine.h"
 #include "fs/vfs/abi.h"
 
 namespace daxfuzz::exec {
@@ -53,6 +54,11 @@ oracle::Signal signal_of(daxfs::mm::Signal signal) {
 }
 
 }  // namespace
+
+void mix_result(const oracle::OpRecord& record) {
+  daxfs::rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
+                       static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
+}
 
 uint64_t fnv1a64(std::span<const std::byte> bytes) {
   uint64_t hash = 0xcbf29ce484222325;
@@ -133,7 +139,7 @@ struct Interpreter::Call {
 void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record) {
   Call call{process, op, record, program_};
   record.op = &op;
-  call.process().fs().feel_pressure();
+  call.process().fs().wake_daemons();
   if (op.info().has(prog::OperandKind::kFd)) {
     if (op.fd != prog::kBadFd) { call.fd_number = process.fd(op.fd); }
     call.note_file(call.fd());
