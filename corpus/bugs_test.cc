@@ -19,23 +19,14 @@
 
 #include "fs/base/historical.h"
 #include "fuzz/exec/executor.h"
+#include "fuzz/exec/testing.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/sched/policies.h"
 
 namespace daxfuzz {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned kSchedules = 150;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr unsigned kSchedules = 150;
-#else
-constexpr unsigned kSchedules = 1000;
-#endif
-#else
-constexpr unsigned kSchedules = 1000;
-#endif
+constexpr unsigned kSchedules = exec::kSanitized ? 150 : 1000;
 
 const std::filesystem::path kBugs = "corpus/bugs";
 

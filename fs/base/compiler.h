@@ -48,6 +48,11 @@
 #if defined(__SANITIZE_THREAD__) && !defined(DAXFS_TSAN)
 #define DAXFS_TSAN 1
 #endif
+#if defined(DAXFS_ASAN) || defined(DAXFS_TSAN)
+#define DAXFS_SANITIZED 1  // code takes ten times as long
+#else
+#define DAXFS_SANITIZED 0
+#endif
 
 // For the engine's own state, which all fibers share without synchronisation because they share one OS thread.
 #if defined(DAXFS_TSAN)

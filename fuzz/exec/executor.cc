@@ -135,11 +135,6 @@ bool submits(const prog::Program& program) {
          std::any_of(program.tasks.begin(), program.tasks.end(), [&](const prog::Task& task) { return any(task.ops); });
 }
 
-void mix_result(const oracle::OpRecord& record) {
-  rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
-                static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
-}
-
 }  // namespace
 
 void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record) {
@@ -187,7 +182,6 @@ void Executor::Run::run_task(TaskState& task) {
 }
 
 void Executor::Run::run_tasks() {
-  static constexpr const char* kNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
   size_t first = program.init_op_count();
   outcome.tasks_begin = rt::run_events();
   for (uint8_t t = 0; t < program.tasks.size(); ++t) {
@@ -196,7 +190,7 @@ void Executor::Run::run_tasks() {
     task->task = t;
     task->first_record = first;
     first += program.tasks[t].ops.size();
-    rt::spawn(kNames[t], [task] { task->run->run_task(*task); });
+    rt::spawn(kTaskNames[t], [task] { task->run->run_task(*task); });
   }
   rt::join_all_spawned();
   outcome.tasks_end = rt::run_events();

@@ -89,6 +89,12 @@ class Interpreter {
   uint64_t* const sequence_;
 };
 
+// Of the program's tasks, for the engine.
+inline constexpr std::array<const char*, prog::kTasksMax> kTaskNames = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
+
+// Into the trace's hash: what the call gave back.
+void mix_result(const oracle::OpRecord& record);
+
 // FNV-1a, 64 bits: what result lines and dedup keys print. A byte at a time, so not for every run.
 uint64_t fnv1a64(std::span<const std::byte> bytes);
 

@@ -6,24 +6,14 @@
 #include <cstdint>
 #include <string>
 
+#include "fs/base/compiler.h"
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/sched/policies.h"
 
 namespace daxfuzz::exec {
 
-// Runs take ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-#else
-inline constexpr bool kSanitized = false;
-#endif
+inline constexpr bool kSanitized = DAXFS_SANITIZED != 0;
 
 // The program's own schedule, a random walk and PCT in turn.
 class Policies {

@@ -18,6 +18,7 @@
 // or `copy` of the whole thing from the number that is the value. Offsets and numbers are reduced
 // to what there is.
 //
+// Locking: none; values.
 // Tested by: fuzz/image/image_test.cc
 #pragma once
 

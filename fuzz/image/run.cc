@@ -140,8 +140,7 @@ void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const pro
   record.op = &op;
   record.process = static_cast<uint8_t>(process);
   interpreter.step(states[process], op, record);
-  rt::trace_mix(static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
-                static_cast<uint64_t>(record.signal) << 52 ^ record.data_hash);
+  exec::mix_result(record);
   if (record.error == Errc::kOk) {
     return;
   }
@@ -165,10 +164,9 @@ void Runner::Run::run_program() {
       step(p, interpreter, op);
     }
   }
-  static constexpr const char* kTaskNames[] = {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"};
   for (size_t t = 0; t < program.tasks.size(); ++t) {
     Run* const run = this;
-    rt::spawn(kTaskNames[t], [run, t] {
+    rt::spawn(exec::kTaskNames[t], [run, t] {
       const prog::Task& task = run->input.program.tasks[t];
       exec::Interpreter interpreter(run->input.program, run->arenas[t], &run->sequence);
       for (size_t i = 0; i < task.ops.size(); ++i) {

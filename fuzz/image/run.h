@@ -10,8 +10,11 @@
 // can know: a frame belongs to one page of one file (O1, O15). The device is told not to watch that
 // (Device::watch_owners) unless the image is sound.
 //
-// Tasks run under the program's schedule.  Not covered: results of calls (fuzz/oracle), which want
-// sound media. Tested by: fuzz/image/image_test.cc, fuzz/targets/targets_test.py
+// Tasks run under the program's schedule.
+//
+// Locking: none; one Runner for one thread.
+// Not covered: results of calls (fuzz/oracle), which want sound media.
+// Tested by: fuzz/image/image_test.cc, fuzz/targets/targets_test.py
 #pragma once
 
 #include <memory>

@@ -8,9 +8,18 @@ namespace {
 
 constexpr unsigned kWindowTries = 4;
 
-// Atomics, frames, PTEs, trees, the medium, inodes.
+// Not what tasks wait for each other with.
 bool is_data(daxfs::rt::ObjectClass object_class) {
-  return object_class >= daxfs::rt::ObjectClass::kAtomic && object_class <= daxfs::rt::ObjectClass::kInode;
+  using daxfs::rt::ObjectClass;
+  switch (object_class) {
+    case ObjectClass::kAtomic: case ObjectClass::kFrame: case ObjectClass::kPte: case ObjectClass::kTree:
+    case ObjectClass::kPmem: case ObjectClass::kInode:
+      return true;
+    case ObjectClass::kNone: case ObjectClass::kLock: case ObjectClass::kWaitQueue: case ObjectClass::kBio:
+    case ObjectClass::kTask: case ObjectClass::kOp: case ObjectClass::kCount:
+      return false;
+  }
+  return false;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // fuzz/targets/bug_switches.h - DAXFUZZ_BUGS="id id" switches historical bugs on, to try a target itself.
 //
-// Tested by: fuzz/targets/targets_test.py
+// Locking: before the first run.  Tested by: fuzz/targets/targets_test.py
 #pragma once
 
 #include <algorithm>

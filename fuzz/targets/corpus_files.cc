@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/image/anatomy.h"
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/xarray/ops.h"
@@ -145,8 +146,7 @@ void print_xarray_dictionary() {
 // Of the binary form: a patch (fuzz/image/input.h) for each part of an image, with what breaks its fields first.
 void print_image_dictionary() {
   std::printf("# Made by corpus_files from fuzz/image/input.h and fuzz/prog/op_table.h.\n");
-  constexpr unsigned kPartsOfImages = 11;
-  for (unsigned part = 0; part < kPartsOfImages; ++part) {
+  for (unsigned part = 0; part < image::kParts; ++part) {
     std::printf("patch_%u=\"\\x%02x\\x10\\x00\\x00\\x00\\x00\\xff\\xff\\xff\\xff\"\n", part, part);
   }
   for (const prog::OpInfo& info : prog::op_table()) {
