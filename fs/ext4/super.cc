@@ -10,6 +10,7 @@
 #include "fs/ext4/format_assertions.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/clock.h"
+#include "fs/rt/task.h"
 
 namespace daxfs::ext4 {
 namespace {
@@ -123,10 +124,9 @@ Status Volume::unmount() {
     layer_->evict_all(*inodes_);
     layer_->destroy(std::exchange(inodes_, nullptr));
   }
-  // A worker may be behind the step that let the last inode go, and not yet out of its queue.
-  for (rt::Workqueue* const queue : {&conversions_, &dio_done_queue_}) {
-    if (!queue->idle()) { queue->flush(); }
-  }
+  // A worker may be behind the step that let the last inode go and not yet out of its queue, an interrupt behind the
+  // unlocking of a page and not yet rid of it.
+  rt::run_pending_system_tasks();
   const Status status = read_only() ? ok_status() : write_counters(true);
   groups_.unload();
   super_buffer_.reset();

@@ -35,11 +35,10 @@
 #include "fs/jbd2/journal.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/atomic.h"
-#include "fs/rt/wait_queue.h"
-#include "fs/rt/workqueue.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"
+#include "fs/rt/wait_queue.h"
 #include "fs/rt/workqueue.h"
 
 namespace daxfs::mm {
@@ -118,8 +117,8 @@ class Volume {
   Volume& operator=(const Volume&) = delete;
   ~Volume();
 
-  // Evicts inodes, writes counters and state. The volume may only be destroyed afterwards, whatever it returns. YIELDS.
-  // PERSISTS.
+  // Evicts inodes, writes counters and state. The volume may only be destroyed afterwards, whatever it returns.
+  // Waits for every interrupt and work item that is pending, so call it from the root task. YIELDS. PERSISTS.
   [[nodiscard]] Status unmount();
   // The run that used this volume was abandoned in the middle (a finding): no assertion about its end holds. The volume
   // may then be destroyed without unmount.
