@@ -79,6 +79,9 @@ endforeach()
 if("undefined" IN_LIST daxfs_sanitizers)
   add_compile_options(-fno-sanitize-recover=all)
 endif()
+if("address" IN_LIST daxfs_sanitizers AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options(-fsanitize-recover=address)  # whether a report ends the process is an option when it starts
+endif()
 
 # Coverage of fs/ only: the fuzzer's own code must not look interesting to the fuzzer.
 add_library(daxfs_coverage INTERFACE)

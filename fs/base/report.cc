@@ -46,7 +46,7 @@ const char* verdict_name(Verdict verdict) {
     case Verdict::kLeak: return "leak";
     case Verdict::kLockMisuse: return "lock-misuse";
     case Verdict::kDataRace: return "data-race";
-    case Verdict::kSanitizer: return "sanitizer";
+    case Verdict::kCrash: return "crash";
     case Verdict::kHarness: return "harness-error";
   }
   return "?";

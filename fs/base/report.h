@@ -45,7 +45,7 @@ enum class Verdict : uint8_t {
   kLeak,          // references, pins, locks, memory left at the end
   kLockMisuse,    // recursion, rank inversion, sleep in atomic, unbalanced release
   kDataRace,      // two accesses to shared data, one a write, that nothing orders (rt/shared.h)
-  kSanitizer,
+  kCrash,         // a sanitizer's report, or a fatal signal
   kHarness,       // the harness itself is wrong
 };
 

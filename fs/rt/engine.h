@@ -77,6 +77,13 @@ struct TakenSwitch {
   bool operator==(const TakenSwitch&) const = default;
 };
 
+// A run's decisions as they are taken: for whoever must explain the death of the process, from shared memory.
+struct SwitchLog {
+  static constexpr uint32_t kMax = 256;
+  uint32_t count = 0;  // those beyond kMax are not kept
+  TakenSwitch switches[kMax];
+};
+
 struct Event {
   TaskId task;
   uint32_t op;
@@ -107,6 +114,7 @@ struct RunLimits {
   // traps there, so that a crash's stack is the finding's. Null: the run is abandoned and has an outcome.
   void (*at_finding)(void* context, const Finding& finding, uint64_t trace_hash) = nullptr;
   void* at_finding_context = nullptr;
+  SwitchLog* log = nullptr;  // begun anew by the run
 };
 
 struct RunOutcome {
@@ -125,6 +133,9 @@ void run_into(Policy& policy, const RunLimits& limits, Observer* observer, void 
               RunOutcome* outcome);
 
 bool run_active();
+// From places that must return: the run ends with this finding at its next event, whatever else is found until then.
+// The first one counts; outside a run none does.
+void end_run_soon(Finding&& finding);
 // Events of the run so far. Fiber only; 0 otherwise.
 uint64_t run_events();
 

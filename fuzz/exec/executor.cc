@@ -445,7 +445,8 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   const rt::RunLimits limits{.events_max = config.events_max, .observe = config.observer != nullptr,
                              .races = config.races, .capture_stacks = config.capture_stacks,
                              .at_finding = config.at_finding != nullptr ? &Run::at_finding : nullptr,
-                             .at_finding_context = run.get()};
+                             .at_finding_context = run.get(),
+                             .log = config.log};
   rt::run_into(*policy, limits, config.observer, &Executor::root, run.get(), &engine_outcome_);
   outcome->trace_hash = engine_outcome_.trace_hash;
   outcome->events = engine_outcome_.events;

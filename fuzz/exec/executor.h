@@ -40,6 +40,7 @@ struct RunConfig {
   // Told of the finding where it was noticed; then the process traps there (fs/rt/engine.h, RunLimits::at_finding).
   void (*at_finding)(void* context, const daxfs::Finding& finding, uint64_t trace_hash) = nullptr;
   void* at_finding_context = nullptr;
+  daxfs::rt::SwitchLog* log = nullptr;           // what the run takes, as it takes it
   bool audit_each_op = false;                    // audit at every operation's end when no other operation is running
 };
 

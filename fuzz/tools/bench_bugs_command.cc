@@ -236,7 +236,7 @@ class BenchBugsJob {
   // The library died of it: a finding as good as any (`daxfuzz fuzz` files the program).
   static void crashed(int status, Trial* trial) {
     trial->end = End::kExposed;
-    trial->verdict = daxfs::verdict_name(daxfs::Verdict::kSanitizer);
+    trial->verdict = daxfs::verdict_name(daxfs::Verdict::kCrash);
     trial->key = "crash";
     trial->title = WIFSIGNALED(status) ? std::string("the library died of signal ") + strsignal(WTERMSIG(status))
                                        : "the library exited with " + std::to_string(WEXITSTATUS(status));

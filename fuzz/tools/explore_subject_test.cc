@@ -117,8 +117,13 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
 }
 
 // More of them by hand: DAXFUZZ_EXPLORE_PROGRAMS=1000 DAXFUZZ_EXPLORE_SEED=7.
-// Half of them with sanitizers.
-uint64_t programs() { return from_environment("DAXFUZZ_EXPLORE_PROGRAMS", exec::kSanitized ? 8 : 16); }
+// Fewer with sanitizers; under TSan a few for what it may have to say of exploring itself.
+#if defined(DAXFS_TSAN)
+constexpr uint64_t kPrograms = 4;
+#else
+constexpr uint64_t kPrograms = exec::kSanitized ? 8 : 16;
+#endif
+uint64_t programs() { return from_environment("DAXFUZZ_EXPLORE_PROGRAMS", kPrograms); }
 uint64_t first_seed() { return from_environment("DAXFUZZ_EXPLORE_SEED", 1); }
 
 // Findings are outcomes, and outcomes of a sound library are few.

@@ -20,6 +20,7 @@
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
 #include "fuzz/tools/files.h"
+#include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/fuzz_worker.h"
 #include "fuzz/tools/interrupt.h"
 #include "fuzz/tools/self_check_child.h"
@@ -178,21 +179,21 @@ class FuzzJob {
     spawn(index);
   }
 
-  // A worker died: the program it was running is the finding. Its schedule is not known; replay searches for it.
+  // A worker died of what nobody could catch (fuzz/exec/crash_trap.h): the run that it was in is the finding.
   void file_crash(Slot& slot, int status) {
     prog::Program program;
     prog::decode(std::span(slot.shared->program, slot.shared->program_size), &program);
+    exec::adopt_schedule(std::span(slot.shared->taken.switches, slot.shared->taken.count), &program);
     const std::string how = WIFSIGNALED(status) ? std::string("signal ") + strsignal(WTERMSIG(status))
                                                 : "exit code " + std::to_string(WEXITSTATUS(status));
     ReportedFinding finding;
-    finding.verdict = daxfs::verdict_name(daxfs::Verdict::kSanitizer);
+    finding.verdict = daxfs::verdict_name(daxfs::Verdict::kCrash);
     finding.key = "crash-" + std::to_string(crashes_++);
-    finding.title = "sanitizer: the library died of " + how + " (the report is above, on stderr)";
+    finding.title = "crash: the library died of " + how + " (the report is above, on stderr)";
     finding.path = options_.findings + "/" + finding.key + ".txt";
     finding.seconds = static_cast<double>(monotonic_ms() - start_ms_) / 1000;
     const std::string text =
-        "# FINDING " + finding.title + "\n# the last program that this worker began or finished\n" +
-        "# replay: daxfuzz run " + finding.path + " --policy random --repeat 10000\n";
+        "# FINDING " + finding.title + "\n# replay: daxfuzz run " + finding.path + bug_options(bugs_) + "\n";
     std::string error;
     if (!write_file(finding.path, annotate(prog::print(program), text), &error)) {
       std::fprintf(stderr, "daxfuzz: %s\n", error.c_str());
@@ -224,7 +225,7 @@ class FuzzJob {
       at = space + 1;
     }
     std::fprintf(out, "\n");
-    if (findings_.empty() && finding.verdict != daxfs::verdict_name(daxfs::Verdict::kSanitizer)) {
+    if (findings_.empty() && !finding.key.starts_with("crash-")) {
       std::fprintf(out, "  then `daxfuzz minimize`, and `daxfuzz report` to file it\n");
     }
     std::fflush(out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fuzz/exec/crash_trap.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/tools/edge_counters.h"
 
@@ -173,6 +174,8 @@ bool FuzzLoop::run_once(daxfs::rt::Policy* policy, sched::Touches* touches) {
     orders_->begin_run(candidate_, config.observer);
     config.observer = orders_.get();
   }
+  config.log = options_.log;
+  if (options_.before_run) { options_.before_run(candidate_); }
   executor_.run(candidate_, config, &outcome_);
   if (sampled) { orders_->end_run(options_.orders); }
   ++stats_.runs;
@@ -197,6 +200,10 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   found.trace_hash = outcome_.trace_hash;
   found.program = candidate_;
   const bool complete = exec::adopt_schedule(outcome_.taken, &found.program);
+  if (exec::crashed()) {
+    found.crashed = true;
+    return found;
+  }
   found.replays = exec::equal_replays(executor_, found.program, found.key, found.trace_hash, options_.before_replay);
   found.replayed = found.replays == exec::kHonestReplays;
   // More switches than a program holds: leave the key open, another run will show it with fewer.

@@ -45,6 +45,8 @@ struct LoopOptions {
   residual::OrderTable* orders =
       nullptr;                  // filled from one run in `orders_every`; null: no run is sampled
   uint64_t orders_every = 128;  // not 0 where `orders` is given
+  std::function<void(const prog::Program&)> before_run = nullptr;  // for whoever must explain the death of this process
+  daxfs::rt::SwitchLog* log = nullptr;                              // and what the run took until then
   std::function<void(unsigned)> before_replay = nullptr;  // for tests of the honesty gate (fuzz/exec/honesty.h)
 };
 
@@ -56,6 +58,7 @@ struct LoopFinding {
   uint64_t trace_hash = 0;
   bool replayed = false;   // the same finding and trace came again from the program alone, 20 times of 20
   unsigned replays = 0;    // how often it did
+  bool crashed = false;    // nothing can be replayed in this process (fuzz/exec/crash_trap.h)
 };
 
 struct LoopStats {
@@ -79,8 +82,6 @@ class FuzzLoop {
 
   const LoopStats& stats() const { return stats_; }
   const std::vector<prog::Program>& corpus() const { return corpus_; }
-  // The program of the current run, for whoever must explain a crash of this process.
-  const prog::Program& current() const { return candidate_; }
 
  private:
   const prog::Program& pick();

@@ -29,6 +29,23 @@ TEST_F(FuzzLoopTest, FindsAnEasyBugAndTheFindingReplaysFromItsProgram) {
   EXPECT_EQ(found->key.size(), 16u);
 }
 
+// What is left of it if the process dies then.
+TEST_F(FuzzLoopTest, ARunIsToldBeforeItBeginsAndItsScheduleAsItGoes) {
+  switch_on("no-break-layouts-at-all/punch");
+  prog::Program told;
+  daxfs::rt::SwitchLog log;
+  LoopOptions options{.seed = 1};
+  options.before_run = [&](const prog::Program& program) { told = program; };
+  options.log = &log;
+  FuzzLoop loop(options);
+  std::optional<LoopFinding> found;
+  for (int step = 0; step < 20000 && !found; ++step) { found = loop.step(); }
+  ASSERT_TRUE(found);
+  ASSERT_FALSE(found->program.schedule.empty());
+  exec::adopt_schedule(std::span(log.switches, log.count), &told);
+  EXPECT_EQ(prog::print(told), prog::print(found->program));
+}
+
 TEST_F(FuzzLoopTest, AFindingThatReplaysNineteenTimesOfTwentyIsADefectOfTheHarness) {
   const char* bug = "no-break-layouts-at-all/punch";
   switch_on(bug);
@@ -48,13 +65,17 @@ TEST_F(FuzzLoopTest, AFindingThatReplaysNineteenTimesOfTwentyIsADefectOfTheHarne
 // Without feedback and conflict walks: edges and numbers of pooled objects depend on what this process did before (a
 // pool that was filled stays so). Traces do not.
 TEST_F(FuzzLoopTest, TheSameSeedDoesTheSame) {
-  const LoopOptions options{.seed = 7, .policy = PolicyKind::kRandom, .feedback = false};
+  LoopOptions options{.seed = 7, .policy = PolicyKind::kRandom, .feedback = false};
+  std::string of_first;
+  std::string of_second;
+  options.before_run = [&](const prog::Program& program) { of_first = prog::print(program); };
   FuzzLoop first(options);
+  options.before_run = [&](const prog::Program& program) { of_second = prog::print(program); };
   FuzzLoop second(options);
   for (int step = 0; step < 200; ++step) {
     first.step();
     second.step();
-    ASSERT_EQ(prog::print(first.current()), prog::print(second.current())) << step;
+    ASSERT_EQ(of_first, of_second) << step;
   }
   EXPECT_EQ(first.stats().events, second.stats().events);
 }

@@ -31,7 +31,8 @@ struct WorkerShared {
   bool self_check_failed;
   SharedFinding findings[kFindingsMax];
   uint32_t program_size;
-  uint8_t program[kProgramMax];  // binary form of the program being run
+  uint8_t program[kProgramMax];  // binary form of the program that was run last
+  daxfs::rt::SwitchLog taken;    // what that run took until now
   residual::OrderTable orders;   // of all generations of this worker
 };
 

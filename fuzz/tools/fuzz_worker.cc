@@ -7,6 +7,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "fuzz/exec/crash_trap.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/exec/interpreter.h"
 #include "fuzz/prog/binary.h"
@@ -31,7 +32,7 @@ uint64_t resident_kib() {
 class Worker {
  public:
   Worker(const WorkerOptions& options, WorkerShared* shared)
-      : options_(options), shared_(shared), loop_(with_orders(options.loop, shared)) {}
+      : options_(options), shared_(shared), loop_(with_shared(options.loop)) {}
 
   int run() {
     if (!load_corpus()) { return kWorkerDone; }
@@ -43,12 +44,18 @@ class Worker {
       const auto found = loop_.step();
       publish();
       if (found && file_finding(*found) && options_.stop_on_finding) { return kWorkerDone; }
+      if (exec::crashed()) { return kWorkerRecycle; }
     }
   }
 
  private:
-  static LoopOptions with_orders(LoopOptions options, WorkerShared* shared) {
-    if (options.orders_every != 0) { options.orders = &shared->orders; }
+  LoopOptions with_shared(LoopOptions options) {
+    if (options.orders_every != 0) { options.orders = &shared_->orders; }
+    options.before_run = [this](const prog::Program& program) {
+      const auto size = prog::encode(program, std::span(shared_->program));
+      shared_->program_size = static_cast<uint32_t>(std::min(size, sizeof(shared_->program)));
+    };
+    options.log = &shared_->taken;
     return options;
   }
 
@@ -56,8 +63,6 @@ class Worker {
     shared_->stats = loop_.stats();
     const size_t corpus = loop_.corpus().size();
     for (; saved_ < corpus; ++saved_) { save_corpus_entry(loop_.corpus()[saved_]); }
-    const auto size = prog::encode(loop_.current(), std::span(shared_->program));
-    shared_->program_size = static_cast<uint32_t>(std::min(size, sizeof(shared_->program)));
   }
 
   // False when a seed is a finding and that ends the job.
@@ -89,7 +94,7 @@ class Worker {
 
   // RETURNS: whether it is a finding to report (and not a defect of ours).
   bool file_finding(const LoopFinding& found) {
-    if (!found.replayed) {
+    if (!found.replayed && !found.crashed) {
       file_defect(found);
       return false;
     }
@@ -142,6 +147,7 @@ uint64_t monotonic_ms() {
 
 int run_worker(const WorkerOptions& options, WorkerShared* shared) {
   daxfs::set_historical(options.bugs);
+  exec::catch_crashes();
   return Worker(options, shared).run();
 }
 

@@ -161,7 +161,9 @@ class Runner {
       std::printf("FINDING %s %s key=%s trace=%s\n", daxfs::verdict_name(finding.verdict),
                   exec::finding_title(finding).c_str(), exec::finding_key(finding).c_str(), trace_hash().c_str());
       if (turn == 0 && !options_.quiet) {
-        std::printf("  oracle %s, in %s (%s:%u)\n%s", finding.tag.c_str(), finding.function, finding.file, finding.line,
+        const std::string place = *finding.file == '\0' ? "" : " (" + std::string(finding.file) + ":" +
+                                                                std::to_string(finding.line) + ")";
+        std::printf("  oracle %s, in %s%s\n%s", finding.tag.c_str(), finding.function, place.c_str(),
                     finding.detail.c_str());
         if (!finding.detail.empty() && finding.detail.back() != '\n') { std::printf("\n"); }
       }

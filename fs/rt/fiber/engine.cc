@@ -83,7 +83,12 @@ FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site, cons
   g_engine.observer->on_event(event);
 }
 
+// Or somebody wants the run to end (end_run_soon).
 FS_COLD void report_livelock(Site site) {
+  if (g_engine.pending) {
+    daxfs::report_finding(Finding());  // on_finding knows which
+    return;
+  }
   daxfs::report_finding(Finding{.verdict = Verdict::kLivelock, .tag = "RT2",
                                 .title = "step budget exceeded", .detail = describe_tasks(),
                                 .function = site.function_name(), .file = site.file_name(), .line = site.line()});
@@ -115,6 +120,12 @@ FS_NO_TSAN void switch_to(TaskId next) {
   fiber_switch(&from->fiber, &to->fiber, false);
 }
 
+FS_NO_TSAN void note_taken(const TakenSwitch& taken) {
+  Engine& e = g_engine;
+  e.outcome->taken.push_back(taken);
+  if (e.log != nullptr && e.log->count < SwitchLog::kMax) { e.log->switches[e.log->count++] = taken; }
+}
+
 // The current task cannot go on: somebody else must.
 FS_NO_TSAN void switch_away() {
   Engine& e = g_engine;
@@ -130,7 +141,7 @@ FS_NO_TSAN void switch_away() {
     next = e.policy->choose(view);
     if (next != expected) {
       check_choice(next);
-      e.outcome->taken.push_back({view.current, view.op, view.event_in_op, next, false});
+      note_taken({view.current, view.op, view.event_in_op, next, /*forced=*/false});
     }
   }
   switch_to(next);
@@ -169,6 +180,7 @@ void on_finding(void* /*context*/, Finding&& finding) {
     return;
   }
   settle();
+  if (e.pending) { finding = *std::exchange(e.pending, std::nullopt); }
   finding.task = current()->id;
   finding.detail += "reported by " + describe_task_line(*current());
   e.outcome->finding.emplace(std::move(finding));
@@ -231,12 +243,15 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.policy_is_default = &policy == &default_policy();
   e.observer = observer;
   e.outcome = outcome;
+  e.log = limits.log;
+  if (e.log != nullptr) { e.log->count = 0; }
   e.runnable = {};
   e.unjoined = {};
   e.used = {};
   e.readers = {};
   e.system_tasks = 0;
   e.abandoned = false;
+  e.pending.reset();
   e.switches = 0;
   e.hash = 0x64617866757a7a31;
   e.last_kind = PointKind::kTask;
@@ -267,6 +282,7 @@ FS_NO_TSAN void finish_run(RunOutcome* outcome) {
   races_end_run();
   daxfs::internal::g_stop_at_findings = false;
   sweep_tasks(&e.host);
+  if (e.pending) { outcome->finding = std::exchange(e.pending, std::nullopt); }  // after the last event
   outcome->events = e.events;
   outcome->switches = e.switches;
   outcome->trace_hash = mix(mix(e.hash, e.events), e.switches);
@@ -319,7 +335,7 @@ FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
     next = e.policy->preempt(view);
     if (next != view.current) {
       check_choice(next);
-      e.outcome->taken.push_back({view.current, view.op, view.event_in_op, next, true});
+      note_taken({view.current, view.op, view.event_in_op, next, /*forced=*/true});
     }
   }
   if (next == g_current->id) {
@@ -347,7 +363,7 @@ FS_NO_TSAN void let_others(ObjectId object, Site site) {
     next = e.policy->choose(view);
     if (next != expected) {
       check_choice(next);
-      e.outcome->taken.push_back({view.current, view.op, view.event_in_op, next, false});
+      note_taken({view.current, view.op, view.event_in_op, next, /*forced=*/false});
     }
   }
   if (next == self) {
@@ -467,6 +483,15 @@ FS_NO_TSAN void run_into(Policy& policy, const RunLimits& limits, Observer* obse
 }
 
 FS_NO_TSAN bool run_active() { return g_engine.active; }
+
+void end_run_soon(Finding&& finding) {
+  internal::Engine& e = g_engine;
+  if (!e.active || e.pending) { return; }
+  e.pending = std::move(finding);
+  internal::settle();
+  e.events_max = e.events;  // the next one is too many
+  e.armed = internal::g_countdown = 1;
+}
 
 FS_NO_TSAN uint64_t run_events() {
   return g_engine.active ? g_engine.events + (g_engine.armed - internal::g_countdown) : 0;

@@ -83,6 +83,8 @@ struct Engine {
   Policy* policy = nullptr;
   Observer* observer = nullptr;
   RunOutcome* outcome = nullptr;
+  SwitchLog* log = nullptr;
+  std::optional<Finding> pending;  // end_run_soon
   Fiber host;
   void (*root)(void*) = nullptr;
   void* root_arg = nullptr;
