@@ -35,8 +35,9 @@ class Generator {
     world_.set_mount(program_.mount);
     if (random_.chance(1, 24)) { order_failure(program_, random_); }
     choose_swarm();
+    small_ = options_.tasks_min <= 2 && options_.tasks_max >= 2 && random_.chance(3, 5);
     set_up();
-    if (options_.tasks_min <= 2 && options_.tasks_max >= 2 && random_.chance(1, 2)) {
+    if (small_) {
       small_scope();
     } else {
       tasks();
@@ -81,9 +82,10 @@ class Generator {
              Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
   }
 
-  void fill(uint8_t process, uint8_t fd, uint8_t byte, int64_t length) {
+  // `data`: mostly bytes, not holes or unwritten blocks. A device works on nothing else.
+  void fill(uint8_t process, uint8_t fd, uint8_t byte, int64_t length, bool data = false) {
     // Two megabytes of data would cost more than all the rest of the run.
-    switch (random_.below(length > 16 * kPage ? 2 : 4)) {
+    switch (random_.below(length > 16 * kPage ? 2 : data ? 8 : 4)) {
       case 0: return add_init(process, Op{.code = OpCode::kFallocate, .fd = fd, .length = length});
       case 1: return add_init(process, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length});
       default:
@@ -119,6 +121,7 @@ class Generator {
     static constexpr uint8_t kPages[] = {1, 2, 2, 2, 3, 4, 4, 8, 16};
     const int64_t huge = world_.huge_size();
     const int64_t length = huge != 0 && random_.chance(7, 8) ? huge * random_.between(1, 3)
+                           : small_ && random_.chance(1, 2)  ? random_.between(1, 2) * kPage
                            : random_.chance(1, 16)           ? static_cast<int64_t>(daxfs::kPmdSize)
                                                              : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
@@ -127,6 +130,7 @@ class Generator {
     if (cached_ && random_.chance(1, 3)) {
       add_init(0, Op{.code = OpCode::kFallocate, .length = std::min<int64_t>(2 * length, 16 * kPage)});
     }
+    if (cached_ && random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFsync}); }  // pages that are clean
     map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
     if (random_.chance(huge != 0 ? 3 : 2, 4)) {  // a huge mapping must be there before it can be used or taken away
       add_init(0, Op{.code = OpCode::kTouch,
@@ -135,9 +139,9 @@ class Generator {
                      .buffer = anonymous(0x54, Pattern::kFill)});
     }
     if (random_.chance(7, 8)) {
-      const uint8_t other = !cached_ ? kG0 : random_.chance(1, 2) ? kF0 : kG1;
+      const uint8_t other = !cached_ ? kG0 : random_.chance(1, 4) ? kF0 : kG1;  // f0 needs no device
       open(0, 1, other, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
-      fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage));
+      fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage), /*data=*/true);
     }
     if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
       open(0, 2, file, kORdWr | (random_.chance(1, 2) ? kODirect : 0));
@@ -186,7 +190,7 @@ class Generator {
     const size_t count = options_.tasks_max >= 3 && random_.chance(1, 4) ? 3 : 2;
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
-    if (random_.chance(1, 5)) {
+    if (random_.chance(3, 10)) {
       direct_duel();
     } else if (again_ && random_.chance(1, 2)) {
       first_touch();
@@ -222,7 +226,7 @@ class Generator {
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     const bool under_device = cached_ && random_.chance(1, 2);
     const Op user = add_duellist(first, under_device ? OpCode::kPread : random_.pick(kUsers));
-    const bool meet = random_.chance(1, 2);
+    const bool meet = random_.chance(3, 4);
     const OpCode changer = under_device ? random_.pick(kCleaners) : random_.pick(kChangers);
     add_duellist(second, changer, meet ? page_of(user) : -1);
   }
@@ -260,7 +264,7 @@ class Generator {
       program_.mount = random_.chance(1, 4) ? "dax=inode,dioread_nolock,es_test" : "dax=inode,dioread_nolock";
     }
     // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
-    const int64_t eof = random_.chance(1, 5) ? random_.between(1, 3) * kPage : 0;
+    const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
     if (eof != 0) {
       if (random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1}); }  // a hole in front of it
       add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1, .length = eof});
@@ -274,9 +278,15 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
-    add_direct(first, random_.pick(kUsers), eof);
-    if (random_.chance(1, 5)) {
+    const bool descriptor = random_.chance(1, 4);  // it changes, or another one of the file goes
+    const OpCode user = !descriptor ? random_.pick(kUsers)
+                                    : random_.chance(2, 3) ? OpCode::kPwrite : OpCode::kIoSubmitPwrite;
+    add_direct(first, user, eof);
+    const bool in_flight = user == OpCode::kIoSubmitPwrite || user == OpCode::kIoSubmitPread;
+    if (descriptor) {
       change_descriptor(second);
+    } else if (in_flight && random_.chance(1, 4)) {  // the task does not wait for it, so it can itself be the other one
+      add_direct(first, random_.pick(kChangers), eof);
     } else if (eof != 0 && random_.chance(1, 2)) {
       add_direct(second, OpCode::kPread, eof);
     } else {
@@ -308,7 +318,7 @@ class Generator {
     OperandMaker(world_, 0, random_, options_).randomise_all(op);
     op.fd = 1;
     const OpInfo& info = op.info();
-    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && random_.chance(3, 4)) {
+    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && random_.chance(7, 8)) {
       // Half of them within the data, or wholly behind it.
       const bool data = random_.chance(1, 2);
       op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
@@ -321,14 +331,19 @@ class Generator {
         op.length = std::max(kSector, op.length - skip - random_.between(0, 7) * kSector);
       }
       if (eof != 0) {
-        op.offset = eof - (info.has(OperandKind::kSource) ? kPage : 0);
+        // Up to EOF, across it or behind it: most who write are across, most who read want what is written there.
+        const int64_t usual = info.has(OperandKind::kSource) ? -kPage : 0;
+        op.offset = eof + (random_.chance(3, 4) ? usual : random_.between(-1, 1) * kPage);
         op.length = random_.between(1, 3) * kPage;
       }
       op.buffer = info.has(OperandKind::kSource) ? anonymous(static_cast<uint8_t>(random_.between(0x41, 0x5a)),
                                                              Pattern::kSequence)
                                                  : Memory{.kind = MemoryKind::kAnonymous};
     }
-    if (code == OpCode::kFtruncate && random_.chance(1, 2)) { op.length = eof + random_.between(6, 16) * kPage; }
+    // Far behind what is there; or about EOF, or about what is allocated.
+    if (code == OpCode::kFtruncate) {
+      op.length = random_.chance(1, 2) ? eof + random_.between(6, 16) * kPage : random_.between(0, 4) * kPage;
+    }
     insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
 
@@ -395,14 +410,19 @@ class Generator {
     const bool transfers = info.has(OperandKind::kDest) || info.has(OperandKind::kSource);
     const bool through_mapping = transfers && random_.chance(3, 4);
     if (through_mapping) {  // transfer between the other file and the contended pages
-      const int64_t offset = op.buffer.kind == MemoryKind::kMapping ? op.buffer.offset : 0;
+      const int64_t offset = page >= 0 ? page : op.buffer.kind == MemoryKind::kMapping ? op.buffer.offset : 0;
       op.buffer = Memory{.kind = MemoryKind::kMapping, .slot = mapping, .offset = offset};
+      // Of a page or two, and what the other file has: whatever meets the page then meets all of the transfer.
+      if (small_ && random_.chance(3, 4)) {
+        op.offset = 0;
+        op.length = random_.between(1, 2) * kPage;
+      }
     }
     if (info.has(OperandKind::kFd)) { op.fd = through_mapping ? 1 : 0; }
     if (op.addr.kind == MemoryKind::kMapping) { op.addr.slot = mapping; }
     if (page >= 0 && !through_mapping) {
       if (info.has(OperandKind::kOffset)) { op.offset = page; }
-      if (code == OpCode::kFtruncate) { op.length = page; }
+      if (code == OpCode::kFtruncate) { op.length = random_.chance(3, 4) ? page : 0; }
       if (op.addr.kind == MemoryKind::kMapping) { op.addr.offset = page; }
     }
     const auto at = static_cast<uint8_t>(random_.below(program_.tasks[task].ops.size() + 1));
@@ -417,6 +437,7 @@ class Generator {
   World world_;
   std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
   bool cached_ = false;  // the contended file has no DAX flag
+  bool small_ = false;   // two or three tasks with an operation or two
 };
 
 }  // namespace
