@@ -70,6 +70,72 @@ size_t PreemptionList::drift() const {
   return drift;
 }
 
+bool PreemptionList::reached(const Anchor& anchor) const {
+  const auto found = std::lower_bound(anchors_.begin(), anchors_.end(), anchor,
+                                      [](const Anchor& a, const Anchor& b) { return key(a) < key(b); });
+  return found == anchors_.end() || key(*found) != key(anchor) || used_[static_cast<size_t>(found - anchors_.begin())];
+}
+
+void AnchoredWalk::reseed(uint64_t seed, std::span<const Anchor> awaited, const Chance& chance) {
+  random_ = SmallRandom(seed);
+  awaited_.assign(awaited.begin(), awaited.end());
+  chance_ = chance;
+}
+
+uint64_t AnchoredWalk::budget(const SchedView& view) {
+  const uint64_t until_anchor = PreemptionList::budget(view);
+  if (chance_.events_between == 0 || switches_ >= RandomWalk::kSwitchesMax) { return until_anchor; }
+  const uint64_t wait = view.events < chance_.first_event ? chance_.first_event - view.events : 0;
+  return std::min(until_anchor, wait + 1 + random_.below(2 * chance_.events_between));
+}
+
+TaskId AnchoredWalk::preempt(const SchedView& view) {
+  if (const Anchor* const anchor = at(view)) { return anchor->next; }
+  uint64_t runnable = 0;
+  for (const TaskId task : view.runnable) {
+    if (task >= daxfs::rt::kFirstSystemTask) { runnable |= uint64_t{1} << (task - daxfs::rt::kFirstSystemTask) % 64; }
+  }
+  noticed_ &= runnable;
+  if (runnable == noticed_ || view.current >= daxfs::rt::kFirstSystemTask) { return view.current; }
+  const int first = std::countr_zero(runnable & ~noticed_);
+  noticed_ |= uint64_t{1} << first;
+  if (random_.below(2) == 0) { return view.current; }
+  ++switches_;
+  return daxfs::rt::kFirstSystemTask + first;
+}
+
+void AnchoredWalk::begin_run() {
+  PreemptionList::begin_run();
+  switches_ = 0;
+  noticed_ = 0;
+}
+
+std::optional<TaskId> AnchoredWalk::held() const {
+  for (const Anchor& anchor : awaited_) {
+    if (!reached(anchor)) { return anchor.next; }
+  }
+  return std::nullopt;
+}
+
+TaskId AnchoredWalk::choose(const SchedView& view) {
+  if (const Anchor* const anchor = at(view)) { return anchor->next; }
+  const TaskId usual = default_choice(view);
+  if (switches_ >= RandomWalk::kSwitchesMax || view.events < chance_.first_event) { return usual; }
+  const std::optional<TaskId> held = this->held();
+  TaskId next = usual;
+  const bool stays = held && view.runnable.size() > 1 && contains(view.runnable, *held);
+  if (random_.below(chance_.one_in) == 0 || (stays && next == *held)) {
+    uint32_t nth = random_.below(static_cast<uint32_t>(view.runnable.size()) - (stays ? 1 : 0));
+    for (const TaskId task : view.runnable) {
+      if (stays && task == *held) { continue; }
+      next = task;
+      if (nth-- == 0) { break; }
+    }
+  }
+  switches_ += next != usual;
+  return next;
+}
+
 TaskId RandomWalk::pick(const SchedView& view) {
   return view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
 }

@@ -1,4 +1,5 @@
-// fuzz/sched/policies.h - who runs when: replay of a preemption list, random walk, PCT. Partial order sampling: pos.h.
+// fuzz/sched/policies.h - who runs when: replay of a preemption list, with chance in between, random walk, PCT.
+// Partial order sampling: pos.h.
 //
 // A policy is asked only when the running task used up the number of events it was given, or blocked (fs/rt/engine.h).
 // Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays
@@ -10,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,7 +31,7 @@ struct Anchor {
 
 // The running task goes on until it blocks, except at the anchors. An anchor whose `next` cannot run then is spent
 // without effect; anchors never reached are counted as drift.
-class PreemptionList final : public daxfs::rt::Policy {
+class PreemptionList : public daxfs::rt::Policy {
  public:
   void set(std::span<const Anchor> anchors);
   void begin_run() override;
@@ -39,9 +41,11 @@ class PreemptionList final : public daxfs::rt::Policy {
   // Anchors of the last run that were never reached.
   size_t drift() const;
 
- private:
+ protected:
   const Anchor* at(const daxfs::rt::SchedView& view);
+  bool reached(const Anchor& anchor) const;
 
+ private:
   std::vector<Anchor> anchors_;  // by task, op, event; of equal ones the first counts
   std::vector<bool> used_;
 };
@@ -60,6 +64,37 @@ class SmallRandom {
 
  private:
   uint64_t state_;
+};
+
+// Preemptions at the anchors only. Whenever the running task blocks, a task that a later preemption is for waits for it
+// if anybody else can run, so that it comes in where it was meant to; and chance decides which of the others goes on.
+// That costs no preemption, and which request ends first must not follow from numbers of tasks. An interrupt or a
+// worker comes as soon as it is noticed or when somebody blocks, one as likely as the other.
+// Source of the free choices: Musuvathi, Qadeer, "Iterative context bounding for systematic testing of multithreaded
+// programs", PLDI 2007.
+class AnchoredWalk final : public PreemptionList {
+ public:
+  struct Chance {
+    uint32_t one_in;          // of so many choices where a task blocks, one is random
+    uint32_t events_between;  // on average, from one look for system tasks that became runnable to the next; 0: never
+    uint64_t first_event;     // of the run, before which nothing is up to chance
+  };
+  // After set(). The task of the first of `awaited`, anchors in the order in which they shall happen, that was not
+  // reached waits.
+  void reseed(uint64_t seed, std::span<const Anchor> awaited, const Chance& chance);
+  void begin_run() override;
+  uint64_t budget(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
+  daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
+
+ private:
+  std::optional<daxfs::rt::TaskId> held() const;
+
+  SmallRandom random_{0};
+  std::vector<Anchor> awaited_;
+  Chance chance_{.one_in = 1, .events_between = 0, .first_event = 0};
+  uint64_t noticed_ = 0;  // system tasks that can run and were left for later, by bit
+  uint32_t switches_ = 0;
 };
 
 // After a random number of events, a random runnable task; also when a task blocks.

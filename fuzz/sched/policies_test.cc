@@ -5,6 +5,8 @@
 #include <set>
 
 #include "fs/rt/atomic.h"
+#include "fs/rt/completion.h"
+#include "fs/rt/irq.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
 
@@ -90,6 +92,104 @@ TEST(RandomWalk, SeedsGiveDifferentOrders) {
     orders.insert(scene.order);
   }
   EXPECT_GT(orders.size(), 60u);  // some runs end before the second task is spawned
+}
+
+// Task a waits for c before it counts; b only counts.
+std::string wait_then_count(Policy& policy, RunOutcome* outcome = nullptr) {
+  daxfs::rt::TestLog log;
+  RunOutcome ran = daxfs::rt::run_lambda(
+      [&log] {
+        Atomic<int> shared(0);
+        daxfs::rt::Completion go;
+        daxfs::rt::spawn("a", [&] {
+          daxfs::rt::begin_op(0);
+          go.wait();
+          for (int i = 0; i < 3; ++i) {
+            shared.fetch_add(1);
+            log += 'a';
+          }
+          daxfs::rt::end_op();
+        });
+        daxfs::rt::spawn("b", [&] {
+          for (int i = 0; i < 3; ++i) {
+            shared.fetch_add(1);
+            log += 'b';
+          }
+        });
+        daxfs::rt::spawn("c", [&] { go.complete(); });
+        daxfs::rt::join_all_spawned();
+      },
+      policy);
+  if (outcome != nullptr) { *outcome = ran; }
+  return log.text();
+}
+
+TEST(AnchoredWalk, WhoIsAwaitedDoesNotComeBeforeItsPreemption) {
+  uint64_t event = 0;  // of a, right after its first increment
+  for (uint64_t at = 2; at < 40 && event == 0; ++at) {
+    const Anchor anchor{0, 0, at, 1};
+    AnchoredWalk walk;
+    walk.set(std::span(&anchor, 1));
+    walk.reseed(1, std::span(&anchor, 1), {.one_in = 1000, .events_between = 0, .first_event = 0});
+    if (wait_then_count(walk).substr(0, 4) == "abbb") { event = at; }
+  }
+  ASSERT_NE(event, 0u);
+  const Anchor anchor{0, 0, event, 1};
+  PreemptionList list;
+  list.set(std::span(&anchor, 1));
+  EXPECT_EQ(wait_then_count(list), "bbbaaa");  // a waits, so b runs too early
+  int meant = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    AnchoredWalk walk;
+    walk.set(std::span(&anchor, 1));
+    walk.reseed(seed, std::span(&anchor, 1), {.one_in = 3, .events_between = 0, .first_event = 0});
+    RunOutcome recorded;
+    const std::string order = wait_then_count(walk, &recorded);
+    EXPECT_EQ(order.front(), 'a') << seed;
+    meant += order == "abbbaa";  // a has an event less, and its anchor another place, where c came first
+    PreemptionList replay;
+    replay.set(anchors_of(recorded));
+    RunOutcome again;
+    wait_then_count(replay, &again);
+    EXPECT_EQ(again.trace_hash, recorded.trace_hash) << seed;
+  }
+  EXPECT_GT(meant, 20);
+}
+
+TEST(AnchoredWalk, ChanceDecidesWhoGoesOnWhenATaskBlocks) {
+  std::set<std::string> orders;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    AnchoredWalk walk;
+    walk.set({});
+    walk.reseed(seed, {}, {.one_in = 1, .events_between = 0, .first_event = 0});
+    orders.insert(wait_then_count(walk));
+  }
+  EXPECT_EQ(orders, (std::set<std::string>{"aaabbb", "bbbaaa"}));  // and preempts nobody
+}
+
+TEST(AnchoredWalk, AnInterruptComesAtOnceOrWhenSomebodyBlocks) {
+  std::set<std::string> orders;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    daxfs::rt::TestLog log;
+    AnchoredWalk walk;
+    walk.set({});
+    walk.reseed(seed, {}, {.one_in = 2, .events_between = 1, .first_event = 0});
+    daxfs::rt::run_lambda(
+        [&log] {
+          daxfs::rt::spawn("a", [&log] {
+            Atomic<int> own(0);
+            daxfs::rt::raise_irq([](void* arg) { *static_cast<daxfs::rt::TestLog*>(arg) += '!'; }, &log);
+            for (int i = 0; i < 3; ++i) {
+              own.fetch_add(1);
+              log += 'a';
+            }
+          });
+          daxfs::rt::join_all_spawned();
+        },
+        walk);
+    orders.insert(log.text());
+  }
+  EXPECT_EQ(orders, (std::set<std::string>{"!aaa", "aaa!"}));
 }
 
 TEST(Pct, DepthOneNeverInterleavesAndDepthTwoChangesOnce) {

@@ -66,6 +66,15 @@ const Touches::Group& Touches::draw_group(SmallRandom& random, Range classes) co
   return groups_[first + random.below(last - first)];
 }
 
+bool Touches::met() {
+  if (!ready_) { prepare(); }
+  for (uint32_t i = data_classes_.first; i < data_classes_.second; ++i) {
+    // Counts are shared by all who use a descriptor or the volume.
+    if (groups_[classes_[i].first].object_class != daxfs::rt::ObjectClass::kAtomic) { return true; }
+  }
+  return false;
+}
+
 std::optional<Anchor> Touches::draw(SmallRandom& random) {
   if (!ready_) { prepare(); }
   if (groups_.empty()) { return std::nullopt; }
@@ -76,7 +85,9 @@ std::optional<Anchor> Touches::draw(SmallRandom& random) {
   const uint32_t start = random.below(size);
   for (uint32_t i = 0; i < size; ++i) {
     const Touch& other = all_[group.begin + (start + i) % size];
-    if (other.task != at.task && (other.write || at.write)) { return Anchor{at.task, at.op, at.event, other.task}; }
+    if (other.task == at.task || !(other.write || at.write)) { continue; }
+    // What was written is there for the other one to see once the next event comes.
+    return Anchor{at.task, at.op, at.event + (at.write ? random.below(2) : 0), other.task};
   }
   return std::nullopt;
 }
@@ -96,8 +107,9 @@ std::optional<std::array<Anchor, 2>> Touches::draw_window(SmallRandom& random) {
       const Touch& before = all_[n - 1];  // touches of one task are together, in its order
       const Touch& again = all_[n];
       if (before.task != again.task || !(at.write || (before.write && again.write))) { continue; }
-      return std::array{Anchor{at.task, at.op, at.event, again.task},
-                        Anchor{again.task, again.op, again.event, at.task}};
+      uint64_t event = again.event;
+      if (before.op == again.op && random.below(2) == 0) { event -= random.below(again.event - before.event); }
+      return std::array{Anchor{at.task, at.op, at.event, again.task}, Anchor{again.task, again.op, event, at.task}};
     }
   }
   return std::nullopt;

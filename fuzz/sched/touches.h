@@ -39,10 +39,13 @@ class Touches {
     all_[count_++] = {event.object, static_cast<uint32_t>(event.event_in_op), event.op, event.task, write};
   }
 
-  // A preemption of the recorded run. nullopt: no object met two tasks.
+  // Whether two tasks touched an object that holds something - a page, a tree, the medium -, one of them writing.
+  bool met();
+  // A preemption of the recorded run, before an access or right after it if it wrote. nullopt: no object met two tasks.
   std::optional<Anchor> draw(SmallRandom& random);
   // Two of them that put one access between two of another task: that task runs from before the access up to its next
-  // use of the object, then the access happens. nullopt: nothing like that was drawn.
+  // use of the object, or to any event between the two, since what belongs together may be more than one object; then
+  // the access happens. nullopt: nothing like that was drawn.
   std::optional<std::array<Anchor, 2>> draw_window(SmallRandom& random);
 
  private:

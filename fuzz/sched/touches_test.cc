@@ -70,7 +70,7 @@ TEST(Touches, AWindowPutsOneAccessBetweenTwoOfAnotherTask) {
   touches.record(event(2, 7, kFrame), false);
   touches.record(event(2, 9, kFrame), false);
   std::set<std::pair<uint64_t, uint64_t>> windows;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 500; ++i) {
     const auto window = touches.draw_window(random);
     if (!window) { continue; }  // task 2 drawn as the one in the middle, and task 1 comes but once
     EXPECT_EQ((*window)[0].task, 1);
@@ -79,7 +79,33 @@ TEST(Touches, AWindowPutsOneAccessBetweenTwoOfAnotherTask) {
     EXPECT_EQ((*window)[1].next, 1);
     windows.insert({(*window)[0].event, (*window)[1].event});
   }
-  EXPECT_EQ(windows, (std::set<std::pair<uint64_t, uint64_t>>{{1, 7}, {1, 9}}));
+  // Before the next access, or anywhere behind the one before.
+  EXPECT_EQ(windows, (std::set<std::pair<uint64_t, uint64_t>>{{1, 3}, {1, 4}, {1, 5}, {1, 6}, {1, 7}, {1, 8}, {1, 9}}));
+}
+
+TEST(Touches, AWriterIsPreemptedBeforeItsAccessOrRightAfterIt) {
+  Touches touches;
+  touches.record(event(1, 10, kFrame), true);
+  touches.record(event(2, 20, kFrame), false);
+  SmallRandom random(1);
+  std::set<std::pair<int, uint64_t>> places;
+  for (int i = 0; i < 100; ++i) {
+    const auto anchor = touches.draw(random);
+    ASSERT_TRUE(anchor);
+    places.insert({anchor->task, anchor->event});
+  }
+  EXPECT_EQ(places, (std::set<std::pair<int, uint64_t>>{{1, 10}, {1, 11}, {2, 20}}));
+}
+
+TEST(Touches, TasksMeetOnWhatHoldsSomethingNotOnLocks) {
+  Touches touches;
+  touches.record(event(1, 1, kLock), true);
+  touches.record(event(2, 1, kLock), true);
+  EXPECT_FALSE(touches.met());
+  touches.clear();
+  touches.record(event(1, 1, kFrame), true);
+  touches.record(event(2, 1, kFrame), false);
+  EXPECT_TRUE(touches.met());
 }
 
 TEST(Touches, TheSameSeedDrawsTheSame) {

@@ -11,8 +11,9 @@ namespace daxfuzz::tools {
 namespace {
 
 constexpr unsigned kSchedulesOfMutant = 3;
-constexpr unsigned kSchedulesOfSmall = 6;  // of few operations: cheap, and a large part of all there are
+constexpr unsigned kSchedulesOfSmall = 8;  // of few operations: cheap, and a large part of all there are
 constexpr size_t kSmallOps = 4;            // in tasks
+constexpr unsigned kSchedulesOfApart = 2;  // of tasks that met on nothing that holds data
 constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
 constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
@@ -73,7 +74,7 @@ unsigned FuzzLoop::next_candidate() {
     candidate_ = prog::generate(random_, shape());
     return 1;
   }
-  if (corpus_.empty() || !options_.feedback || random_.chance(1, 3)) {
+  if (corpus_.empty() || !options_.feedback || random_.chance(1, 2)) {
     candidate_ = prog::generate(random_, shape());
     size_t ops = 0;
     for (const prog::Task& task : candidate_.tasks) { ops += task.ops.size(); }
@@ -223,11 +224,13 @@ void FuzzLoop::add_preemption(const sched::Anchor& anchor) {
 
 // One more preemption where tasks met in the run of the candidate's own schedule, seldom two; or, as often, two that
 // put an access of one task between two of another. False: no such place, or no room.
-bool FuzzLoop::add_directed_preemptions() {
+bool FuzzLoop::add_directed_preemptions(bool awaited) {
   sched::SmallRandom draw(random_.next());
   if (random_.chance(1, 2)) {
     if (const auto window = touches_.draw_window(draw)) {
-      for (const sched::Anchor& anchor : *window) { add_preemption(anchor); }
+      // Who waits for the second one may as well not have begun.
+      if (!awaited || random_.chance(2, 3)) { add_preemption((*window)[0]); }
+      add_preemption((*window)[1]);
     }
   } else {
     for (unsigned wanted = random_.chance(1, 4) ? 2 : 1; wanted > 0; --wanted) {
@@ -239,20 +242,34 @@ bool FuzzLoop::add_directed_preemptions() {
   return candidate_.schedule.size() != own_schedule_.size();
 }
 
+// The candidate's schedule; the preemptions that were just added are awaited, and chance has a say where tasks block.
+daxfs::rt::Policy* FuzzLoop::anchored_walk() {
+  exec::to_anchors(candidate_, &anchors_);
+  anchored_walk_.set(anchors_);
+  const auto added = std::span(anchors_).subspan(own_schedule_.size());
+  // Requests that end at once, a little later, or when everybody waits.
+  const uint32_t between = random_.chance(1, 2) ? 0 : random_.chance(1, 2) ? 1 : 1 + random_.below(64);
+  anchored_walk_.reseed(random_.next(), added, {.one_in = 2 + random_.below(3), .events_between = between,
+                                                .first_event = outcome_.tasks_begin});
+  return &anchored_walk_;
+}
+
 std::optional<LoopFinding> FuzzLoop::step() {
-  const unsigned turns = next_candidate();
+  unsigned turns = next_candidate();
   coverage_.forget_shared();
   own_schedule_ = candidate_.schedule;
   for (unsigned turn = 0; turn < turns; ++turn) {
     candidate_.schedule = own_schedule_;
     const bool directed = turn > 0 && (options_.policy == PolicyKind::kDirected ||
                                        (options_.policy == PolicyKind::kCoverage && random_.chance(1, 2)));
-    if (directed && !add_directed_preemptions()) { continue; }
-    daxfs::rt::Policy* policy = directed ? nullptr : choose_policy(turn);
+    const bool awaited = directed && random_.chance(2, 3);
+    if (directed && !add_directed_preemptions(awaited)) { continue; }
+    daxfs::rt::Policy* const policy = awaited ? anchored_walk() : directed ? nullptr : choose_policy(turn);
     const bool fresh = run_once(policy, turn == 0 ? &touches_ : nullptr);
     if (outcome_.finding) { return take_finding(); }
     if (fresh) { keep(policy != nullptr); }
     if (candidate_.tasks.size() < 2) { break; }  // nothing to interleave
+    if (turn == 0 && watches() && !touches_.met()) { turns = std::min(turns, kSchedulesOfApart); }
   }
   return std::nullopt;
 }

@@ -90,7 +90,8 @@ class FuzzLoop {
   bool watches() const;
   bool run_once(daxfs::rt::Policy* policy, sched::Touches* touches = nullptr);
   void add_preemption(const sched::Anchor& anchor);
-  bool add_directed_preemptions();
+  bool add_directed_preemptions(bool awaited);
+  daxfs::rt::Policy* anchored_walk();
   bool merge_features();
   std::optional<LoopFinding> take_finding();
   void keep(bool random_schedule);
@@ -106,6 +107,8 @@ class FuzzLoop {
   exec::Executor executor_;
   exec::InterleavingCoverage coverage_;
   sched::RandomWalk walk_{1, 1};
+  sched::AnchoredWalk anchored_walk_;
+  std::vector<sched::Anchor> anchors_;
   sched::ConflictWalk conflict_walk_;
   sched::SharedObjects focus_;
   sched::Pct pct_{1, 1, 1};
