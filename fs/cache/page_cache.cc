@@ -109,7 +109,7 @@ Result<Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site) {
   FS_ASSIGN_OR_RETURN(const Pfn pfn, alloc_frame(memory, site));
   Page& page = memory.page(pfn);
   page.set_cached(true);
-  mm::folio_of(page) = Folio{};
+  mm::folio_of(page) = Folio{.block = {}, .came = memory.history().tick()};
   mm::lock_folio(page, site);  // of nobody else yet
   bool added = false;
   {

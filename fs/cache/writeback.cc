@@ -37,6 +37,7 @@ void start_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
              "page %" PRIu64 " of inode %u is written a second time before the first has ended", page.index.value(),
              mapping.host().ino().value());
   mm::folio_set(page, Folio::kWriteback, site);
+  ++mm::folio_of(page).writes_begun;
   FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 0, 1);
   lib::XaCursor xas(mapping.i_pages, page.index.value());
   xas.load(site);
@@ -44,6 +45,7 @@ void start_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
   // Unless somebody made it dirty again since: a store through a fault that came after the write protection.
   if ((mm::folio_state(page) & Folio::kDirty) == 0) {
     xas.clear_mark(mm::kPageDirty, site);
+    mm::folio_of(page).marked_dirty = false;
     FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), page.index), 1, 0);
   }
   xas.clear_mark(mm::kPageToWrite, site);
@@ -56,6 +58,7 @@ void end_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
     xas.load(site);
     xas.clear_mark(mm::kPageWriteback, site);
     mm::folio_clear(page, Folio::kWriteback, site);
+    ++mm::folio_of(page).writes_ended;
     FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 1, 0);
   }
   page.memory->folio_waiters().wake_all(mm::page_pfn(page).value() + 1, nullptr, site);

@@ -9,6 +9,8 @@
 #include "fs/ext4/extents.h"
 #include "fs/ext4/flusher.h"
 #include "fs/ext4/inode_cache.h"
+#include "fs/ext4/inode_io.h"
+#include "fs/ext4/orphan.h"
 #include "fs/mm/memory.h"
 #include "fs/mm/page.h"
 #include "fs/mm/vma.h"
@@ -314,6 +316,31 @@ void check_extent_status(ext4::Inode& inode) {
   }
 }
 
+// A file that is in use without a name is found again by the orphan list only, if there is a crash.
+void check_listed(ext4::Inode& inode) {
+  ext4::Volume& volume = inode.volume();
+  FS_WARN_ON(inode.links() == 0 && !volume.read_only() && !ext4::orphan_listed(volume, inode.ino()), "OR2",
+             about(inode_ref(inode.ino())), "inode %u has no name and is not on the orphan list", inode.ino().value());
+}
+
+// The chain on the medium, from the superblock through i_dtime, is the list.
+void check_orphans(ext4::Volume& volume) {
+  std::vector<Ino> list;
+  {
+    const rt::MutexLock lock(volume.orphans().lock);
+    list = volume.orphans().inodes.get();
+  }
+  uint32_t next = volume.super().s_last_orphan;
+  for (const Ino ino : list) {
+    FS_WARN_ON(next != ino.value(), "OR2", about(inode_ref(ino)),
+               "the orphan list has inode %u where the chain on the medium has inode %u", ino.value(), next);
+    const auto raw = ext4::read_inode(volume, ino);
+    if (!raw.ok()) { return; }  // said by whoever needs it
+    next = raw->i_dtime;
+  }
+  FS_WARN_ON(next != 0, "OR2", "the chain of orphans goes on to inode %u, the list has ended", next);
+}
+
 void check_page_tables(mm::Mm& mm) {
   std::vector<std::string> broken;
   mm.audit(&broken);
@@ -336,7 +363,9 @@ void check_page_tables(mm::Mm& mm) {
 }  // namespace
 
 void audit(const AuditScope& scope) {
+  check_orphans(scope.fs.volume());
   for (const ext4::InodeRef& inode : scope.fs.volume().inodes().all()) {
+    check_listed(*inode);
     if (!inode->is_regular()) { continue; }
     inode->is_dax() ? check_tree(*inode) : check_cached_tree(*inode);
     check_extent_status(*inode);

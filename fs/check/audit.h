@@ -14,6 +14,7 @@
 //   CF3  a page of the page cache is unlocked and not being written, names its place, has the references that tree,
 //        buffer and PTEs account for, and is dirty if and only if its mark says so.
 //   CF4  a buffer that names a block names the one that the extent tree gives.
+//   OR2  a file in use that has no name is on the orphan list, and the chain on the medium is that list.
 // Not covered: unflushed cache lines (they need the device's recorder).
 // Locking: takes what the walked structures want; YIELDS at every point it passes.  Tested by: fs/check/audit_test.cc,
 //   fs/check/page_cache_test.cc.

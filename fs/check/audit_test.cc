@@ -128,6 +128,19 @@ TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
   }), "O7");
 }
 
+TEST(Audit, FileWithoutANameThatIsNotListedIsOR2) {
+  EXPECT_EQ(tag_after([](AuditWorld& w) { w.inode->set_links(0); }), "OR2");
+}
+
+TEST(Audit, OrphanThatTheMediumDoesNotNameIsOR2) {
+  EXPECT_EQ(tag_after([](AuditWorld& w) {
+              ext4::Volume& volume = w.fs->volume();
+              const rt::MutexLock lock(volume.orphans().lock);
+              volume.orphans().inodes.write().push_back(w.inode->ino());
+            }),
+            "OR2");
+}
+
 TEST(Audit, MappingOfAFrameThatMemoryFailureTookAwayIsMF2) {
   const auto poison = [](AuditWorld& w) { w.device->set_poison(w.entry(1).pfn().value() * kPageSize, 512); };
   EXPECT_EQ(tag_after([&](AuditWorld& w) { poison(w); }), "silent");  // mapped from before: nobody knows yet

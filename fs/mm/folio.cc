@@ -169,6 +169,7 @@ bool mark_dirty_in(AddressSpace& mapping, Page& page, bool check, Site site) {
   lib::XaCursor xas(mapping.i_pages, page.index.value());
   xas.load(site);
   xas.set_mark(kPageDirty, site);
+  folio_of(page).marked_dirty = true;
   FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), page.index), 0, 1);
   return true;
 }

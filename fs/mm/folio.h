@@ -55,6 +55,12 @@ struct Folio {
   int32_t pins = 0;      // PagePin: the device may write to it (kernel: FOLL_PIN)
   BufferState buffer = BufferState::kNone;
   FsBlock block;
+  // For oracles, which ask whether what was dirty has been written since: when the page came, whether the tree has it
+  // marked as dirty (before that nobody need know), and how many writes of it began and ended. Under the tree lock.
+  uint64_t came = 0;
+  bool marked_dirty = false;
+  uint32_t writes_begun = 0;
+  uint32_t writes_ended = 0;
 };
 
 // REQUIRES: page.is_cached().

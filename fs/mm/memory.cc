@@ -38,6 +38,15 @@ rt::ObjectId frame_waiters_object() { return rt::object_id(rt::ObjectClass::kWai
 constexpr const char* kFolioWaiters = "folio";
 rt::ObjectId folio_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 2); }
 
+// Who takes a frame to fill it and does not shows what it held before: of another run, perhaps, and then the same input
+// gives another verdict. 0xdb is what no read may return (oracle O16). Not in the library that users link.
+constexpr std::byte kFreshByte{0xdb};
+#if defined(DAXFS_RT_FIBER)
+constexpr bool kFillsFreshFrames = true;
+#else
+constexpr bool kFillsFreshFrames = false;
+#endif
+
 // As the points of Mm::access_page tell it.
 rt::ObjectId bytes_object(bool pmem, Pfn pfn) {
   return rt::object_id(pmem ? rt::ObjectClass::kPmem : rt::ObjectClass::kFrame, pfn.value());
@@ -174,6 +183,8 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
   note_pool(page(pfn));
   if (zeroed) {
     pmem::raw_zero(dram(pfn), kPageSize);
+  } else if constexpr (kFillsFreshFrames) {
+    pmem::raw_fill(dram(pfn), kFreshByte, kPageSize);
   }
   __atomic_store_n(&page(pfn).refcount, 1, __ATOMIC_SEQ_CST);
   return pfn;

@@ -69,6 +69,13 @@ class Memory {
   FrameHistory& history() { return history_; }
   // What the page cache knows of a DRAM frame (folio.h). REQUIRES: pfn > zero_pfn().
   Folio& folio(Pfn pfn);
+  // For oracles, while nothing else runs: visit(page) of each page that is in some file's cache.
+  template <typename F>
+  void for_each_cached_page(F visit) FS_NO_THREAD_SAFETY_ANALYSIS {
+    for (uint64_t n = pmem_frames_ + 1; n < pmem_frames_ + dram_fresh_; ++n) {
+      if (pages_[n].is_cached() && pages_[n].mapping != nullptr) { visit(pages_[n]); }
+    }
+  }
   // Tasks that wait for a folio's lock or writeback, keyed by frame.
   rt::WaitQueue& folio_waiters() { return folio_waiters_; }
   // Frames of the page cache, in the order in which they came (kernel: the inactive file list). fs/cache/reclaim.cc.
@@ -78,8 +85,8 @@ class Memory {
   };
   Lru& lru() { return lru_; }
 
-  // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or anything if the
-  // caller overwrites them all. Errors: kNoMem.
+  // A DRAM frame with count 1, which put_page() frees. Contents are zeros, or a byte
+  // that no read may show if the caller overwrites them all. Errors: kNoMem.
   Result<Pfn> alloc_dram(bool zeroed = true);
   // Whether alloc_dram() failed since the reset.
   bool dram_ran_out() const { return dram_ran_out_; }

@@ -26,6 +26,18 @@ TEST_F(MemoryTest, DramFramesAreZeroedAndRunOut) {
   }
 }
 
+#if defined(DAXFS_RT_FIBER)
+TEST_F(MemoryTest, AFrameForItsOwnerToFillShowsNothingOfTheOneBefore) {
+  const Pfn first = *memory_.alloc_dram();
+  memory_.dram_bytes(first)[7] = std::byte{1};
+  memory_.free_dram(first);
+  const Pfn second = *memory_.alloc_dram(/*zeroed=*/false);
+  ASSERT_EQ(first, second);
+  for (const std::byte byte : memory_.dram_bytes(second)) { ASSERT_EQ(byte, std::byte{0xdb}); }
+  memory_.free_dram(second);
+}
+#endif
+
 TEST_F(MemoryTest, PoisonFailsKernelReadsOfItsFrame) {
   (*device_)->set_poison(100 * kBlockSize + 512, 512);
   std::byte bytes[1024];

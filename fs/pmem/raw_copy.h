@@ -29,12 +29,12 @@ FS_NO_TSAN inline void raw_copy(std::byte* to, const std::byte* from, size_t siz
 #endif
 }
 
-FS_NO_TSAN inline void raw_zero(std::byte* to, size_t size) {
+FS_NO_TSAN inline void raw_fill(std::byte* to, std::byte value, size_t size) {
 #if defined(__x86_64__)
-  asm volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(0) : "memory");
+  asm volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(value) : "memory");
 #else
   for (size_t i = 0; i < size; ++i) {
-    to[i] = std::byte{0};
+    to[i] = value;
     asm volatile("" : : : "memory");
   }
 #endif
@@ -43,7 +43,10 @@ FS_NO_TSAN inline void raw_zero(std::byte* to, size_t size) {
 inline void raw_copy(std::byte* to, const std::byte* from, size_t size) {
   std::memmove(to, from, size);
 }
-inline void raw_zero(std::byte* to, size_t size) { std::memset(to, 0, size); }
+inline void raw_fill(std::byte* to, std::byte value, size_t size) {
+  std::memset(to, std::to_integer<int>(value), size);
+}
 #endif
+inline void raw_zero(std::byte* to, size_t size) { raw_fill(to, std::byte{0}, size); }
 
 }  // namespace daxfs::pmem

@@ -4,6 +4,7 @@
 
 #include "fs/base/report.h"
 #include "fs/mm/address_space.h"
+#include "fs/mm/folio.h"
 #include "fs/vfs/process.h"
 #include "fuzz/exec/observer_reads.h"
 
@@ -53,7 +54,16 @@ void DurabilityCheck::note(FsBlock block, uint64_t address) {
   if (page.mapping != nullptr) { suspects_.push_back({block, page.mapping, page.index, address}); }
 }
 
+void DurabilityCheck::note_page(const daxfs::mm::Page& page, uint64_t address) {
+  using daxfs::mm::Folio;
+  const Folio& folio = daxfs::mm::folio_of(page);
+  const bool dirty = folio.marked_dirty && (folio.state & Folio::kDirty) != 0;
+  if (!dirty && (folio.state & Folio::kWriteback) == 0) { return; }
+  pages_.push_back({&page, page.mapping, page.index, folio.came, folio.writes_begun + (dirty ? 1U : 0U), address});
+}
+
 void DurabilityCheck::note_all() {
+  machine_.memory().for_each_cached_page([&](const daxfs::mm::Page& page) { note_page(page, 0); });
   for_each_unfenced(machine_.device(), [&](FsBlock block) { note(block, 0); });
 }
 
@@ -63,13 +73,48 @@ void DurabilityCheck::note_range(daxfs::vfs::Process& process, uint64_t address,
   process.mm().for_each_pte([&](const daxfs::mm::Vma& vma, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
     const bool inside = at.value() >= address && at.value() - address < length;
     if (!inside || vma.file == nullptr || !vma.shared || !pte.present() || pte.special()) { return; }
-    if (machine_.memory().is_pmem(pte.pfn())) { note(FsBlock(pte.pfn().value()), at.value()); }
+    if (machine_.memory().is_pmem(pte.pfn())) { return note(FsBlock(pte.pfn().value()), at.value()); }
+    const daxfs::mm::Page& page = machine_.memory().page(pte.pfn());
+    if (page.is_cached() && page.mapping != nullptr) { note_page(page, at.value()); }
+  });
+}
+
+// What was dirty and is the file's still must have been written since, whatever became of it after that.
+void DurabilityCheck::finish_pages(oracle::OpRecord& record) const {
+  const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
+  for (const DirtyPage& was : pages_) {
+    const daxfs::mm::Page& page = *was.page;
+    if (!page.is_cached() || page.mapping != was.mapping || page.index != was.index) { continue; }
+    const daxfs::mm::Folio& folio = daxfs::mm::folio_of(page);
+    if (folio.came != was.came || folio.writes_ended >= was.writes) { continue; }
+    const uint32_t ino = was.mapping->host().ino().value();
+    if (by_file && ino != record.ino) { continue; }
+    record.lost = {ino, was.index.value(), was.address, /*cached=*/true};
+    return;
+  }
+}
+
+// The oracle knows whether somebody else may have made the pages dirty again.
+void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
+  using daxfs::mm::Folio;
+  const bool sync = (record.open_flags & prog::kODsync) != 0 && (record.open_flags & prog::kOAppend) == 0;
+  if (!sync || record.dax || record.ret <= 0) { return; }
+  const auto begin = static_cast<uint64_t>(op_.code == OpCode::kPwrite ? op_.offset : static_cast<int64_t>(record.pos));
+  const uint64_t last = begin + static_cast<uint64_t>(record.ret) - 1;
+  machine_.memory().for_each_cached_page([&](const daxfs::mm::Page& page) {
+    const uint64_t index = page.index.value();
+    const bool inside = begin / daxfs::kPageSize <= index && index <= last / daxfs::kPageSize;
+    if (!inside || page.mapping->host().ino().value() != record.ino) { return; }
+    if ((daxfs::mm::folio_of(page).state & (Folio::kDirty | Folio::kWriteback)) == 0) { return; }
+    record.lost = {record.ino, index, 0, /*cached=*/true};
   });
 }
 
 void DurabilityCheck::finish(oracle::OpRecord& record) const {
-  if (suspects_.empty() || record.error != daxfs::Errc::kOk) { return; }
+  if (record.error != daxfs::Errc::kOk || !machine_.device().watches_durability()) { return; }
   const ObserverReads atomic;
+  if (op_.code == OpCode::kWrite || op_.code == OpCode::kPwrite) { return finish_write(record); }
+  finish_pages(record);
   const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
   for (const Suspect& suspect : suspects_) {
     const daxfs::mm::Page& page = machine_.memory().page(Pfn(suspect.block.value()));

@@ -1,12 +1,15 @@
 // fuzz/exec/durability.h - what an fsync, msync or sync that returned success promised: stores through mappings that
 // came before it are flushed and fenced.
 //
+// Of files without DAX: a page that was dirty before the call, or being written, has been written after it; and what a
+// write with O_SYNC or O_DSYNC wrote is clean when it returns.
+//
 // No crash is needed to see a broken promise, only the device's notes of stores, flushes and fences
 // (Device::watch_durability). Looks, before and after the call, at blocks that were stored to and not made durable; a
 // block whose frame belongs to another file page afterwards (truncated, punched) is nobody's promise.
 //
 // Invariants:
-//   O8  data acknowledged by fsync, fdatasync, msync(MS_SYNC), sync and unmount is durable.
+//   O8  data acknowledged by fsync, fdatasync, msync(MS_SYNC), sync, O_SYNC and unmount is durable.
 // Not covered: metadata; write(2), whose non-temporal stores need the fence only; direct I/O into a mapping, which
 // Linux loses in the same way (the pin outlives the DIRTY mark); native threads.
 // Tested by: fuzz/exec/durability_test.cc
@@ -40,7 +43,20 @@ class DurabilityCheck {
     uint64_t address;  // msync
   };
 
+  // A page of the page cache that was dirty or being written.
+  struct DirtyPage {
+    const daxfs::mm::Page* page;
+    const daxfs::mm::AddressSpace* mapping;
+    daxfs::PgOff index;
+    uint64_t came;
+    uint32_t writes;  // that must have ended
+    uint64_t address;
+  };
+
   void note(daxfs::FsBlock block, uint64_t address);
+  void note_page(const daxfs::mm::Page& page, uint64_t address);
+  void finish_pages(oracle::OpRecord& record) const;
+  void finish_write(oracle::OpRecord& record) const;
   void note_all();
   void note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length);
 
@@ -48,6 +64,7 @@ class DurabilityCheck {
   const prog::Op& op_;
   uint64_t time_ = 0;
   std::vector<Suspect> suspects_;
+  std::vector<DirtyPage> pages_;
 };
 
 }  // namespace daxfuzz::exec

@@ -18,9 +18,9 @@ constexpr std::array<std::byte, 8> kBytes{std::byte{1}};
 
 // A mounted machine with a DAX file of two pages, mapped shared.
 struct World {
-  World() {
+  explicit World(const daxfs::ext4::MountOptions& options = {}) {
     std::string message;
-    fs = std::move(daxfs::vfs::Filesystem::mount(machine->device(), machine->memory(), {}, &message)).value();
+    fs = std::move(daxfs::vfs::Filesystem::mount(machine->device(), machine->memory(), options, &message)).value();
     process.emplace(*fs, &machine->mm(0));
     fd = process->open("f0", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).value();
     EXPECT_TRUE(process->ftruncate(fd, 8192).ok());
@@ -95,6 +95,55 @@ TEST(Durability, BlocksThatLeftTheFileAreNobodysPromise) {
     World w;
     w.store(4096);
     EXPECT_EQ(w.lost(kFsync, [&] { EXPECT_TRUE(w.process->ftruncate(w.fd, 4096).ok()); }).ino, 0u);
+    w.end();
+  });
+}
+
+daxfs::ext4::MountOptions without_dax() {
+  std::string message;
+  return daxfs::vfs::parse_mount_options("dax=never", &message).value();
+}
+
+TEST(Durability, ADirtyPageOfTheCacheMustBeWritten) {
+  daxfs::rt::run_for_test([] {
+    World w(without_dax());
+    EXPECT_EQ(w.lost(kFsync, [] {}).ino, 0u) << "nothing was stored";
+    w.store(4096);
+    EXPECT_EQ(w.lost(kFsync, [] {}).ino, w.ino);
+    EXPECT_TRUE(w.lost(kFsync, [] {}).cached);
+    EXPECT_EQ(w.lost(kFsync, [] {}).page, 1u);
+    EXPECT_EQ(w.lost(kMsync, [] {}).address, (w.at + 4096).value());
+    EXPECT_EQ(w.lost(kMsyncFirst, [] {}).ino, 0u) << "another page than was stored to";
+    const auto sync_then_store = [&] {
+      EXPECT_TRUE(w.process->fsync(w.fd).ok());
+      w.store(4096);
+    };
+    EXPECT_EQ(w.lost(kFsync, sync_then_store).ino, 0u) << "dirty again is the next call's";
+    const auto truncate = [&] { EXPECT_TRUE(w.process->ftruncate(w.fd, 4096).ok()); };
+    EXPECT_EQ(w.lost(kFsync, truncate).ino, 0u) << "no page, no promise";
+    w.end();
+  });
+}
+
+TEST(Durability, WhatAWriteWithODsyncWroteIsClean) {
+  daxfs::rt::run_for_test([] {
+    World w(without_dax());
+    constexpr prog::Op kPwrite{.code = prog::OpCode::kPwrite};
+    oracle::OpRecord record;
+    record.op = &kPwrite;
+    record.ino = w.ino;
+    record.open_flags = prog::kORdWr | prog::kODsync;
+    record.ret = 8;
+    const auto lost = [&] {
+      const DurabilityCheck check(*w.machine, *w.process, kPwrite, 0);
+      EXPECT_TRUE(w.process->pwrite_bytes(w.fd, kBytes, 0).ok());
+      check.finish(record);
+      return record.lost.ino;
+    };
+    EXPECT_EQ(lost(), w.ino) << "the descriptor was opened without";
+    record.lost = {};
+    record.open_flags = prog::kORdWr;
+    EXPECT_EQ(lost(), 0u);
     w.end();
   });
 }

@@ -242,6 +242,7 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
   const size_t first = history.final_pieces.size();
   const bool marks_lost = std::any_of(history.records.begin(), history.records.end(), oracle::lost_dirty_marks);
   uint64_t at = 0;
+  std::span<const std::byte> tail;
   const auto hole_until = [&](uint64_t offset) {
     if (at < offset) { history.final_pieces.push_back({at, offset - at, {}}); }
     at = offset;
@@ -249,6 +250,9 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
   for (const auto& extent : extents) {
     const uint64_t begin = extent.logical * kPage;
     const uint64_t end = std::min(begin + extent.length * kPage, inode.size);
+    if (!extent.unwritten && begin < inode.size && inode.size < begin + extent.length * kPage) {
+      tail = image.subspan(extent.physical * kPage + (inode.size - begin), (kPage - inode.size % kPage) % kPage);
+    }
     if (extent.unwritten || begin >= end) { continue; }
     hole_until(begin);
     if (!marks_lost) { DurabilityCheck::check_unmounted(machine, record.ino, extent.physical, extent.length); }
@@ -268,7 +272,8 @@ void Executor::Run::read_final(const oracle::OpRecord& record) {
     at = end;
   }
   hole_until(inode.size);
-  history.finals.push_back({record.ino, record.generation, inode.size, first, history.final_pieces.size() - first});
+  const size_t pieces = history.final_pieces.size() - first;
+  history.finals.push_back({record.ino, record.generation, inode.size, first, pieces, tail});
 }
 
 // Transfers that nobody waited for, so that they are judged like the others.

@@ -538,16 +538,36 @@ bool marks_were_lost(const Model& model, const OpRecord& sync) {
   });
 }
 
+// A dirty page of the page cache is promised while it is surely inside the file, and no writeback fails on order. What
+// a write with O_SYNC wrote may be dirty again by whoever ran beside it.
+bool cached_page_promised(Model& model, const OpRecord& record) {
+  if (model.writeback_may_fail() || model.foreign_image()) { return false; }
+  const auto order = model.order();
+  const auto met = std::find_if(order.begin(), order.end(),
+                                [&](const OpRecord* other) { return other->ino == record.lost.ino; });
+  const FileHistory* const file = met == order.end() ? nullptr : model.find((*met)->ino, (*met)->generation);
+  if (file == nullptr || file->size(period_of(record)).least <= record.lost.page * kPageBytes) { return false; }
+  return !is_write(record.op->code) || std::none_of(order.begin(), order.end(), [&](const OpRecord* other) {
+    return other != &record && period_of(*other).overlaps(period_of(record));
+  });
+}
+
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
 std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
   const LostStore& lost = record.lost;
   if (lost.ino == 0 || record.error != Errc::kOk || marks_were_lost(model, record)) { return std::nullopt; }
+  if (lost.cached && !cached_page_promised(model, record)) { return std::nullopt; }
   if (record.op->code == OpCode::kMsync) {
     Mappings& own = model.mappings(record);
     if (!own.surely_mapped(lost.address, lost.address + 1, period_of(record))) { return std::nullopt; }
   } else if (record.op->code == OpCode::kSync ? some_inode_may_leave(model, record)
                                               : !model.descriptors().certain(record)) {
     return std::nullopt;
+  }
+  if (lost.cached) {
+    return Objection{"O8", text("%s returned, but page %llu of inode %u was dirty before and has not been written",
+                                name_of(record).c_str(), number(lost.page), lost.ino),
+                     {}};
   }
   return Objection{"O8", text("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
                               name_of(record).c_str(), number(lost.page), lost.ino),

@@ -22,11 +22,13 @@ const char* signal_name(Signal signal);  // "SIGSEGV/MAPERR", "" for none
 
 inline constexpr uint8_t kInitTask = 0xff;  // OpRecord::task of set-up operations
 
-// A store through a mapping that was made before an fsync, msync or sync, and was not durable after it.
+// A store through a mapping, or a page of the cache, that was there before an fsync, msync, sync or at the end of a
+// write with O_SYNC, and was not durable after it.
 struct LostStore {
   uint32_t ino = 0;      // 0: none
   uint64_t page = 0;     // of the file
   uint64_t address = 0;  // msync: where the process has it mapped
+  bool cached = false;   // of the page cache: was dirty, and has not been written
 };
 
 struct OpRecord {
@@ -80,6 +82,7 @@ struct FinalFile {
   uint64_t size = 0;
   size_t first_piece = 0;  // in History::final_pieces
   size_t piece_count = 0;
+  std::span<const std::byte> tail;  // from its size to the end of the last block, if that block is written
 };
 
 // A path of the tree of names, and the inode that it leads to.

@@ -6,6 +6,7 @@
 #include "fuzz/oracle/checks.h"
 #include "fuzz/oracle/model.h"
 #include "fuzz/oracle/names.h"
+#include "fuzz/oracle/stale.h"
 
 namespace daxfuzz::oracle {
 namespace {
@@ -42,8 +43,11 @@ std::optional<Objection> judge(const prog::Program& program, const History& hist
 
   static Model& model = *new Model;  // keeps its memory
   model.build(program, history);
+  const bool leftovers = leftovers_tell(history);
   for (const OpRecord* record : model.order()) {
     if (auto objection = check_result(model, *record)) { return about(*record, std::move(*objection)); }
+    if (!leftovers) { continue; }
+    if (auto objection = check_leftovers(*record)) { return about(*record, std::move(*objection)); }
   }
   static NameTree& names = *new NameTree;
   names.start(history.start_names);
@@ -54,6 +58,8 @@ std::optional<Objection> judge(const prog::Program& program, const History& hist
   for (const FinalFile& found : history.finals) {
     const auto pieces = std::span(history.final_pieces).subspan(found.first_piece, found.piece_count);
     if (auto objection = check_final(model, found, pieces)) { return objection; }
+    if (auto objection = leftovers ? check_leftovers(found, pieces) : std::nullopt) { return objection; }
+    if (auto objection = check_tail(program, history, found)) { return objection; }
   }
   return std::nullopt;
 }

@@ -362,7 +362,7 @@ bool writeback_may_fail(const prog::Program& program) {
 }  // namespace
 
 void Model::build(const prog::Program& program, const History& history) {
-  writeback_may_fail_ = writeback_may_fail(program);
+  writeback_may_fail_ = oracle::writeback_may_fail(program);
   bios_fail_ = orders_failing_bio(program);
   file_count_ = 0;
   names_static_ = true;

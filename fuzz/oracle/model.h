@@ -30,6 +30,7 @@ class Model {
   void build(const prog::Program& program, const History& history);
 
   std::span<const OpRecord* const> order() const { return order_; }  // by begin
+  bool writeback_may_fail() const { return writeback_may_fail_; }
   bool bios_fail() const { return bios_fail_; }  // some bio fails on order
   bool foreign_image() const { return foreign_image_; }  // History::foreign_image
   const Descriptors& descriptors() const { return descriptors_; }

@@ -245,7 +245,7 @@ class Story {
   }
   Story& finally(uint32_t file, std::vector<uint8_t> contents) {
     const auto bytes = keep(std::move(contents));
-    history_.finals.push_back({kInoBase + file, 100 + file, bytes.size(), history_.final_pieces.size(), 1});
+    history_.finals.push_back({kInoBase + file, 100 + file, bytes.size(), history_.final_pieces.size(), 1, {}});
     history_.final_pieces.push_back({0, bytes.size(), bytes});
     return *this;
   }

@@ -5,12 +5,18 @@
 #include <string>
 
 #include "fuzz/prog/binary.h"
+#include "fuzz/prog/generate.h"
 #include "fuzz/prog/mutate.h"
 #include "fuzz/prog/random.h"
 #include "fuzz/prog/text.h"
 
 namespace daxfuzz::prog {
 namespace {
+
+// Edits of a program keep its shape, and an engine that starts from nothing must find every shape by edits: programs as
+// they are drawn for `daxfuzz fuzz`, with their prepared files and duels, come in between. An engine applies several
+// mutations on end, so that a quarter of its runs are new programs and their neighbours.
+constexpr uint32_t kFreshOneIn = 12;
 
 // Below minimal_size() the encoding is cut: its prefixes are programs too.
 size_t encode_within(Program& program, uint8_t* out, size_t out_max, Random& random) {
@@ -33,6 +39,8 @@ size_t mutate_bytes(uint8_t* data, size_t size, size_t size_max, unsigned seed) 
   decode_any(std::span<const uint8_t>(data, size), &program);
   if (size_max < size) {
     shrink_below(program, size_max, random);
+  } else if (random.chance(1, kFreshOneIn)) {
+    program = generate(random);
   } else {
     mutate(program, random);
   }

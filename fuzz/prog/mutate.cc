@@ -104,6 +104,44 @@ class Mutator {
     return true;
   }
 
+  // An operation comes to where another one works: to the same descriptor or mapping, and to a range that is the same,
+  // half of it, or begins where it ends.
+  bool meet_op() {
+    Place place;
+    Place at;
+    if (!random_place(&place) || !random_place(&at)) { return false; }
+    const Op other = op_list(program_, at)[at.op];
+    Op& op = op_list(program_, place)[place.op];
+    if (place.init == at.init && place.list == at.list && place.op == at.op) { return false; }
+    const OpInfo& info = op.info();
+    const OpInfo& theirs = other.info();
+    const auto maps = [](const OpInfo& row, const Op& of) {
+      return (row.has(OperandKind::kAddr) || row.has(OperandKind::kSplitAddr)) && of.addr.kind == MemoryKind::kMapping;
+    };
+    const bool by_fd = info.has(OperandKind::kFd) && theirs.has(OperandKind::kFd);
+    const bool mapped = maps(info, op);
+    if (process_of(place) == process_of(at)) {
+      if (by_fd) { op.fd = other.fd; }
+      if (mapped && maps(theirs, other)) { op.addr.slot = other.addr.slot; }
+    }
+    if (!theirs.has(OperandKind::kOffset) && !maps(theirs, other)) { return by_fd; }
+    const int64_t begin = theirs.has(OperandKind::kOffset) ? other.offset : other.addr.offset;
+    const int64_t length =
+        theirs.has(OperandKind::kLength) ? std::clamp<int64_t>(other.length, 0, kMeetMax) : kMeetPage;
+    if (begin < 0 || begin > kMeetMax) { return by_fd; }
+    const int64_t half = length / 2;
+    const int64_t begins[] = {begin, begin + half, begin + length, begin};
+    const int64_t lengths[] = {length, length - half, length, half};
+    const size_t row = random_.below(4);
+    int64_t* const offset = info.has(OperandKind::kOffset) ? &op.offset : mapped ? &op.addr.offset : nullptr;
+    if (offset != nullptr) { *offset = begins[row]; }
+    if (info.has(OperandKind::kLength)) {
+      op.length = offset == nullptr ? begins[row] : random_.chance(3, 4) ? lengths[row] : op.length;
+    }
+    normalise_op(op, program_.strings.size());
+    return true;
+  }
+
   // Another operation with the operands that both have.
   bool change_opcode() {
     Place place;
@@ -321,6 +359,9 @@ class Mutator {
     return unchanged;
   }
 
+  static constexpr int64_t kMeetMax = int64_t{1} << 40;  // what lies behind is of no file
+  static constexpr int64_t kMeetPage = 4096;
+
   Program& program_;
   Random& random_;
   const Options& options_;
@@ -330,7 +371,7 @@ class Mutator {
 #define DAXFUZZ_MUTATORS(X)                                                                      \
   X(insert_random_op, 10)                                                                        \
   X(remove_random_op, 6) X(duplicate_op, 3) X(swap_ops, 4) X(change_operand, 16)                 \
-      X(tweak_number, 12) X(change_opcode, 6) X(move_op, 5) X(copy_op_to_task, 5) X(hoist_op, 2) \
+      X(tweak_number, 12) X(meet_op, 8) X(change_opcode, 6) X(move_op, 5) X(copy_op_to_task, 5) X(hoist_op, 2) \
           X(add_preemption, 10) X(remove_preemption, 6) X(shift_event, 14)                       \
               X(redirect_preemption, 4) X(move_anchor, 6) X(add_random_task, 2)                  \
                   X(remove_random_task, 1) X(change_process, 1) X(change_mount, 1)               \

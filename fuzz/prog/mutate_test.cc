@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fuzz/prog/binary.h"
@@ -174,6 +177,42 @@ TEST(FuzzBytes, TextIsMutatedAsAProgramAndMalformedTextAsBytes) {
   const std::string bad = "daxfuzz program one";
   decode_any({reinterpret_cast<const uint8_t*>(bad.data()), bad.size()}, &program);
   EXPECT_EQ(validate(program), "");
+}
+
+TEST(FuzzBytes, OutOfNothingComeWholePrograms) {
+  int whole = 0;
+  for (unsigned seed = 0; seed < 500; seed++) {
+    std::vector<uint8_t> data(4096);
+    const size_t size = mutate_bytes(data.data(), 0, data.size(), seed);
+    const Program program = decode(std::span<const uint8_t>(data).first(size));
+    whole += program.tasks.size() > 1 && program.init_op_count() > 3 ? 1 : 0;
+  }
+  EXPECT_GT(whole, 20);
+  EXPECT_LT(whole, 100);
+}
+
+TEST(Mutators, MeetOpBringsAnOperationToTheRangeOfAnother) {
+  const size_t row = static_cast<size_t>(std::find_if(mutators().begin(), mutators().end(),
+                                                      [](const MutatorInfo& info) { return info.name == "meet_op"; }) -
+                                         mutators().begin());
+  ASSERT_LT(row, mutators().size());
+  std::string error;
+  Program start;
+  ASSERT_TRUE(parse("daxfuzz program 1\nprocess P0\ntask T0 in P0\n  pwrite f0 0x41 8K 64K\n"
+                    "task T1 in P0\n  pread f1 buf 512 0\n",
+                    "test", &start, &error))
+      << error;
+  Random random(14);
+  std::set<std::pair<int64_t, int64_t>> seen;
+  for (int i = 0; i < 400; i++) {
+    Program program = start;
+    if (!apply_mutator(row, program, random, default_options())) { continue; }
+    const Op& pread = program.tasks[1].ops[0];
+    if (pread.fd == program.tasks[0].ops[0].fd) { seen.insert({pread.offset, pread.length}); }
+  }
+  EXPECT_TRUE(seen.contains({64 << 10, 8 << 10}));
+  EXPECT_TRUE(seen.contains({68 << 10, 4 << 10}));
+  EXPECT_TRUE(seen.contains({72 << 10, 8 << 10}));
 }
 
 TEST(FuzzBytes, CrossoverFitsItsBuffer) {
