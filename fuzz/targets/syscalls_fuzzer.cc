@@ -81,12 +81,15 @@ void report(void* context, const daxfs::Finding& finding, uint64_t trace_hash) {
 
 }  // namespace
 
+// libFuzzer has it so that programs can ask whether they run under it. Other engines have other arguments.
+extern "C" __attribute__((weak)) void __libfuzzer_is_present();  // NOLINT(bugprone-reserved-identifier)
+
 // libFuzzer's schedule by entropy took half of the processor once the corpus had a thousand entries (AddRareFeature),
 // for nothing that was found sooner by it. First among the arguments, so that what the user says comes later and wins.
 static void without_entropic(int* argc, char*** argv) {
   static std::string flag = "-entropic=0";
   static std::vector<char*>& arguments = *new std::vector<char*>;
-  if (*argc < 1) { return; }
+  if (*argc < 1 || &__libfuzzer_is_present == nullptr) { return; }
   arguments.assign(*argv, *argv + *argc);
   arguments.insert(arguments.begin() + 1, flag.data());
   arguments.push_back(nullptr);
