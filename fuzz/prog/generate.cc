@@ -96,6 +96,13 @@ class Generator {
     }
   }
 
+  // The file of `fd` ends inside its last page: what is behind the end of a block, and who moves the end within it.
+  void end_inside_page(uint8_t fd, int64_t length) {
+    if (!random_.chance(1, 5)) { return; }
+    const int64_t cut = random_.chance(1, 2) ? random_.between(1, 7) * kSector : random_.between(1, kPage - 1);
+    add_init(0, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length - cut});
+  }
+
   void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length,
            uint32_t flags) {
     const bool read_only = random_.chance(1, 6);
@@ -126,6 +133,7 @@ class Generator {
                                                              : random_.pick(kPages) * kPage;
     open(0, 0, file, kORdWr | kOCreat);
     fill(0, 0, 0x41, length);
+    if (huge == 0) { end_inside_page(0, length); }
     // Blocks for pages that are dirty perhaps, and room behind them.
     if (cached_ && random_.chance(1, 3)) {
       add_init(0, Op{.code = OpCode::kFallocate, .length = std::min<int64_t>(2 * length, 16 * kPage)});
@@ -142,6 +150,7 @@ class Generator {
       const uint8_t other = !cached_ ? kG0 : random_.chance(1, 4) ? kF0 : kG1;  // f0 needs no device
       open(0, 1, other, kORdWr | kOCreat | (random_.chance(7, 8) ? kODirect : 0));
       fill(0, 1, 0x61, std::min<int64_t>(length, 16 * kPage), /*data=*/true);
+      end_inside_page(1, std::min<int64_t>(length, 16 * kPage));
     }
     if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
       open(0, 2, file, kORdWr | (random_.chance(1, 2) ? kODirect : 0));
@@ -220,6 +229,9 @@ class Generator {
     // Of pages of the cache under a device: whoever takes them for clean, or away.
     static constexpr OpCode kCleaners[] = {OpCode::kReclaim, OpCode::kFsync,     OpCode::kReclaim,
                                            OpCode::kMsync,   OpCode::kFtruncate, OpCode::kFallocate};
+    // And whoever writes them back while they are written to.
+    static constexpr OpCode kSyncers[] = {OpCode::kFsync, OpCode::kMsync, OpCode::kFsync, OpCode::kSync,
+                                          OpCode::kReclaim};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
@@ -227,7 +239,10 @@ class Generator {
     const bool under_device = cached_ && random_.chance(1, 2);
     const Op user = add_duellist(first, under_device ? OpCode::kPread : random_.pick(kUsers));
     const bool meet = random_.chance(3, 4);
-    const OpCode changer = under_device ? random_.pick(kCleaners) : random_.pick(kChangers);
+    const bool synced = cached_ && !under_device && random_.chance(1, 3);
+    const OpCode changer = under_device ? random_.pick(kCleaners)
+                           : synced     ? random_.pick(kSyncers)
+                                        : random_.pick(kChangers);
     add_duellist(second, changer, meet ? page_of(user) : -1);
   }
 
@@ -278,6 +293,13 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>(
         (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    // Sometimes it is about one block, which is new perhaps, and parts of it.
+    shared_block_ = eof == 0 && random_.chance(1, 4) ? random_.between(0, 4) * kPage : -1;
+    if (shared_block_ >= 0) {
+      static constexpr OpCode kWriters[] = {OpCode::kIoSubmitPwrite, OpCode::kIoSubmitPwrite, OpCode::kPwrite};
+      add_direct(first, random_.pick(kWriters), eof);
+      return add_direct(second, random_.pick(kWriters), eof);
+    }
     const bool descriptor = random_.chance(1, 4);  // it changes, or another one of the file goes
     const OpCode user = !descriptor ? random_.pick(kUsers)
                                     : random_.chance(2, 3) ? OpCode::kPwrite : OpCode::kIoSubmitPwrite;
@@ -318,7 +340,8 @@ class Generator {
     OperandMaker(world_, 0, random_, options_).randomise_all(op);
     op.fd = 1;
     const OpInfo& info = op.info();
-    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && random_.chance(7, 8)) {
+    const bool placed = shared_block_ >= 0 || random_.chance(7, 8);
+    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && placed) {
       // Half of them within the data, or wholly behind it.
       const bool data = random_.chance(1, 2);
       op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
@@ -329,6 +352,12 @@ class Generator {
         const int64_t skip = random_.between(0, 7) * kSector;
         op.offset += skip;
         op.length = std::max(kSector, op.length - skip - random_.between(0, 7) * kSector);
+      }
+      if (shared_block_ >= 0) {
+        const bool whole = random_.chance(1, 2);
+        const int64_t skip = whole ? 0 : random_.between(0, 7) * kSector;
+        op.offset = shared_block_ + skip;
+        op.length = whole ? kPage : random_.between(1, kPage / kSector - skip / kSector) * kSector;
       }
       if (eof != 0) {
         // Up to EOF, across it or behind it: most who write are across, most who read want what is written there.
@@ -437,6 +466,7 @@ class Generator {
   World world_;
   std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
   bool cached_ = false;  // the contended file has no DAX flag
+  int64_t shared_block_ = -1;  // where the block begins that a direct duel is about; -1: none
   bool small_ = false;   // two or three tasks with an operation or two
 };
 

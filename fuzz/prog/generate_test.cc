@@ -147,6 +147,32 @@ TEST(Generate, WithHugePagesProgramsAimAtTheirBorders) {
   EXPECT_GT(2 * share(kHuge), 3 * share(kPlain));
 }
 
+TEST(Generate, FilesEndInsideAPageAndOneBlockIsWrittenWholeAndInParts) {
+  Random random(31);
+  int inside = 0;
+  int shared = 0;
+  for (int i = 0; i < 4000; i++) {
+    const Program program = generate(random);
+    if (program.processes[0].init.empty()) { continue; }
+    const std::vector<Op>& init = program.processes[0].init;
+    inside += std::any_of(init.begin(), init.end(), [](const Op& op) {
+      return op.code == OpCode::kFtruncate && op.fd == 0 && op.length % 4096 != 0;
+    });
+    std::set<int64_t> whole;
+    std::set<int64_t> parts;
+    for (const Task& task : program.tasks) {
+      for (const Op& op : task.ops) {
+        const bool write = op.code == OpCode::kPwrite || op.code == OpCode::kIoSubmitPwrite;
+        if (!write || op.fd != 1 || op.length > 4096) { continue; }
+        (op.length == 4096 ? whole : parts).insert(op.offset / 4096);
+      }
+    }
+    shared += std::any_of(whole.begin(), whole.end(), [&](int64_t block) { return parts.contains(block); });
+  }
+  EXPECT_GT(inside, 300);
+  EXPECT_GT(shared, 40);
+}
+
 TEST(Names, HugePagesAreReadFromTheMountOptions) {
   EXPECT_EQ(huge_bytes("dax=always,huge=2"), 16384);
   EXPECT_EQ(huge_bytes("huge=9,ro"), 2 << 20);
