@@ -40,6 +40,12 @@ bool stores_leftovers(const prog::Op& op) {
          op.buffer.fill == kLeftover;
 }
 
+// Through a pin the device may write behind the end of a file whose last page is on its way to the medium, its tail
+// zeroed already; in Linux, too. A descriptor's flags may have changed, so any read into a mapping may be direct.
+bool device_writes_mappings(const OpRecord& record) {
+  return record.op->info().has(prog::OperandKind::kDest) && record.op->buffer.kind == MemoryKind::kMapping;
+}
+
 }  // namespace
 
 bool leftovers_tell(const History& history) {
@@ -86,7 +92,9 @@ std::optional<Objection> check_tail(const prog::Program& program, const History&
   if (found.tail.empty() || history.foreign_image || fails) { return std::nullopt; }
   bool met = false;
   for (const OpRecord& record : history.records) {
-    if (record.op == nullptr || record.op->code == OpCode::kSetXflags) { return std::nullopt; }
+    if (record.op == nullptr || record.op->code == OpCode::kSetXflags || device_writes_mappings(record)) {
+      return std::nullopt;
+    }
     if (record.ino != found.ino) { continue; }
     if (record.dax) { return std::nullopt; }
     met = true;

@@ -79,6 +79,12 @@ TEST_F(Tail, OfAFileWithDaxHoldsWhatMappingsStoredThere) {
   EXPECT_EQ(s_.said(), "");
 }
 
+TEST_F(Tail, IsNotJudgedWhereADeviceMayHaveWrittenIt) {
+  s_.open(1).pwrite(1, fill(0x41), 4096, 0).mmap(0, 0, 4096, 0x10000).pread_to(1, 4096, 0, 0x10000);
+  for (OpRecord& record : s_.history().records) { record.dax = false; }
+  EXPECT_EQ(s_.said(), "");
+}
+
 TEST_F(Tail, IsNotJudgedAfterMemoryRanOut) {
   s_.history().memory_ran_out = true;
   EXPECT_EQ(s_.said(), "");
