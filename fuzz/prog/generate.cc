@@ -10,6 +10,7 @@
 #include "fuzz/prog/edit.h"
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/operands.h"
+#include "fuzz/prog/small_duels.h"
 #include "fuzz/prog/world.h"
 
 namespace daxfuzz::prog {
@@ -199,7 +200,9 @@ class Generator {
     const size_t count = options_.tasks_max >= 3 && random_.chance(1, 4) ? 3 : 2;
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
-    if (random_.chance(3, 10)) {
+    if (random_.chance(1, 5) && world_.fd(0, 0).bindings != 0) {
+      add_small_duel(program_, world_, random_, options_);
+    } else if (random_.chance(3, 10)) {
       direct_duel();
     } else if (again_ && random_.chance(1, 2)) {
       first_touch();

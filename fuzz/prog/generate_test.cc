@@ -5,7 +5,9 @@
 
 #include <cstdlib>
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "fuzz/prog/names.h"
@@ -171,6 +173,44 @@ TEST(Generate, FilesEndInsideAPageAndOneBlockIsWrittenWholeAndInParts) {
   }
   EXPECT_GT(inside, 300);
   EXPECT_GT(shared, 40);
+}
+
+// Two tasks that append through one descriptor; that name the same; that change a mapping and use it.
+TEST(Generate, SomeProgramsAreAboutNamesAddressesOrThePositionOfAFile) {
+  Random random(6);
+  int appends = 0;
+  int names = 0;
+  int moves = 0;
+  for (int i = 0; i < 4000; i++) {
+    const Program program = generate(random);
+    std::set<uint8_t> appended;
+    for (const Op& op : program.processes[0].init) {
+      if (op.code == OpCode::kOpen && (op.flags & kOAppend) != 0) { appended.insert(op.result); }
+    }
+    std::set<size_t> appenders;
+    std::map<uint8_t, std::set<size_t>> by_name;
+    std::set<size_t> movers;
+    std::set<size_t> users;
+    for (size_t t = 0; t < program.tasks.size(); t++) {
+      if (program.tasks[t].process != 0) { continue; }
+      for (const Op& op : program.tasks[t].ops) {
+        if (op.code == OpCode::kWrite && appended.contains(op.fd)) { appenders.insert(t); }
+        if (op.code == OpCode::kUnlink || op.code == OpCode::kRename || op.code == OpCode::kLink) {
+          by_name[op.path].insert(t);
+        }
+        const bool of_contended = op.addr.kind == MemoryKind::kMapping && op.addr.slot == 0;
+        if (op.code == OpCode::kMremap && of_contended) { movers.insert(t); }
+        if ((op.code == OpCode::kStore || op.code == OpCode::kLoad) && of_contended) { users.insert(t); }
+      }
+    }
+    appends += appenders.size() >= 2 ? 1 : 0;
+    names += std::any_of(by_name.begin(), by_name.end(), [](const auto& tasks) { return tasks.second.size() >= 2; });
+    users.merge(movers);
+    moves += !movers.empty() && users.size() >= 2 ? 1 : 0;
+  }
+  EXPECT_GT(appends, 15);
+  EXPECT_GT(names, 25);
+  EXPECT_GT(moves, 10);
 }
 
 TEST(Names, HugePagesAreReadFromTheMountOptions) {
