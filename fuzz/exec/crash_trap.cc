@@ -47,6 +47,11 @@ constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
 constexpr size_t kFramesMax = 64;
 constexpr size_t kFramesTold = 12;
 constexpr unsigned kReportSeconds = 20;
+#if defined(DAXFS_TSAN)
+constexpr bool kUnderTsan = true;  // its reports end the process
+#else
+constexpr bool kUnderTsan = false;
+#endif
 
 bool g_crashed = false;
 unsigned g_ticks_max = 0;
@@ -205,9 +210,7 @@ void give_signals_a_stack() {
 void catch_crashes(unsigned seconds) {
   g_ticks_max = seconds;
   if (&__asan_set_error_report_callback != nullptr) { __asan_set_error_report_callback(&on_asan_report); }
-#if !defined(DAXFS_TSAN)
-  if (&__sanitizer_set_death_callback != nullptr) { __sanitizer_set_death_callback(&on_death); }
-#endif
+  if (!kUnderTsan && &__sanitizer_set_death_callback != nullptr) { __sanitizer_set_death_callback(&on_death); }
   void* warm[1];
   backtrace(warm, 1);  // loads the unwinder, which a handler must not
   give_signals_a_stack();
@@ -218,12 +221,10 @@ void catch_crashes(unsigned seconds) {
 }
 
 void print_no_reports() {
-#if !defined(DAXFS_TSAN)
   static const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (&__sanitizer_set_report_fd != nullptr) {
+  if (!kUnderTsan && &__sanitizer_set_report_fd != nullptr) {
     __sanitizer_set_report_fd(reinterpret_cast<void*>(static_cast<intptr_t>(nowhere)));
   }
-#endif
 }
 
 bool crashed() { return g_crashed; }
