@@ -108,19 +108,26 @@ class SmallDuel {
 
   // Two or three names; the directories that they are in, and most of the names themselves, exist.
   void choose_names() {
-    static constexpr std::string_view kNames[] = {"f0", "g0", "f1", "d0", "d1", "d0/f0", "d0/f1", "d1/f0", "d0/d1", "l0"};
+    static constexpr std::string_view kNames[] = {"f0",    "g0",    "f1",    "d0",    "d1",
+                                                  "d0/f0", "d0/f1", "d1/f0", "d0/d1", "l0"};
     names_count_ = 2 + random_.below(2);
     for (size_t i = 0; i < names_count_; ++i) {
       const std::string_view name = random_.pick(kNames);
       names_[i] = static_cast<uint8_t>(find_path(name));
-      if (const size_t slash = name.rfind('/'); slash != std::string_view::npos) { make_directory(name.substr(0, slash)); }
+      if (const size_t slash = name.rfind('/'); slash != std::string_view::npos) {
+        make_directory(name.substr(0, slash));
+      }
       if (random_.chance(1, 4)) { continue; }
       if (name.ends_with("d0") || name.ends_with("d1")) {
         make_directory(name);
       } else if (name == "l0") {
         add_init(Op{.code = OpCode::kSymlink, .path = names_[0], .path2 = names_[i]});
       } else {
-        add_init(Op{.code = OpCode::kOpen, .result = kOwnFd, .path = names_[i], .mode = 0644, .flags = kORdWr | kOCreat});
+        add_init(Op{.code = OpCode::kOpen,
+                    .result = kOwnFd,
+                    .path = names_[i],
+                    .mode = 0644,
+                    .flags = kORdWr | kOCreat});
         if (random_.chance(1, 2)) { add_init(Op{.code = OpCode::kClose, .fd = kOwnFd}); }
       }
     }
