@@ -111,9 +111,11 @@ void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
 }
 
 void DurabilityCheck::finish(oracle::OpRecord& record) const {
+  const bool writes = op_.code == OpCode::kWrite || op_.code == OpCode::kPwrite;
+  if (!writes && pages_.empty() && suspects_.empty()) { return; }  // or somebody else may have the record by now
   if (record.error != daxfs::Errc::kOk || !machine_.device().watches_durability()) { return; }
   const ObserverReads atomic;
-  if (op_.code == OpCode::kWrite || op_.code == OpCode::kPwrite) { return finish_write(record); }
+  if (writes) { return finish_write(record); }
   finish_pages(record);
   const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
   for (const Suspect& suspect : suspects_) {

@@ -21,6 +21,7 @@ inline constexpr unsigned kHonestReplays = 20;
 // whose machine is warm, the others on one that never ran anything. RETURNS: how many showed the finding with this key
 // and trace hash. `before` (for tests of the gate) is told the number of each replay.
 unsigned equal_replays(Executor& executor, const prog::Program& program, std::string_view key, uint64_t trace_hash,
-                       const std::function<void(unsigned)>& before = nullptr);
+                       const std::function<void(unsigned)>& before = nullptr,
+                       uint64_t events_max = RunConfig().events_max);
 
 }  // namespace daxfuzz::exec

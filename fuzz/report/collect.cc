@@ -92,7 +92,8 @@ Collected collect(exec::Executor& executor, const prog::Program& program,
   }
   describe(*outcome.finding, outcome.trace_hash, out);
   out->replays =
-      exec::equal_replays(executor, program, out->key, outcome.trace_hash, options.before_replay);
+      exec::equal_replays(executor, program, out->key, outcome.trace_hash, options.before_replay,
+                          options.events_max);
   if (out->replays != exec::kHonestReplays) {
     *error = "it did not replay: " + std::to_string(out->replays) + " of " +
              std::to_string(exec::kHonestReplays) + " runs showed key " + out->key +

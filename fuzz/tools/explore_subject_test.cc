@@ -117,12 +117,8 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
 }
 
 // More of them by hand: DAXFUZZ_EXPLORE_PROGRAMS=1000 DAXFUZZ_EXPLORE_SEED=7.
-// Fewer with sanitizers; under TSan a few for what it may have to say of exploring itself.
-#if defined(DAXFS_TSAN)
-constexpr uint64_t kPrograms = 4;
-#else
-constexpr uint64_t kPrograms = exec::kSanitized ? 8 : 16;
-#endif
+// A few with sanitizers, where runs take ten times as long.
+constexpr uint64_t kPrograms = exec::kSanitized ? 5 : 16;
 uint64_t programs() { return from_environment("DAXFUZZ_EXPLORE_PROGRAMS", kPrograms); }
 uint64_t first_seed() { return from_environment("DAXFUZZ_EXPLORE_SEED", 1); }
 
