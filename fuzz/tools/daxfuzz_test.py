@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the daxfuzz command: exit codes, verdict lines, files.   daxfuzz_test.py DAXFUZZ SOURCE_DIR"""
+"""Tests of the daxfuzz command: exit codes, verdict lines, files.   daxfuzz_test.py DAXFUZZ SOURCE_DIR [-k PATTERN]..."""
 import json
 import os
 import re
@@ -353,4 +353,4 @@ class Command(CommandCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
