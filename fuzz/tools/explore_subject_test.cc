@@ -116,7 +116,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-#if defined(DAXFS_TSAN)
+#if defined(DAXFUZZ_UNDER_TSAN)  // of the build; this source itself is hidden from TSan
 constexpr bool kUnderTsan = true;
 #else
 constexpr bool kUnderTsan = false;
@@ -124,7 +124,7 @@ constexpr bool kUnderTsan = false;
 
 // A few with sanitizers, where runs take ten times as long.
 // More of them by hand: DAXFUZZ_EXPLORE_PROGRAMS=1000 DAXFUZZ_EXPLORE_SEED=7.
-constexpr uint64_t kPrograms = exec::kSanitized ? 5 : 16;
+constexpr uint64_t kPrograms = exec::kSanitized || kUnderTsan ? 5 : 16;
 uint64_t programs() { return from_environment("DAXFUZZ_EXPLORE_PROGRAMS", kPrograms); }
 uint64_t first_seed() { return from_environment("DAXFUZZ_EXPLORE_SEED", 1); }
 
