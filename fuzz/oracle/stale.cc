@@ -46,11 +46,17 @@ bool device_writes_mappings(const OpRecord& record) {
   return record.op->info().has(prog::OperandKind::kDest) && record.op->buffer.kind == MemoryKind::kMapping;
 }
 
+// What a direct read leaves in its buffer behind the bytes that it returns is anything: without the inode lock also
+// blocks behind the end of the file that a write is about to fill. In a mapping a file then holds it.
+bool short_read_into_mapping(const OpRecord& record) {
+  return device_writes_mappings(record) && record.ret < record.op->length;
+}
+
 }  // namespace
 
 bool leftovers_tell(const History& history) {
   const bool stored = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
-    return record.op != nullptr && stores_leftovers(*record.op);
+    return record.op != nullptr && (stores_leftovers(*record.op) || short_read_into_mapping(record));
   });
   return !history.foreign_image && !stored;
 }

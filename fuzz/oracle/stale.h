@@ -9,7 +9,8 @@
 // Invariants:
 //   O16  what a call returns, and what the medium holds of a file, was not left there by a previous owner.
 // Not covered: files with DAX have behind their end what mappings stored there; runs shorter than 64 bytes;
-// tails where a program reads into a mapping, which a device may do behind the zeroing.
+// tails where a program reads into a mapping, which a device may do behind the zeroing; programs with short reads into
+// mappings.
 // Tested by: fuzz/oracle/stale_test.cc
 #pragma once
 
