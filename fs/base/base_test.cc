@@ -8,6 +8,7 @@
 #include "fs/base/report.h"
 #include "fs/base/result.h"
 #include "fs/base/scope_guard.h"
+#include "fs/base/symbols.h"
 #include "fs/base/types.h"
 
 namespace daxfs {
@@ -105,6 +106,14 @@ TEST(Historical, ANameSelectsItsVariantsAndAnUnknownIdNone) {
 #endif
 
 // O21.
+TEST(Symbols, AFunctionHasItsNameAndOtherAddressesAPlaceOrNothing) {
+  auto* const known = reinterpret_cast<void*>(&malloc);  // of a shared library, or of a sanitizer's runtime
+  ASSERT_FALSE(functions_at(known).empty());
+  EXPECT_NE(functions_at(known).front().find("malloc"), std::string::npos) << functions_at(known).front();
+  EXPECT_NE(describe_code(known).find("malloc"), std::string::npos) << describe_code(known);
+  EXPECT_FALSE(describe_code(nullptr).empty());
+}
+
 TEST(Flags, OverlappingOnesDoNotCompileWhereTheyAreAsserted) {
   static_assert(distinct_bits({1, 2, 4}));
   static_assert(!distinct_bits({0x0100, 0x0200, 0x0300}));

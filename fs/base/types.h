@@ -21,6 +21,10 @@ inline constexpr uint64_t kPmdSize = 1 << kPmdShift;           // bytes: 2 MiB
 inline constexpr uint64_t kPagesPerPmd = kPmdSize / kPageSize;  // 512
 inline constexpr unsigned kPmdOrder = kPmdShift - kPageShift;   // 9
 
+// What no read of a file may return, unless the file was filled with it (oracle O16): free blocks hold it in image
+// templates and with the mount option poison_freed, and so do frames that their owner has yet to fill.
+inline constexpr uint8_t kStaleByte = 0xdb;
+
 template <typename Tag, typename Rep = uint64_t>
 class StrongIndex {
  public:

@@ -165,7 +165,7 @@ Result<BlockRun> find_and_take(Volume& volume, jbd2::Handle& handle, FsBlock goa
 Status poison_blocks(Volume& volume, FsBlock first, uint64_t count) {
   static const auto pattern = [] {
     std::array<std::byte, kBlockSize> bytes;
-    bytes.fill(kPoisonByte);
+    bytes.fill(std::byte{kStaleByte});
     return bytes;
   }();
   for (uint64_t i = 0; i < count; ++i) {

@@ -198,8 +198,8 @@ TEST(BlockAllocator, PoisonsFreedBlocksIfAsked) {
   const BlockRun run = fs.allocate(2).value();
   ASSERT_TRUE(fs.device->store_value(run.first.value() * kBlockSize, uint64_t{42}).ok());
   EXPECT_TRUE(fs.free(run.first, 2).ok());
-  EXPECT_EQ(fs.device->data()[run.first.value() * kBlockSize], kPoisonByte);
-  EXPECT_EQ(fs.device->data()[run.end().value() * kBlockSize - 1], kPoisonByte);
+  EXPECT_EQ(fs.device->data()[run.first.value() * kBlockSize], std::byte{kStaleByte});
+  EXPECT_EQ(fs.device->data()[run.end().value() * kBlockSize - 1], std::byte{kStaleByte});
 }
 
 // Switches tasks at random points.

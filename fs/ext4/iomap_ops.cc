@@ -81,9 +81,9 @@ Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
     if (historical(Bug::kDaxWriteUnwritten) && (flags & io::kIomapFault) == 0) {
       request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
     }
-  } else if (begin >= inode.i_size()) {
-    request.flags =
-        MapRequest::kCreate;  // nobody can read beyond EOF while the bytes are on their way
+  } else if (begin >= inode.i_size() && !inode.volume().options().dioread_nolock) {
+    // Nobody can read beyond EOF while the bytes are on their way; without the inode lock a reader goes on behind it.
+    request.flags = MapRequest::kCreate;
   } else {
     request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
   }

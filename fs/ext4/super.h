@@ -72,10 +72,8 @@ struct MountOptions {
   // sync, eviction and reclaim only.
   uint32_t flush_pages = 0;
   InjectionPlan fail{};  // counted from the mount on
-  bool poison_freed = false;  // fill freed blocks with kPoisonByte, so that stale reads show (oracle O16)
+  bool poison_freed = false;  // fill freed blocks with kStaleByte, so that stale reads show
 };
-
-inline constexpr std::byte kPoisonByte{0xDB};
 
 // What a reader of statfs(2) gets.
 struct StatFs {

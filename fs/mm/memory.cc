@@ -39,8 +39,7 @@ constexpr const char* kFolioWaiters = "folio";
 rt::ObjectId folio_waiters_object() { return rt::object_id(rt::ObjectClass::kWaitQueue, 0, 2); }
 
 // Who takes a frame to fill it and does not shows what it held before: of another run, perhaps, and then the same input
-// gives another verdict. 0xdb is what no read may return (oracle O16). Not in the library that users link.
-constexpr std::byte kFreshByte{0xdb};
+// gives another verdict. Not in the library that users link.
 #if defined(DAXFS_RT_FIBER)
 constexpr bool kFillsFreshFrames = true;
 #else
@@ -184,7 +183,7 @@ Result<Pfn> Memory::alloc_dram(bool zeroed) {
   if (zeroed) {
     pmem::raw_zero(dram(pfn), kPageSize);
   } else if constexpr (kFillsFreshFrames) {
-    pmem::raw_fill(dram(pfn), kFreshByte, kPageSize);
+    pmem::raw_fill(dram(pfn), std::byte{kStaleByte}, kPageSize);
   }
   __atomic_store_n(&page(pfn).refcount, 1, __ATOMIC_SEQ_CST);
   return pfn;

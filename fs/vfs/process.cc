@@ -35,8 +35,9 @@ void Process::exit() {
   mm_->exit_mmap();
 }
 
-Result<ext4::InodeRef> Process::inode_of(int fd) {
+Result<ext4::InodeRef> Process::inode_of(int fd, uint32_t* open_flags) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if (open_flags != nullptr) { *open_flags = file->flags(); }
   return file->inode_ref();
 }
 

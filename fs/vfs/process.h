@@ -118,8 +118,8 @@ class Process {
   mm::AccessResult load(VirtAddr addr, std::span<std::byte> out) { return mm_->load(addr, out); }
   mm::AccessResult store(VirtAddr addr, std::span<const std::byte> bytes) { return mm_->store(addr, bytes); }
 
-  // Inode of an open descriptor: for harnesses that must know which file a call met.
-  Result<ext4::InodeRef> inode_of(int fd);
+  // Inode of an open descriptor, and the flags of its open file: for harnesses that must know which file a call met.
+  Result<ext4::InodeRef> inode_of(int fd, uint32_t* open_flags = nullptr);
 
  private:
   AioContext& aio();

@@ -99,7 +99,7 @@ void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
   using daxfs::mm::Folio;
   const bool sync = (record.open_flags & prog::kODsync) != 0 && (record.open_flags & prog::kOAppend) == 0;
   if (!sync || record.dax || record.ret <= 0) { return; }
-  const auto begin = static_cast<uint64_t>(op_.code == OpCode::kPwrite ? op_.offset : static_cast<int64_t>(record.pos));
+  const auto begin = static_cast<uint64_t>(op_.offset);
   const uint64_t last = begin + static_cast<uint64_t>(record.ret) - 1;
   machine_.memory().for_each_cached_page([&](const daxfs::mm::Page& page) {
     const uint64_t index = page.index.value();
@@ -111,7 +111,7 @@ void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
 }
 
 void DurabilityCheck::finish(oracle::OpRecord& record) const {
-  const bool writes = op_.code == OpCode::kWrite || op_.code == OpCode::kPwrite;
+  const bool writes = op_.code == OpCode::kPwrite;
   if (!writes && pages_.empty() && suspects_.empty()) { return; }  // or somebody else may have the record by now
   if (record.error != daxfs::Errc::kOk || !machine_.device().watches_durability()) { return; }
   const ObserverReads atomic;

@@ -2,7 +2,7 @@
 // came before it are flushed and fenced.
 //
 // Of files without DAX: a page that was dirty before the call, or being written, has been written after it; and what a
-// write with O_SYNC or O_DSYNC wrote is clean when it returns.
+// pwrite with O_SYNC or O_DSYNC wrote is clean when it returns.
 //
 // No crash is needed to see a broken promise, only the device's notes of stores, flushes and fences
 // (Device::watch_durability). Looks, before and after the call, at blocks that were stored to and not made durable; a
@@ -10,8 +10,9 @@
 //
 // Invariants:
 //   O8  data acknowledged by fsync, fdatasync, msync(MS_SYNC), sync, O_SYNC and unmount is durable.
-// Not covered: metadata; write(2), whose non-temporal stores need the fence only; direct I/O into a mapping, which
-// Linux loses in the same way (the pin outlives the DIRTY mark); native threads.
+// Not covered: metadata; write(2) with O_SYNC, at a position that nobody knows here; writes to files with DAX, whose
+// non-temporal stores need the fence only; direct I/O into a mapping, which Linux loses in the same way (the pin
+// outlives the DIRTY mark); native threads.
 // Tested by: fuzz/exec/durability_test.cc
 #pragma once
 

@@ -128,7 +128,7 @@ struct Interpreter::Call {
   }
   void note_file(int number) {
     record.fd = number;
-    const auto inode = process().inode_of(number);
+    const auto inode = process().inode_of(number, &record.open_flags);
     if (!inode.ok()) { return; }
     record.ino = (*inode)->ino().value();
     record.generation = (*inode)->generation();

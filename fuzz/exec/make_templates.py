@@ -18,7 +18,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BLOCK = 4096
-POISON = 0xDB
+POISON = 0xDB  # daxfs::kStaleByte of fs/base/types.h
 
 # name: (size in blocks, extra mke2fs arguments)
 TEMPLATES = {

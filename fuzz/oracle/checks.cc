@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/types.h"
 
 namespace daxfuzz::oracle {
 
@@ -17,7 +18,6 @@ using prog::OpCode;
 
 namespace {
 
-constexpr uint8_t kPoison = 0xdb;  // free blocks hold it: in image templates, and when poison_freed is on
 using Bytes = std::span<const std::byte>;
 
 std::string text(const char* format, ...) FS_PRINTF(1, 2);
@@ -161,7 +161,7 @@ bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, 
 
 std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, const FileHistory& file,
                                         std::string detail) {
-  const bool stale = wrong.value == kPoison;
+  const bool stale = wrong.value == daxfs::kStaleByte;
   std::string title = text("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
                            stale ? "stale byte " : "", wrong.value, number(wrong.offset),
                            values_of(wrong.possible, wrong.offset).c_str());

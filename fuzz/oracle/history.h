@@ -59,8 +59,7 @@ struct OpRecord {
   uint32_t ino = 0;
   uint32_t generation = 0;
   bool dax = false;               // the inode uses DAX
-  uint32_t open_flags = 0;        // of the descriptor's file
-  uint64_t pos = 0;               // where read and write started (files with a position; after the call for append)
+  uint32_t open_flags = 0;        // of the descriptor's file, before the call
   // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
   std::span<const std::byte> data;
   uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash

@@ -5,19 +5,22 @@
 #include <cstdio>
 #include <cstring>
 
+#include "fs/base/types.h"
+#include "fuzz/oracle/model.h"
+
 namespace daxfuzz::oracle {
 
+using daxfs::kStaleByte;
 using prog::MemoryKind;
 using prog::OpCode;
 
 namespace {
 
-constexpr uint8_t kLeftover = 0xdb;
 constexpr size_t kRun = 64;  // a counting pattern has one such byte in 256
 
 using Bytes = std::span<const std::byte>;
 
-bool is_leftover(std::byte byte) { return std::to_integer<uint8_t>(byte) == kLeftover; }
+bool is_leftover(std::byte byte) { return std::to_integer<uint8_t>(byte) == kStaleByte; }
 
 // Where a run of leftovers begins that covers an aligned stretch of its length / 2; data.size() if there is none.
 size_t find_run(Bytes data) {
@@ -37,26 +40,23 @@ bool stores_leftovers(const prog::Op& op) {
   const prog::OpInfo& info = op.info();
   if (!info.has(prog::OperandKind::kSource) && !info.has(prog::OperandKind::kFill)) { return false; }
   return op.buffer.kind == MemoryKind::kAnonymous && op.buffer.pattern == prog::Pattern::kFill &&
-         op.buffer.fill == kLeftover;
+         op.buffer.fill == kStaleByte;
 }
 
 // Through a pin the device may write behind the end of a file whose last page is on its way to the medium, its tail
-// zeroed already; in Linux, too. A descriptor's flags may have changed, so any read into a mapping may be direct.
-bool device_writes_mappings(const OpRecord& record) {
-  return record.op->info().has(prog::OperandKind::kDest) && record.op->buffer.kind == MemoryKind::kMapping;
-}
-
-// What a direct read leaves in its buffer behind the bytes that it returns is anything: without the inode lock also
-// blocks behind the end of the file that a write is about to fill. In a mapping a file then holds it.
-bool short_read_into_mapping(const OpRecord& record) {
-  return device_writes_mappings(record) && record.ret < record.op->length;
+// zeroed already; in Linux, too.
+bool device_writes_mapping(const OpRecord& record, bool flags_change) {
+  if (!record.op->info().has(prog::OperandKind::kDest) || record.op->buffer.kind != MemoryKind::kMapping) {
+    return false;
+  }
+  return flags_change || is_asynchronous(record.op->code) || (record.open_flags & prog::kODirect) != 0;
 }
 
 }  // namespace
 
 bool leftovers_tell(const History& history) {
   const bool stored = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
-    return record.op != nullptr && (stores_leftovers(*record.op) || short_read_into_mapping(record));
+    return record.op != nullptr && stores_leftovers(*record.op);
   });
   return !history.foreign_image && !stored;
 }
@@ -72,7 +72,7 @@ std::optional<Objection> check_leftovers(const OpRecord& record) {
   const std::string_view call = record.op->info().name;
   char title[160];
   std::snprintf(title, sizeof(title), "T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read",
-                record.task, record.index + 1U, static_cast<int>(call.size()), call.data(), kLeftover, at);
+                record.task, record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
   return Objection{"O16", title, "free blocks and fresh pages hold that byte, and the program never writes it\n"};
 }
 
@@ -84,7 +84,7 @@ std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const
     if (at == inside.size()) { continue; }
     char title[160];
     std::snprintf(title, sizeof(title), "on the medium inode %u has stale bytes 0x%02x at file offset %llu", found.ino,
-                  kLeftover, static_cast<unsigned long long>(piece.offset + at));
+                  kStaleByte, static_cast<unsigned long long>(piece.offset + at));
     Objection objection{"O16", title, "free blocks hold that byte, and the program never writes it\n"};
     objection.ino = found.ino;
     objection.offset = piece.offset + at;
@@ -96,9 +96,13 @@ std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const
 std::optional<Objection> check_tail(const prog::Program& program, const History& history, const FinalFile& found) {
   const bool fails = program.mount.find("fail_") != std::string::npos || history.memory_ran_out;
   if (found.tail.empty() || history.foreign_image || fails) { return std::nullopt; }
+  const bool flags_change = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
+    return record.op != nullptr && record.op->code == OpCode::kSetFl;
+  });
   bool met = false;
   for (const OpRecord& record : history.records) {
-    if (record.op == nullptr || record.op->code == OpCode::kSetXflags || device_writes_mappings(record)) {
+    if (record.op == nullptr || record.op->code == OpCode::kSetXflags ||
+        device_writes_mapping(record, flags_change)) {
       return std::nullopt;
     }
     if (record.ino != found.ino) { continue; }

@@ -2,15 +2,14 @@
 //
 // The model of results is silent where it cannot tell what a file holds: after a failure on order, when names changed
 // under descriptors, where transfers overlap. What it need not know: free blocks, in image templates and with
-// poison_freed, and frames that nobody filled hold one byte, 0xdb, throughout. No file ever holds a long run of it
-// unless a program writes that; and what the page cache wrote is zeros from the end of the file to the end of its
-// block.
+// poison_freed, and frames that nobody filled hold one byte throughout (daxfs::kStaleByte). No file ever holds a long
+// run of it unless a program writes that; and what the page cache wrote is zeros from the end of the file to the end of
+// its block.
 //
 // Invariants:
 //   O16  what a call returns, and what the medium holds of a file, was not left there by a previous owner.
 // Not covered: files with DAX have behind their end what mappings stored there; runs shorter than 64 bytes;
-// tails where a program reads into a mapping, which a device may do behind the zeroing; programs with short reads into
-// mappings.
+// tails where a device writes into a mapping, which it may do behind the zeroing.
 // Tested by: fuzz/oracle/stale_test.cc
 #pragma once
 

@@ -67,6 +67,12 @@ class Tail : public ::testing::Test {
     for (OpRecord& record : s_.history().records) { record.dax = false; }
     s_.history().finals.back().tail = s_.keep(bytes(500, 0) + bytes(1, 0x54) + bytes(2595, 0));
   }
+  void read_into_a_mapping(uint32_t open_flags) {
+    s_.open(1).pwrite(1, fill(0x41), 4096, 0).mmap(0, 0, 4096, 0x10000).pread_to(1, 4096, 0, 0x10000);
+    for (OpRecord& record : s_.history().records) { record.dax = false; }
+    s_.last().open_flags = open_flags;
+  }
+
   Story s_;
 };
 
@@ -80,9 +86,13 @@ TEST_F(Tail, OfAFileWithDaxHoldsWhatMappingsStoredThere) {
 }
 
 TEST_F(Tail, IsNotJudgedWhereADeviceMayHaveWrittenIt) {
-  s_.open(1).pwrite(1, fill(0x41), 4096, 0).mmap(0, 0, 4096, 0x10000).pread_to(1, 4096, 0, 0x10000);
-  for (OpRecord& record : s_.history().records) { record.dax = false; }
+  read_into_a_mapping(prog::kORdWr | prog::kODirect);
   EXPECT_EQ(s_.said(), "");
+}
+
+TEST_F(Tail, IsJudgedBesideAReadThatIsCopiedIntoAMapping) {
+  read_into_a_mapping(prog::kORdWr);
+  EXPECT_NE(s_.said(), "");
 }
 
 TEST_F(Tail, IsNotJudgedAfterMemoryRanOut) {

@@ -181,8 +181,11 @@ TEST(Generate, SomeProgramsAreAboutNamesAddressesOrThePositionOfAFile) {
   int appends = 0;
   int names = 0;
   int moves = 0;
-  for (int i = 0; i < 4000; i++) {
+  for (int i = 0; i < 8000; i++) {
     const Program program = generate(random);
+    size_t ops = 0;
+    for (const Task& task : program.tasks) { ops += task.ops.size(); }
+    if (ops > 8) { continue; }  // long ones have all that by chance
     std::set<uint8_t> appended;
     for (const Op& op : program.processes[0].init) {
       if (op.code == OpCode::kOpen && (op.flags & kOAppend) != 0) { appended.insert(op.result); }
@@ -209,8 +212,8 @@ TEST(Generate, SomeProgramsAreAboutNamesAddressesOrThePositionOfAFile) {
     moves += !movers.empty() && users.size() >= 2 ? 1 : 0;
   }
   EXPECT_GT(appends, 15);
-  EXPECT_GT(names, 25);
-  EXPECT_GT(moves, 10);
+  EXPECT_GT(names, 40);  // without small duels 13, and 4 of the next
+  EXPECT_GT(moves, 8);
 }
 
 TEST(Names, HugePagesAreReadFromTheMountOptions) {

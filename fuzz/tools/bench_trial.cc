@@ -8,7 +8,7 @@
 #include <ctime>
 #include <filesystem>
 
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
@@ -49,7 +49,7 @@ double process_cpu_seconds() {
 
 void run_trial(const TrialTask& task, TrialShared* shared) {
   daxfs::set_historical(task.bugs);
-  exec::catch_crashes();
+  catch_crashes();
   const double start = process_cpu_seconds();
   double found_at = 0;
   LoopOptions options{.seed = task.seed, .policy = task.policy, .feedback = task.policy == PolicyKind::kCoverage};

@@ -213,7 +213,6 @@ struct Compared {
 };
 
 TEST(ExploreSubject, SeesWhatPlainEnumerationSees) {
-  if (kUnderTsan) { GTEST_SKIP() << "outcomes are those of the other flavours"; }
   const uint64_t runs_max = from_environment("DAXFUZZ_EXPLORE_RUNS", 2500);
   Compared compared;
   for (uint64_t i = 0; i < programs(); ++i) {
@@ -268,7 +267,6 @@ class Sample final : public daxfs::rt::Policy {
 
 // Where plain enumeration takes too long: runs drawn from it.
 TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
-  if (kUnderTsan) { GTEST_SKIP() << "outcomes are those of the other flavours"; }
   const uint64_t runs_max = from_environment("DAXFUZZ_EXPLORE_RUNS", 2500);
   const auto preemptions =
       static_cast<unsigned>(from_environment("DAXFUZZ_EXPLORE_PREEMPTIONS", 1));

@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
@@ -65,8 +65,8 @@ int replay_apart(const prog::Program& program, Replay* out) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child == 0) {
-    exec::catch_crashes();
-    exec::print_no_reports();  // whoever asks runs it again
+    catch_crashes();
+    print_no_reports();  // whoever asks runs it again
     replay(program, told);
     _exit(0);
   }

@@ -46,6 +46,7 @@ struct FuzzOptions {
 struct ReportedFinding {
   std::string verdict, key, title, path;
   double seconds = 0;
+  bool ended_the_process = false;  // minimize and report refuse such
 };
 
 class FuzzJob {
@@ -179,7 +180,7 @@ class FuzzJob {
     spawn(index);
   }
 
-  // A worker died of what nobody could catch (fuzz/exec/crash_trap.h): the run that it was in is the finding.
+  // A worker died of what nobody could catch (fuzz/tools/crash_trap.h): the run that it was in is the finding.
   void file_crash(Slot& slot, int status) {
     prog::Program program;
     prog::decode(std::span(slot.shared->program, slot.shared->program_size), &program);
@@ -188,6 +189,7 @@ class FuzzJob {
                                                 : "exit code " + std::to_string(WEXITSTATUS(status));
     ReportedFinding finding;
     finding.verdict = daxfs::verdict_name(daxfs::Verdict::kCrash);
+    finding.ended_the_process = true;
     finding.key = "crash-" + std::to_string(crashes_++);
     finding.title = "crash: the library died of " + how + " (the report is above, on stderr)";
     finding.path = options_.findings + "/" + finding.key + ".txt";
@@ -206,7 +208,7 @@ class FuzzJob {
     for (; slot.findings_seen < count; ++slot.findings_seen) {
       const SharedFinding& shared = slot.shared->findings[slot.findings_seen];
       ReportedFinding finding{shared.verdict, shared.key, shared.title, shared.path,
-                              static_cast<double>(shared.milliseconds) / 1000};
+                              static_cast<double>(shared.milliseconds) / 1000, /*ended_the_process=*/false};
       if (keys_.insert(finding.key).second) { announce(finding); }
     }
   }
@@ -225,7 +227,7 @@ class FuzzJob {
       at = space + 1;
     }
     std::fprintf(out, "\n");
-    if (findings_.empty() && !finding.key.starts_with("crash-")) {
+    if (findings_.empty() && !finding.ended_the_process) {
       std::fprintf(out, "  then `daxfuzz minimize`, and `daxfuzz report` to file it\n");
     }
     std::fflush(out);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/tools/edge_counters.h"
 
@@ -201,7 +201,7 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
   found.trace_hash = outcome_.trace_hash;
   found.program = candidate_;
   const bool complete = exec::adopt_schedule(outcome_.taken, &found.program);
-  if (exec::crashed()) {
+  if (crashed()) {
     found.crashed = true;
     return found;
   }

@@ -58,7 +58,7 @@ struct LoopFinding {
   uint64_t trace_hash = 0;
   bool replayed = false;   // the same finding and trace came again from the program alone, 20 times of 20
   unsigned replays = 0;    // how often it did
-  bool crashed = false;    // nothing can be replayed in this process (fuzz/exec/crash_trap.h)
+  bool crashed = false;    // nothing can be replayed in this process (fuzz/tools/crash_trap.h)
 };
 
 struct LoopStats {

@@ -7,7 +7,7 @@
 #include <ctime>
 #include <filesystem>
 
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/exec/interpreter.h"
 #include "fuzz/prog/binary.h"
@@ -44,7 +44,7 @@ class Worker {
       const auto found = loop_.step();
       publish();
       if (found && file_finding(*found) && options_.stop_on_finding) { return kWorkerDone; }
-      if (exec::crashed()) { return kWorkerRecycle; }
+      if (crashed()) { return kWorkerRecycle; }
     }
   }
 
@@ -147,7 +147,7 @@ uint64_t monotonic_ms() {
 
 int run_worker(const WorkerOptions& options, WorkerShared* shared) {
   daxfs::set_historical(options.bugs);
-  exec::catch_crashes();
+  catch_crashes();
   return Worker(options, shared).run();
 }
 

@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/commands.h"
 #include "fuzz/tools/exit_code.h"
 
@@ -46,7 +46,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  daxfuzz::exec::catch_crashes();
+  daxfuzz::tools::catch_crashes();
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
@@ -62,10 +62,9 @@ int main(int argc, char** argv) {
 #if __has_feature(address_sanitizer)
 // Fibers: a fake stack for each frame costs 2.7 us a switch. A run that a finding ended is abandoned, and what it owned
 // leaks by design; leaks of runs that end well are the tests' business. A report is a finding like others, and the
-// process goes on (fuzz/exec/crash_trap.h).
+// process goes on (fuzz/tools/crash_trap.h).
 extern "C" const char* __asan_default_options() {
-  return "detect_stack_use_after_return=0:detect_leaks=0:halt_on_error=0:suppress_equal_pcs=0:exitcode=77:"
-         "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:handle_sigtrap=0";
+  return "detect_stack_use_after_return=0:detect_leaks=0:exitcode=77:" DAXFUZZ_CRASH_TRAP_ASAN_OPTIONS;
 }
 #endif
 #if __has_feature(thread_sanitizer)

@@ -3,15 +3,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "fs/base/symbols.h"
 #include "fs/rt/fiber/engine_state.h"
-
-#if !defined(DAXFS_ASAN) && !defined(DAXFS_TSAN)
-#include <cxxabi.h>
-#include <dlfcn.h>
-#else
-// Declared here because not every compiler's sanitizer headers do.
-extern "C" void __sanitizer_symbolize_pc(void* pc, const char* format, char* out, size_t size);  // NOLINT
-#endif
 
 namespace daxfs::rt::internal {
 namespace {
@@ -72,30 +65,6 @@ const char* what_it_waits_for(const Task& task) {
   return "?";
 }
 
-std::string frame_text(void* frame) {
-#if defined(DAXFS_ASAN) || defined(DAXFS_TSAN)
-  char buffer[512];
-  __sanitizer_symbolize_pc(frame, "%f %s:%l", buffer, sizeof buffer);
-  return buffer;
-#else
-  Dl_info info{};
-  if (dladdr(frame, &info) == 0) { return "?"; }
-  const char* module = info.dli_fname == nullptr ? "?" : info.dli_fname;
-  if (const char* slash = __builtin_strrchr(module, '/'); slash != nullptr) { module = slash + 1; }
-  if (info.dli_sname != nullptr) {
-    int status = 0;
-    char* name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-    std::string text = name != nullptr ? name : info.dli_sname;
-    std::free(name);
-    return text;
-  }
-  char buffer[256];  // module-relative, hence the same in every run; for addr2line
-  std::snprintf(buffer, sizeof buffer, "%s+0x%zx", module,
-                static_cast<size_t>(static_cast<char*>(frame) - static_cast<char*>(info.dli_fbase)));
-  return buffer;
-#endif
-}
-
 }  // namespace
 
 std::string describe_task_line(const Task& task) {
@@ -130,7 +99,7 @@ std::string describe_tasks() {
       if (waits_for(task, holder)) { text += "    -> " + task_label(holder) + "\n"; }
     }
     for (unsigned frame = 0; frame < task.frame_count; ++frame) {
-      text += "      #" + std::to_string(frame) + " " + frame_text(task.frames[frame]) + "\n";
+      text += "      #" + std::to_string(frame) + " " + describe_code(task.frames[frame]) + "\n";
     }
   }
   return text;

@@ -83,10 +83,11 @@ FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site, cons
   g_engine.observer->on_event(event);
 }
 
-// Or somebody wants the run to end (end_run_soon).
-FS_COLD void report_livelock(Site site) {
+// The budget of events is used up, or somebody wants the run to end (end_run_soon).
+FS_COLD void end_run(Site site) {
   if (g_engine.pending) {
-    daxfs::report_finding(Finding());  // on_finding knows which
+    daxfs::report_finding(*std::exchange(g_engine.pending, std::nullopt));
+    FS_STOP_AT_FINDING();
     return;
   }
   daxfs::report_finding(Finding{.verdict = Verdict::kLivelock, .tag = "RT2",
@@ -159,7 +160,7 @@ FS_NO_TSAN void count_final_event(PointKind kind, ObjectId object, Site site, co
   current()->point_kind = kind;
   current()->point_site = site;
   if (e.observe) { notify_observer(kind, object, site, waits_for); }
-  if (e.events > e.events_max) { report_livelock(site); }
+  if (e.events > e.events_max) { end_run(site); }
 }
 
 // Leaves the run for good, from whichever fiber met the finding.
@@ -323,7 +324,7 @@ FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
   current()->point_kind = kind;
   current()->point_site = site;
   if (e.observe) { notify_observer(kind, object, site); }
-  if (e.events > e.events_max) { report_livelock(site); }
+  if (e.events > e.events_max) { end_run(site); }
   if (e.ask_left != 0) {
     arm();
     return;

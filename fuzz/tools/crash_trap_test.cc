@@ -1,7 +1,7 @@
-// fuzz/exec/crash_trap_test.cc - crashes of many kinds become findings, as often as they happen.
+// fuzz/tools/crash_trap_test.cc - crashes of many kinds become findings, as often as they happen.
 //
 // A program of its own: how its sanitizer reports is chosen when it starts.
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 
 #include <gtest/gtest.h>
 
@@ -16,8 +16,7 @@
 
 #if defined(DAXFS_ASAN)
 extern "C" const char* __asan_default_options() {  // as of `daxfuzz`
-  return "detect_stack_use_after_return=0:detect_leaks=0:halt_on_error=0:suppress_equal_pcs=0:"
-         "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:handle_sigtrap=0";
+  return "detect_stack_use_after_return=0:detect_leaks=0:" DAXFUZZ_CRASH_TRAP_ASAN_OPTIONS;
 }
 #endif
 
@@ -29,7 +28,6 @@ int* volatile g_null = nullptr;
 
 // Not through a null pointer: that is UBSan's.
 FS_NOINLINE void stores_to_nowhere() { *g_nowhere = 1; }
-
 
 FS_NOINLINE void gives_up() { std::abort(); }
 
@@ -51,7 +49,7 @@ FS_NOINLINE int uses_what_is_freed() {
 
 }  // namespace daxfs
 
-namespace daxfuzz::exec {
+namespace daxfuzz::tools {
 namespace {
 
 namespace rt = daxfs::rt;
@@ -138,4 +136,4 @@ TEST_F(CrashTrap, OutsideARunEndsTheProcess) {
 }
 
 }  // namespace
-}  // namespace daxfuzz::exec
+}  // namespace daxfuzz::tools

@@ -1,7 +1,5 @@
-#include "fuzz/exec/crash_trap.h"
+#include "fuzz/tools/crash_trap.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -19,13 +17,13 @@
 
 #include "fs/base/compiler.h"
 #include "fs/base/report.h"
+#include "fs/base/symbols.h"
 #include "fs/rt/engine.h"
 
 // Of the sanitizers' runtimes; absent elsewhere. Declared here because not every compiler's headers do.
 extern "C" {
 __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());            // NOLINT
 __attribute__((weak)) void __sanitizer_set_report_fd(void* fd);                           // NOLINT
-__attribute__((weak)) void __sanitizer_symbolize_pc(void*, const char*, char*, size_t);   // NOLINT
 __attribute__((weak)) void __asan_set_error_report_callback(void (*callback)(const char*));  // NOLINT
 __attribute__((weak)) const char* __asan_get_report_description();                        // NOLINT
 __attribute__((weak)) void __ubsan_get_current_report_data(const char** kind, const char** message,  // NOLINT
@@ -40,7 +38,7 @@ class ScopedErrorReportLock {
 };
 }  // namespace __sanitizer
 
-namespace daxfuzz::exec {
+namespace daxfuzz::tools {
 namespace {
 
 constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
@@ -64,24 +62,6 @@ const char* kept(const std::string& text) {
   return all.insert(text).first->c_str();
 }
 
-// Functions at `pc`, inlined ones first.
-std::vector<std::string> functions_at(void* pc) {
-  std::vector<std::string> names;
-  if (&__sanitizer_symbolize_pc != nullptr) {
-    std::array<char, 4096> text{};
-    __sanitizer_symbolize_pc(pc, "%f", text.data(), text.size() - 1);
-    for (const char* at = text.data(); *at != '\0'; at += std::strlen(at) + 1) { names.emplace_back(at); }
-    return names;
-  }
-  Dl_info info{};
-  if (dladdr(pc, &info) == 0 || info.dli_sname == nullptr) { return names; }
-  int status = 0;
-  char* const name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-  names.emplace_back(name != nullptr ? name : info.dli_sname);
-  std::free(name);
-  return names;
-}
-
 struct Stack {
   std::string innermost = "?";  // function of the library, else of the harness
   std::string text;
@@ -95,7 +75,7 @@ Stack stack_here() {
   size_t told = 0;
   for (int i = 0; i < count; ++i) {
     // Behind a call; the innermost is not, but is in the same function all the same.
-    for (const std::string& name : functions_at(static_cast<char*>(frames[static_cast<size_t>(i)]) - 1)) {
+    for (const std::string& name : daxfs::functions_at(static_cast<char*>(frames[static_cast<size_t>(i)]) - 1)) {
       const bool library = name.starts_with("daxfs::") || name.find(" daxfs::") != std::string::npos;
       const bool ours = name.find("daxfuzz::") != std::string::npos && name.find("crash_trap") == std::string::npos;
       if (library && stack.innermost == "?") { stack.innermost = name; }
@@ -229,7 +209,7 @@ void print_no_reports() {
 
 bool crashed() { return g_crashed; }
 
-}  // namespace daxfuzz::exec
+}  // namespace daxfuzz::tools
 
 // UBSan asks whoever has such a function to look, before it prints.
 extern "C" void __ubsan_on_report() {  // NOLINT
@@ -240,6 +220,6 @@ extern "C" void __ubsan_on_report() {  // NOLINT
   unsigned column = 0;
   char* address = nullptr;
   __ubsan_get_current_report_data(&kind, &message, &file, &line, &column, &address);
-  daxfuzz::exec::g_undefined = kind;
-  daxfuzz::exec::g_undefined_text = message;
+  daxfuzz::tools::g_undefined = kind;
+  daxfuzz::tools::g_undefined_text = message;
 }
