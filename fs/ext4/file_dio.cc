@@ -84,17 +84,16 @@ void exchange_for_data_sem(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
   inode.i_rwsem.up_write();
 }
 
-void exchange_for_inode_lock(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
+void leave_data_sem(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
   // Bug kRelockUnderDataSem: truncate holds the one and wants the other.
-  if (historical(Bug::kRelockUnderDataSem)) {
-    inode.i_rwsem.down_write();
-    inode.i_data_sem.up_read();
-    return;
-  }
-  if (!historical(Bug::kNoLockWithoutDataSem)) {
+  if (historical(Bug::kRelockUnderDataSem)) { inode.i_rwsem.down_write(); }
+  if (historical(Bug::kRelockUnderDataSem) || !historical(Bug::kNoLockWithoutDataSem)) {
     inode.i_data_sem.up_read();
   }
-  inode.i_rwsem.down_write();
+}
+
+void take_inode_lock_again(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {
+  if (!historical(Bug::kRelockUnderDataSem)) { inode.i_rwsem.down_write(); }
 }
 
 // Whether pinning the buffer first is possible: then no fault is taken under i_data_sem.
@@ -130,10 +129,14 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
                                          .done_queue = &inode.volume().dio_done_queue(),
                                          .pin_first = true});
   set_current_io_end(inode, nullptr, /*overwrite=*/true);
-  exchange_for_inode_lock(inode);
+  leave_data_sem(inode);
   if (done.has_value()) {
-    after_direct_write(inode, pos, count);  // not under i_data_sem
+    // While the write counts as in flight: a truncate in between would make a stale page dirty. 4.18 did this under the
+    // inode lock, when the write no longer counted.
+    after_direct_write(inode, pos, count);
+    inode.dio.end();
   }
+  take_inode_lock_again(inode);
   return done;
 }
 

@@ -162,8 +162,7 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
     }
     inode_->dio.conversion_end();
   }
-  // What was done without the inode lock and is over at once: its caller does this, without i_data_sem.
-  if (drops_pages_ && (left_in_flight_ || unlock_ == nullptr)) {
+  if (drops_pages_ && !caller_ends()) {
     after_direct_write(*inode_, pos, size);
   }
   if (left_in_flight_ && sync_flags_ != 0 && status.ok() && size != 0) {
@@ -174,7 +173,7 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
 
 void IoEnd::finished() {
   alive_ = false;
-  if (counted_) {
+  if (counted_ && !caller_ends()) {
     inode_->dio.end();
   }
   const RawGuard guard(spare().lock);

@@ -36,7 +36,9 @@ class IoEnd final : public io::DioEndIo {
   // Which of the inode's requests it is: for traces.
   FS_NO_TSAN uint64_t number() const { return number_; }
 
-  // Of a write without the inode lock: `unlock` runs once its pages are pinned.
+  // Of a write without the inode lock: `unlock` runs once its pages are pinned. If the request is over when its
+  // submission returns, the caller drops cached pages, which it cannot do under i_data_sem, and only then calls
+  // Inode::dio.end().
   void on_pinned(void (*unlock)(Inode&)) { unlock_ = unlock; }
 
   // Of a write: what is cached of its range afterwards may be older than it (kernel: iomap_dio_complete). `extends`:
@@ -63,6 +65,7 @@ class IoEnd final : public io::DioEndIo {
   static_assert(distinct_bits({kUnwritten, kDefer, kFirstPieceSeen}));
 
   IoEnd() = default;
+  bool caller_ends() const { return unlock_ != nullptr && !left_in_flight_; }
   void mark(uint32_t flag);
   uint64_t traced_marks() const;
   void mark_unwritten();

@@ -564,6 +564,11 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
                                               : !model.descriptors().certain(record)) {
     return std::nullopt;
   }
+  if (lost.cached && is_write(record.op->code)) {
+    return Objection{"O8", text("%s with O_DSYNC returned, but page %llu of inode %u is still dirty",
+                                name_of(record).c_str(), number(lost.page), lost.ino),
+                     {}};
+  }
   if (lost.cached) {
     return Objection{"O8", text("%s returned, but page %llu of inode %u was dirty before and has not been written",
                                 name_of(record).c_str(), number(lost.page), lost.ino),

@@ -736,6 +736,19 @@ TEST(Judge, ObjectsToASyncThatLostAStore) {
   EXPECT_EQ(story(OpCode::kFsync, true), "") << "the descriptor may have been another file's";
 }
 
+TEST(Judge, ObjectsToAWriteWithODsyncWhosePagesAreDirtyUnlessSomebodyRanBeside) {
+  const auto story = [](bool beside) {
+    Story s;
+    s.open(0).ftruncate(0, 4 * kPage);
+    s.during(30, 50).pwrite(0, fill(1), 10, 3 * kPage);
+    s.last().lost = {kInoBase, 3, 0, /*cached=*/true};
+    if (beside) { s.during(40, 60).task(1).pwrite(0, fill(1), 10, 3 * kPage); }
+    return s.said();
+  };
+  EXPECT_NE(story(false).find("with O_DSYNC returned, but page 3"), std::string::npos) << story(false);
+  EXPECT_EQ(story(true), "") << "who made it dirty again?";
+}
+
 TEST(Judge, ObjectsToSuccessOnADescriptorThatWasNotOpenedForIt) {
   EXPECT_EQ(Story().open(0, prog::kORdOnly).pread(0, 1, 0, {}).said(), "");
   EXPECT_NE(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 0, 0).said(), "");
