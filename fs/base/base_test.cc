@@ -2,8 +2,8 @@
 
 #include <random>
 
-#include "fs/base/flags.h"
 #include "fs/base/crc32c.h"
+#include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/base/result.h"

@@ -10,9 +10,9 @@
 #include "fs/ext4/format_assertions.h"
 #include "fs/ext4/inode_io.h"
 #include "fs/ext4/mount_message.h"
-#include "fs/mm/memory.h"
 #include "fs/ext4/orphan.h"
 #include "fs/ext4/super.h"
+#include "fs/mm/memory.h"
 
 namespace daxfs::ext4 {
 

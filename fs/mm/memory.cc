@@ -12,9 +12,9 @@
 #include "fs/base/report.h"
 #include "fs/mm/folio.h"
 #include "fs/mm/page_table.h"
+#include "fs/pmem/raw_copy.h"
 #include "fs/rt/inject.h"
 #include "fs/rt/step.h"
-#include "fs/pmem/raw_copy.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::mm {

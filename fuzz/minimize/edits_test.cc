@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "fuzz/minimize/cost.h"
-#include "fuzz/prog/text.h"
 #include "fuzz/minimize/testing.h"
+#include "fuzz/prog/text.h"
 
 namespace daxfuzz::minimize {
 namespace {

@@ -7,8 +7,8 @@
 #include <functional>
 #include <string>
 
-#include "fuzz/prog/text.h"
 #include "fuzz/prog/testing.h"
+#include "fuzz/prog/text.h"
 
 namespace daxfuzz::prog {
 namespace {

@@ -11,9 +11,9 @@
 #include <set>
 
 #include "fuzz/prog/names.h"
+#include "fuzz/prog/testing.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/prog/world.h"
-#include "fuzz/prog/testing.h"
 
 namespace daxfuzz::prog {
 namespace {

@@ -8,8 +8,8 @@
 #include <ctime>
 #include <filesystem>
 
-#include "fuzz/tools/crash_trap.h"
 #include "fuzz/prog/text.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/shared_text.h"

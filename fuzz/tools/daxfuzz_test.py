@@ -266,6 +266,22 @@ class Command(CommandCase):
         self.assertIn("FINDING " + finding["verdict"], replay)
         self.assertIn("key=" + finding["key"], replay)
 
+    def test_fuzz_files_what_a_worker_ran_that_died(self):
+        corpus = self.path("corpus")
+        process = subprocess.Popen([DAXFUZZ, "fuzz", "--seconds", "60", "--stop-on-finding", "--corpus", corpus], cwd=self.cwd,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        while process.poll() is None and not (os.path.isdir(corpus) and os.listdir(corpus)):
+            time.sleep(0.02)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="utf-8") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        output, errors = process.communicate(timeout=120)
+        self.assertEqual(77, process.returncode, errors)
+        self.assertRegex(output, "FINDING crash crash: the library died of signal Killed")
+        names = [name for name in os.listdir(self.path("findings")) if re.fullmatch("crash-[0-9a-f]{16}[.]txt", name)]
+        self.assertEqual(1, len(names), os.listdir(self.path("findings")))
+        self.assertIn("task", self.daxfuzz("show", os.path.join("findings", names[0])))
+
     def test_clean_build_is_silent_for_a_moment(self):
         output = self.daxfuzz("fuzz", "--seconds", "2", "--seed", "1", "--findings", self.path("found"), "--json")
         self.assertEqual([], json.loads(output[output.index("{"):])["findings"])

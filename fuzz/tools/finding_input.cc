@@ -9,11 +9,11 @@
 #include <cstdio>
 #include <cstring>
 
-#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/shared_text.h"
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuzz/exec/interpreter.h"
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/text.h"
@@ -190,7 +191,9 @@ class FuzzJob {
     ReportedFinding finding;
     finding.verdict = daxfs::verdict_name(daxfs::Verdict::kCrash);
     finding.ended_the_process = true;
-    finding.key = "crash-" + std::to_string(crashes_++);
+    // By its content: what an earlier job filed stays.
+    const auto bytes = prog::encode(program);
+    finding.key = "crash-" + hex16(exec::fnv1a64(std::as_bytes(std::span(bytes))));
     finding.title = "crash: the library died of " + how + " (the report is above, on stderr)";
     finding.path = options_.findings + "/" + finding.key + ".txt";
     finding.seconds = static_cast<double>(monotonic_ms() - start_ms_) / 1000;
@@ -200,7 +203,7 @@ class FuzzJob {
     if (!write_file(finding.path, annotate(prog::print(program), text), &error)) {
       std::fprintf(stderr, "daxfuzz: %s\n", error.c_str());
     }
-    announce(finding);
+    if (keys_.insert(finding.key).second) { announce(finding); }
   }
 
   void collect(Slot& slot) {
@@ -354,7 +357,6 @@ class FuzzJob {
   std::vector<ReportedFinding> findings_;
   std::set<std::string> keys_;
   uint64_t start_ms_ = 0;
-  unsigned crashes_ = 0;
   bool stopping_ = false;
   bool line_open_ = false;
 };

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/honesty.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/edge_counters.h"
 
 namespace daxfuzz::tools {

@@ -28,7 +28,6 @@ struct WorkerShared {
   LoopStats stats;
   uint32_t finding_count;      // written last
   uint32_t harness_defects;    // findings that did not replay
-  bool self_check_failed;
   SharedFinding findings[kFindingsMax];
   uint32_t program_size;
   uint8_t program[kProgramMax];  // binary form of the program that was run last

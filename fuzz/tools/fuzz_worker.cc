@@ -7,12 +7,12 @@
 #include <ctime>
 #include <filesystem>
 
-#include "fuzz/tools/crash_trap.h"
 #include "fuzz/exec/honesty.h"
 #include "fuzz/exec/interpreter.h"
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/commands.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/files.h"
 #include "fuzz/tools/finding_file.h"
 #include "fuzz/tools/shared_text.h"

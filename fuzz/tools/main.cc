@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <exception>
 
-#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/commands.h"
+#include "fuzz/tools/crash_trap.h"
 #include "fuzz/tools/exit_code.h"
 
 namespace {
