@@ -1,5 +1,5 @@
-// props/structure_props.cc - the library's structures against maps: page tables and reference counts, extent trees, the
-// block allocator.
+// props/structure_props.cc - the library's structures against maps: page tables and reference counts, extent trees and
+// what is cached of them, the block allocator.
 //
 // Each case is a list of numbers; an operation is made of each, and RapidCheck removes what is not needed.
 //
@@ -23,6 +23,7 @@
 #include "fs/mm/page_table.h"
 #include "fs/rt/testing.h"
 #include "props/draw.h"
+#include "props/extent_status_steps.h"
 
 namespace daxfuzz::props {
 namespace {
@@ -383,6 +384,10 @@ int main() {
     const auto words = draw_words(2);
     const auto entries = *rc::gen::inRange<uint16_t>(5, 9);  // more than a root has, as on every medium
     require(in_engine([&] { return extent_steps(4, entries, words); }));
+  });
+  ok &= rc::check("the extent status cache says of a block what it was told last, or nothing", [] {
+    const auto words = draw_words(2);
+    require(in_engine([&] { return extent_status_steps(words); }));
   });
   if (system("command -v mke2fs >/dev/null") == 0) {
     int cases = 0;
