@@ -97,7 +97,9 @@ class StatusSteps {
   std::string compare() const {
     uint64_t behind = 0;
     for (const ExtentStatus::Range& range : cache_.ranges()) {
-      if (range.lblk.value() < behind || range.end <= range.lblk.value()) { return "ranges overlap or are out of order"; }
+      if (range.lblk.value() < behind || range.end <= range.lblk.value()) {
+        return "ranges overlap or are out of order";
+      }
       behind = range.end;
       if (std::string wrong = check(range); !wrong.empty()) { return wrong; }
     }
@@ -113,7 +115,8 @@ class StatusSteps {
       if (cache_.is_delayed(LogicalBlock(at)) != delayed_.contains(at)) { return "is_delayed " + std::to_string(at); }
       const auto next = cache_.next_delayed(LogicalBlock(at));
       const auto expected = delayed_.lower_bound(at);
-      if (next.has_value() != (expected != delayed_.end()) || (next && std::max<uint64_t>(next->begin, at) != *expected)) {
+      if (next.has_value() != (expected != delayed_.end()) ||
+          (next && std::max<uint64_t>(next->begin, at) != *expected)) {
         return "next_delayed " + std::to_string(at);
       }
     }
