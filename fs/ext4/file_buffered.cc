@@ -126,6 +126,8 @@ Result<uint64_t> buffered_write(Inode& inode, io::IovBuffer& buffer, uint64_t po
 
 mm::FaultResult buffered_mkwrite(mm::VmFault& vmf, Inode& inode) {
   FS_TRACE_SCOPE("ext4_page_mkwrite", entry_ref(inode.ino(), vmf.pgoff));
+  // A DAX file that is mapped already can still be stored to.
+  if ((inode.flags() & kFlagImmutable) != 0) { return mm::FaultResult::kSigbus; }
   if (inode.volume().read_only()) { return mm::FaultResult::kSigbus; }
   mm::AddressSpace& mapping = inode.mapping();
   file_update_time(inode).ignore_error("a time that could not be stored does not stop the access");

@@ -95,8 +95,8 @@ Result<uint64_t> seek_hole(Inode& inode, uint64_t offset) {
 // One extent behind, so that the last of the walk is known when it is reported.
 Status fiemap(Inode& inode, uint64_t start, uint64_t length, FiemapVisitor& visitor) {
   const rt::ReadLock lock(inode.i_rwsem);
-  // What has no block yet gets one: the kernel lists it as "unknown, delayed" instead.
-  FS_RETURN_IF_ERROR(flush_cached_range(inode, start, ~uint64_t{0}));
+  // As with FIEMAP_FLAG_SYNC: what has no block yet gets one. Kernel: fiemap_prep, which writes all of the file.
+  FS_RETURN_IF_ERROR(flush_cached_range(inode, 0, ~uint64_t{0}));
   if (start >= kMaxFileBytes || length == 0) {
     return ok_status();
   }

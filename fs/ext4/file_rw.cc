@@ -47,6 +47,8 @@ Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
   if (!inode.is_dax()) { return buffered_read(inode, buffer, pos); }
   InodeRwLock lock(inode);
   FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
+  // Where no block can be, nobody gets as far as the end of the file. Kernel: ext4_iomap_begin.
+  if (pos >= kMaxFileBytes) { return Errc::kInval; }
   return dax::iomap_rw(inode, buffer, pos, /*write=*/false, iomap_ops());
 }
 

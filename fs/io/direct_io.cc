@@ -263,7 +263,8 @@ Result<uint64_t> Dio::piece(const Iomap& iomap, uint64_t length) {
   if (write_ && end_io_ != nullptr) {
     end_io_->note_piece(iomap);
   }
-  if (((pos_ | length) & (kSectorSize - 1)) != 0) {
+  // All of the rest has to be aligned, also behind the end of the file. Kernel: bdev_iter_is_aligned.
+  if (((pos_ | length | buffer_.remaining()) & (kSectorSize - 1)) != 0) {
     return Errc::kInval;
   }
   if (buffer_.is_user() && (buffer_.address().value() & (kSectorSize - 1)) != 0) {

@@ -144,9 +144,12 @@ Result<VirtAddr> Mm::mremap_locked(const MremapArgs& args, Removed* removed, Sit
     }
     FS_ASSIGN_OR_RETURN(vma, vma_to_resize(args.addr, old_length, args.new_length));
     VirtAddr target = args.new_addr;
-    if ((args.flags & kMremapFixed) == 0) {
-      FS_ASSIGN_OR_RETURN(
-          target, find_free_for_file(args.new_length, vma->file, vma->pgoff_of(args.addr)));
+    if ((args.flags & kMremapFixed) == 0) {  // then it is a hint
+      const MmapArgs hint{.addr = args.new_addr,
+                          .length = args.new_length,
+                          .file = vma->file,
+                          .offset = vma->pgoff_of(args.addr).value() * kPageSize};
+      FS_ASSIGN_OR_RETURN(target, choose_address(hint, args.new_length));
     }
     return move_vma(*vma, args.addr, old_length, target, args.new_length, unmap_old, removed, site);
   }

@@ -61,6 +61,8 @@ class AioContext {
 
   // A request for `file`, in flight from now on. Errors: kAgain if there are kRequestsMax. YIELDS.
   Result<Request*> begin(FileRef file, uint64_t data);
+  // Whether begin() would say kAgain now. YIELDS.
+  bool full();
   // Waits until it has `wanted` events (0: all) or none is in flight any more, and takes them. YIELDS.
   void collect(size_t wanted, std::vector<AioEvent>* events);
   // Waits until none is in flight, and forgets all events. YIELDS.

@@ -60,6 +60,12 @@ void AioContext::Request::end() {
   context.queue_.wake_all();
 }
 
+bool AioContext::full() {
+  const rt::SpinGuard guard(lock_);
+  return std::none_of(requests_.begin(), requests_.end(),
+                      [](const Request& request) { return request.state_ == Request::State::kFree; });
+}
+
 // RETURNS: how many it took.
 size_t AioContext::take(size_t wanted, std::vector<AioEvent>* events) {
   const rt::SpinGuard guard(lock_);
@@ -101,14 +107,25 @@ AioContext& Process::aio() {
   return *aio_.get();
 }
 
-// Kernel: io_submit_one, aio_prep_rw, aio_read, aio_write.
-Status Process::io_submit(bool write, int fd, VirtAddr buffer, uint64_t length, int64_t offset, uint64_t data) {
+// What is looked at once a request has been found. Kernel: aio_read, aio_write.
+Result<FileRef> Process::aio_file(bool write, int fd, io::IovBuffer& buffer, int64_t offset) {
   FS_ASSIGN_OR_RETURN(FileRef file, fds_.get(fd));
   if (!(write ? file->writable() : file->readable())) { return Errc::kBadf; }
-  ext4::Inode& inode = file->inode();  // of the request's reference, which outlasts its use here
-  if (!inode.is_regular()) { return Errc::kInval; }
+  if (!file->inode().is_regular()) { return Errc::kInval; }
+  buffer.truncate(kRwCountMax);
+  FS_RETURN_IF_ERROR(check_transfer(buffer, static_cast<uint64_t>(offset)));
+  return file;
+}
+
+// Kernel: io_submit_one, aio_get_req. The context being full counts before everything that is wrong with the request,
+// but for its length.
+Status Process::io_submit(bool write, int fd, VirtAddr buffer, uint64_t length, int64_t offset, uint64_t data) {
+  if (static_cast<int64_t>(length) < 0) { return Errc::kInval; }
   auto iov = io::IovBuffer::user(*mm_, buffer, length);
-  FS_RETURN_IF_ERROR(check_transfer(iov, static_cast<uint64_t>(offset)));
+  Result<FileRef> found = aio_file(write, fd, iov, offset);
+  if (!found.ok()) { return aio().full() ? Errc::kAgain : found.error(); }
+  FileRef file = std::move(found).value();
+  ext4::Inode& inode = file->inode();  // of the request's reference, which outlasts its use here
   const unsigned flags = file->rw_flags();
   const ext4::InodeRef inode_ref = file->inode_ref();  // the request may be over before the call is
   FS_ASSIGN_OR_RETURN(AioContext::Request* const request, aio().begin(std::move(file), data));

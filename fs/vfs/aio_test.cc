@@ -143,6 +143,9 @@ TEST(Aio, CallsAreRefusedLikeLinuxDoes) {
     EXPECT_EQ(w.p->io_submit(true, 99, buffer, k4K, 0, 1).error(), Errc::kBadf);
     EXPECT_EQ(w.p->io_submit(true, reader, buffer, k4K, 0, 1).error(), Errc::kBadf);
     EXPECT_EQ(w.p->io_submit(true, fd, buffer, k4K, -1, 1).error(), Errc::kInval);
+    EXPECT_EQ(w.p->io_submit(true, fd, buffer, UINT64_MAX, -1, 1).error(), Errc::kInval);
+    // Where the buffer may be is asked before where the bytes may go.
+    EXPECT_EQ(w.p->io_submit(true, fd, VirtAddr(kTaskSize - 1), k4K, -1, 1).error(), Errc::kFault);
     ASSERT_TRUE(w.p->io_submit(true, fd, VirtAddr(4096), k4K, 0, 5).ok());
     const auto events = w.p->io_getevents(1);
     ASSERT_EQ(events.size(), 1u);
@@ -150,7 +153,11 @@ TEST(Aio, CallsAreRefusedLikeLinuxDoes) {
     for (size_t i = 0; i < AioContext::kRequestsMax; ++i) {
       ASSERT_TRUE(w.p->io_submit(false, fd, buffer, k4K, 0, i).ok());
     }
+    // A full context counts before what is wrong with the request, but for its length.
     EXPECT_EQ(w.p->io_submit(false, fd, buffer, k4K, 0, 9).error(), Errc::kAgain);
+    EXPECT_EQ(w.p->io_submit(false, 99, buffer, k4K, 0, 9).error(), Errc::kAgain);
+    EXPECT_EQ(w.p->io_submit(false, fd, buffer, k4K, -1, 9).error(), Errc::kAgain);
+    EXPECT_EQ(w.p->io_submit(false, 99, buffer, UINT64_MAX, 0, 9).error(), Errc::kInval);
     EXPECT_EQ(w.p->io_getevents(3).size(), 3u);
   });
 }

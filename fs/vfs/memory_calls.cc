@@ -73,7 +73,10 @@ Result<VirtAddr> Process::mremap(VirtAddr addr, uint64_t old_length, uint64_t ne
   return mm_->mremap(addr, old_length, new_length, translated, new_addr);
 }
 
-Status Process::mprotect(VirtAddr addr, uint64_t length, uint32_t prot) { return mm_->mprotect(addr, length, prot); }
+Status Process::mprotect(VirtAddr addr, uint64_t length, uint32_t prot) {
+  constexpr uint32_t kProtSem = 8;  // allowed, and means nothing
+  return mm_->mprotect(addr, length, prot & ~kProtSem);
+}
 
 Status Process::check_mapped(VirtAddr begin, VirtAddr end) {
   VirtAddr covered = begin;
@@ -184,7 +187,7 @@ Status Process::madvise_remove(VirtAddr addr, uint64_t length) {
     const RangeFile reference(range.file);
     if (range.begin > at) { unmapped = Errc::kNoMem; }
     if (range.file == nullptr && !range.shared) { return Errc::kInval; }
-    if (!range.shared || !range.writable) { return Errc::kAccess; }
+    if (!range.shared || !range.may_write) { return Errc::kAccess; }
     if (range.file == nullptr) {  // shared anonymous memory is a file of its own
       static constexpr std::array<std::byte, kPageSize> kZeros{};
       for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) { mm_->store(page, kZeros); }

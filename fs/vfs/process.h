@@ -123,6 +123,7 @@ class Process {
 
  private:
   AioContext& aio();
+  Result<FileRef> aio_file(bool write, int fd, io::IovBuffer& buffer, int64_t offset);
   Status check_transfer(const io::IovBuffer& buffer, uint64_t pos) const;
   Result<FileRef> open_existing(ext4::InodeRef inode, uint32_t flags, bool created);
   Result<int> open_unnamed(std::string_view path, uint32_t flags, uint16_t mode);

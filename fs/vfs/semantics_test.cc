@@ -40,6 +40,60 @@ TEST(Transfer, DirectOnAFileWithoutDaxWantsSectors) {
     EXPECT_EQ(w.p->pwrite(fd, buffer, 511, 0).error(), Errc::kInval);
     EXPECT_EQ(w.p->pwrite(fd, buffer + 1, 512, 0).error(), Errc::kInval);
     EXPECT_EQ(w.p->pread(fd, buffer + 512, 1024, 512).value(), 1024u);
+    // All of the count, also what lies behind the end of the file.
+    EXPECT_EQ(w.p->pread(fd, buffer, 2 * k4K + 2, 0).error(), Errc::kInval);
+    EXPECT_EQ(w.p->pread(fd, buffer, 2 * k4K + 512, 0).value(), 2 * k4K);
+    EXPECT_EQ(w.p->pwrite(fd, buffer, 2 * k4K + 2, 0).error(), Errc::kInval);
+    EXPECT_EQ(w.peek(buffer), 0);
+  });
+}
+
+// As measured: the hole is zeroed as far as the buffer goes, and no byte is no error.
+TEST(Transfer, AHoleReadIntoABadBufferEndsTheReadOfADaxFile) {
+  in_world([](World& w) {
+    const VirtAddr bad(uint64_t{1} << 46);
+    const int fd = w.open("f");
+    ASSERT_EQ(w.fallocate(fd, 0, 0, 2 * k4K), Errc::kOk);
+    EXPECT_EQ(w.p->pread(fd, bad, k4K, 0).value(), 0u) << "unwritten";
+    ASSERT_TRUE(w.p->ftruncate(fd, 8 * k4K).ok());
+    EXPECT_EQ(w.p->pread(fd, bad, k4K, 4 * k4K).value(), 0u) << "a hole";
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 1), 8192);
+    EXPECT_EQ(w.p->pread(fd, bad, k4K, 0).error(), Errc::kFault) << "data";
+    EXPECT_EQ(w.p->read(fd, bad, k4K).error(), Errc::kFault);
+    EXPECT_EQ(w.seek(fd, 0, kSeekCurrent).value(), 0);
+  });
+}
+
+TEST(Transfer, ADaxFileHasNoBlocksToReadFromSMaxbytesOn) {
+  for (const char* const mount : {"dax=always", "dax=never"}) {
+    in_world({.blocks = 1024, .mke2fs = "-O ^has_journal", .mount = mount}, [&](World& w) {
+      const int fd = w.open("f");
+      const Errc wanted = std::string(mount) == "dax=always" ? Errc::kInval : Errc::kOk;
+      std::byte byte{};
+      const auto at = [&](int64_t offset, size_t count) {
+        return w.p->pread_bytes(fd, std::span(&byte, count), offset);
+      };
+      EXPECT_EQ(at(17592186040319, 1).error(), Errc::kOk);
+      EXPECT_EQ(at(17592186040320, 1).error(), wanted);
+      EXPECT_EQ(at(INT64_MAX - 1, 1).error(), wanted);
+      EXPECT_EQ(at(17592186040320, 0).error(), Errc::kOk);
+    });
+  }
+}
+
+// Not whether it is writable, but whether it could become so.
+TEST(Mmap, RemoveAdviceNeedsASharedMappingOfAWritableFile) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 1), 8192);
+    const VirtAddr reads = w.map(fd, 2 * k4K, 0, kMmapShared, mm::kProtRead);
+    EXPECT_TRUE(w.p->madvise(reads, k4K, kAdviseRemove).ok());
+    EXPECT_EQ(w.at(fd, 0), 0);
+    const VirtAddr never = w.map(w.open("f", testing::kReadOnly), 2 * k4K, 0, kMmapShared, mm::kProtRead);
+    EXPECT_EQ(w.p->madvise(never, k4K, kAdviseRemove).error(), Errc::kAccess);
+    const VirtAddr own = w.map(fd, 2 * k4K, 0, kMmapPrivate);
+    EXPECT_EQ(w.p->madvise(own, k4K, kAdviseRemove).error(), Errc::kAccess);
+    EXPECT_EQ(w.at(fd, 4096), 1);
   });
 }
 
@@ -500,7 +554,7 @@ TEST(Mmap, MsyncAndMadviseAnswerAsTheKernelDoes) {
     EXPECT_EQ(w.peek(m), 0);
     EXPECT_EQ(w.layout(fd, 2), ".w");
     const VirtAddr r = w.map(fd, k4K, 0, kMmapShared, mm::kProtRead);
-    EXPECT_EQ(p.madvise(r, k4K, kAdviseRemove).error(), Errc::kAccess);
+    EXPECT_EQ(p.madvise(r, k4K, kAdviseRemove).error(), Errc::kOk);  // it could become writable
     const VirtAddr c = w.map(fd, k4K, 0, kMmapPrivate);
     EXPECT_EQ(p.madvise(c, k4K, kAdviseRemove).error(), Errc::kAccess);
     const VirtAddr past = w.map(fd, 8 * k4K);
@@ -518,6 +572,22 @@ TEST(Mmap, AnImmutableFileCanStillBeStoredToThroughAMapping) {
     EXPECT_EQ(w.poke(m, 3), mm::Signal::kNone);
     EXPECT_EQ(w.at(fd, 0), 3);
     ASSERT_TRUE(w.p->setxflags(fd, 0).ok());
+  });
+}
+
+// Its dirty pages are written when it becomes immutable, and with that write-protected.
+TEST(Mmap, AnImmutableFileWithoutDaxCannotBeStoredTo) {
+  in_world({.blocks = 1024, .mke2fs = "-O ^has_journal", .mount = "dax=never"}, [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 1), 8192);
+    const VirtAddr m = w.map(fd, 2 * k4K);
+    EXPECT_EQ(w.poke(m, 7), mm::Signal::kNone);
+    ASSERT_TRUE(w.p->setxflags(fd, kXflagImmutable).ok());
+    EXPECT_EQ(w.poke(m, 8), mm::Signal::kBusAdrerr);
+    EXPECT_EQ(w.poke(m + k4K, 8), mm::Signal::kBusAdrerr);
+    EXPECT_EQ(w.peek(m), 7);
+    ASSERT_TRUE(w.p->setxflags(fd, 0).ok());
+    EXPECT_EQ(w.poke(m, 9), mm::Signal::kNone);
   });
 }
 

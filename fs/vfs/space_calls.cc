@@ -1,6 +1,8 @@
 // fs/vfs/space_calls.cc - truncate, fallocate, sync, fiemap, inode flags.
 #include "fs/ext4/fallocate.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
+#include "fs/ext4/inode_dio.h"
 #include "fs/ext4/namei_internal.h"
 #include "fs/ext4/truncate.h"
 #include "fs/vfs/abi.h"
@@ -91,6 +93,11 @@ Status Process::setxflags(int fd, uint32_t xflags) {
   // An immutable file stays as it is as long as it stays immutable.
   const uint32_t kept = flags & inode.flags() & ext4::kFlagImmutable;
   if (kept != 0 && flags != inode.flags()) { return Errc::kPerm; }
+  // Pages that are written back are write-protected: whoever stores to them has to ask the file again.
+  if (inode.is_regular() && (flags & ~inode.flags() & ext4::kFlagImmutable) != 0) {
+    { const ext4::DioBarrier in_flight(inode); }
+    FS_RETURN_IF_ERROR(ext4::flush_file_range(inode, 0, UINT64_MAX));
+  }
   FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), ext4::internal::kCredits));
   inode.set_flags(flags);
   inode.update_times(ext4::current_time(), /*mtime=*/false, /*ctime=*/true);
