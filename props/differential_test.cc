@@ -5,13 +5,23 @@
 // restrict_program), and differences of kernel versions are listed below as data. Afterwards both images hold the same
 // tree; ours is read by the kernel, too.
 //
+// With DAXFS_DIFFERENTIAL_GUEST=folder also against Linux 6.1 with DAX, in the virtual machine that ci/kernel-guest
+// starts: nearly everything can be compared there.
+//
+// DAXFS_DIFFERENTIAL_PROGRAM=file: shows what both say of one program.
+//
 // Skipped, with a message, without root or a loop device.
 // DAXFS_DIFFERENTIAL="first count" in the environment chooses other seeds.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "fs/ext4/test_image.h"
@@ -21,6 +31,7 @@
 #include "fuzz/prog/edit.h"
 #include "fuzz/prog/generate.h"
 #include "fuzz/prog/text.h"
+#include "props/differential_guest.h"
 #include "props/differential_kernel.h"
 
 namespace daxfuzz::props {
@@ -32,11 +43,19 @@ using prog::OpCode;
 
 // Programs with stores keep every size and offset on page boundaries: what is stored behind EOF in the last page stays
 // on a DAX file (6.1) and is lost on others; without DAX it is lost when the file grows, since 6.8.
-enum class Family : uint8_t { kNoStores, kAligned, kNames, kDirect, kDirectAligned };
+enum class Family : uint8_t { kNoStores, kAligned, kNames, kDirect, kDirectAligned, kGuest, kGuestNames, kGuestDirect };
+
+// Against Linux 6.1 with DAX in a virtual machine: nearly nothing differs by design.
+bool in_guest(Family family) { return family >= Family::kGuest; }
 
 // Files without DAX only, where O_DIRECT means something.
-bool never_dax(Family family) { return family == Family::kDirect || family == Family::kDirectAligned; }
-bool has_stores(Family family) { return family == Family::kAligned || family == Family::kDirectAligned; }
+bool never_dax(Family family) {
+  return family == Family::kDirect || family == Family::kDirectAligned || family == Family::kGuestDirect;
+}
+bool has_stores(Family family) {
+  return family == Family::kAligned || family == Family::kDirectAligned || in_guest(family);
+}
+bool has_names_only(Family family) { return family == Family::kNames || family == Family::kGuestNames; }
 
 prog::Options options_for(Family family) {
   prog::Options options;
@@ -46,17 +65,20 @@ prog::Options options_for(Family family) {
   options.preemptions_max = 0;
   static constexpr std::string_view kMounts[] = {"dax=always"};
   options.mounts = kMounts;
-  options.swarm = family != Family::kNames;
+  options.swarm = !has_names_only(family);
   const auto off = [&](std::initializer_list<OpCode> codes) {
     for (const OpCode code : codes) { options.weights[static_cast<size_t>(code)] = 0; }
   };
-  // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
   // Nobody's memory fails.
-  off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kMemoryFailure});
-  // Not made over there: what is begun here and ends later.
-  off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents, OpCode::kReclaim});
+  off({OpCode::kMemoryFailure, OpCode::kReclaim});
+  if (!in_guest(family)) {
+    // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
+    off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags});
+    // Not made over there: what is begun here and ends later.
+    off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents});
+  }
   if (!has_stores(family)) { off({OpCode::kStore, OpCode::kTouch}); }
-  if (family == Family::kNames) {
+  if (has_names_only(family)) {
     off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv,
          OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
          OpCode::kMprotect, OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
@@ -80,6 +102,23 @@ bool has(const prog::Program& program, std::initializer_list<OpCode> codes) {
 void align(int64_t* value) {
   // Keeps signs and the extremes that errors come from.
   if (*value > 0 && *value < (int64_t{1} << 43)) { *value = (*value + 4095) / 4096 * 4096; }
+}
+
+void restrict_guest_op(Op* op, bool only_dax, bool reads_ahead) {
+  // In unwritten extents what is read ahead counts as data.
+  if (reads_ahead && op->code == OpCode::kLseek && (op->flags == prog::kSeekData || op->flags == prog::kSeekHole)) {
+    op->flags = prog::kSeekSet;
+  }
+  if (op->code == OpCode::kReclaim || op->code == OpCode::kMemoryFailure) { *op = Op{.code = OpCode::kSync}; }
+  // What reaches beyond the area where we map is somebody else's memory in the real process.
+  if (op->info().has(prog::OperandKind::kAddr) && op->length > (int64_t{1} << 36)) { op->length = 4096; }
+  if (op->code == OpCode::kMadvise) {
+    if (op->length < -(int64_t{1} << 36)) { op->length = -1; }
+    // Of private memory and the page cache, a page would be lost to the machine.
+    const bool poison = op->flags == prog::kAdvHwPoison || op->flags == prog::kAdvSoftOffline;
+    if (poison && !only_dax) { op->flags = prog::kAdvNormal; }
+  }
+  if (op->code == OpCode::kFallocate) { op->length = std::min<int64_t>(op->length, 8 << 20); }
 }
 
 void restrict_op(Op* op, Family family, bool has_unwritten) {
@@ -120,10 +159,45 @@ void restrict_op(Op* op, Family family, bool has_unwritten) {
   align(&op->length2);
 }
 
+// Over there a request is over when it was begun. Here its buffer stays mapped until it is collected.
+void wait_for_requests(prog::Program* program) {
+  const auto wait = [](std::vector<Op>* ops, size_t most) {
+    for (size_t i = 0; i < ops->size() && ops->size() < most; ++i) {
+      if (oracle::is_asynchronous((*ops)[i].code)) {
+        ops->insert(ops->begin() + static_cast<ptrdiff_t>(i) + 1, Op{.code = OpCode::kIoGetevents});
+      }
+    }
+    std::erase_if(*ops, [&](const Op& op) { return ops->size() >= most && oracle::is_asynchronous(op.code); });
+  };
+  wait(&program->processes[0].init, prog::kInitOpsMax);
+  wait(&program->tasks[0].ops, prog::kOpsMax);
+}
+
 void restrict_program(prog::Program* program, Family family) {
+  if (in_guest(family)) {
+    bool only_dax = program->mount == "dax=always";
+    const bool reads_ahead = !only_dax && has(*program, {OpCode::kFallocate});
+    const auto look = [&](const Op& op) {
+      if (op.code != OpCode::kMmap) { return; }
+      const uint32_t type = op.flags & prog::kMapType;
+      only_dax &= (op.flags & prog::kMapAnon) == 0 && (type == prog::kMapShared || type == prog::kMapSharedValidate);
+    };
+    for (const Op& op : program->processes[0].init) { look(op); }
+    for (const Op& op : program->tasks[0].ops) { look(op); }
+    for (Op& op : program->processes[0].init) { restrict_guest_op(&op, only_dax, reads_ahead); }
+    for (Op& op : program->tasks[0].ops) { restrict_guest_op(&op, only_dax, reads_ahead); }
+    wait_for_requests(program);
+    return;
+  }
   const bool has_unwritten = has(*program, {OpCode::kFallocate});
   for (Op& op : program->processes[0].init) { restrict_op(&op, family, has_unwritten); }
   for (Op& op : program->tasks[0].ops) { restrict_op(&op, family, has_unwritten); }
+}
+
+Answer with_signal(Answer answer, int signal, int code) {
+  answer.signal = signal;
+  answer.code = code;
+  return answer;
 }
 
 Answer our_answer(const oracle::OpRecord& record) {
@@ -134,12 +208,14 @@ Answer our_answer(const oracle::OpRecord& record) {
   answer.ret = record.error != daxfs::Errc::kOk ? -1 : address ? 0 : record.ret;
   answer.error = static_cast<int>(record.error);
   switch (record.signal) {
-    case oracle::Signal::kBusAdrerr: case oracle::Signal::kBusMceerr: answer.signal = SIGBUS; break;
-    case oracle::Signal::kSegvMaperr: case oracle::Signal::kSegvAccerr: answer.signal = SIGSEGV; break;
+    case oracle::Signal::kBusAdrerr: answer = with_signal(answer, SIGBUS, BUS_ADRERR); break;
+    case oracle::Signal::kBusMceerr: answer = with_signal(answer, SIGBUS, BUS_MCEERR_AR); break;
+    case oracle::Signal::kSegvMaperr: answer = with_signal(answer, SIGSEGV, SEGV_MAPERR); break;
+    case oracle::Signal::kSegvAccerr: answer = with_signal(answer, SIGSEGV, SEGV_ACCERR); break;
     default: break;
   }
   answer.fault_offset = record.fault_offset;
-  answer.data_hash = record.data.data() != nullptr ? exec::fnv1a64(record.data) : 0;
+  answer.data_hash = record.data.data() != nullptr ? hash_of(record.data) : 0;
   if (op.code == OpCode::kGetdents && answer.error == 0) {
     std::vector<std::string> names;
     const auto* text = reinterpret_cast<const char*>(record.data.data());
@@ -150,27 +226,39 @@ Answer our_answer(const oracle::OpRecord& record) {
     }
     answer.data_hash = names_hash(names);
   }
+  if (op.code == OpCode::kFiemap && answer.error == 0) {
+    std::vector<MappedRange> extents;
+    for (size_t at = 0; at < record.data.size(); at += 4 * sizeof(uint64_t)) {
+      uint64_t row[4];
+      std::memcpy(row, record.data.data() + at, sizeof(row));
+      extents.push_back({row[0], row[1], row[2] != 0 ? 1u : 0u});
+    }
+    answer.ret = 0;
+    answer.data_hash =
+        layout_hash(std::move(extents), static_cast<uint64_t>(op.offset), static_cast<uint64_t>(op.length));
+  }
   if ((op.code == OpCode::kStat || op.code == OpCode::kLstat || op.code == OpCode::kFstat) && answer.error == 0) {
     uint64_t row[3];
     std::memcpy(row, record.data.data(), sizeof(row));
     if ((row[0] & 0170000) == 0040000) { row[2] = 0; }
-    answer.data_hash = exec::fnv1a64(std::as_bytes(std::span(row)));
+    answer.data_hash = hash_of(std::as_bytes(std::span(row)));
   }
   return answer;
 }
 
 std::string to_text(const Answer& answer) {
   char text[160];
-  std::snprintf(text, sizeof(text), "ret %lld errno %s signal %d at %lld data %016llx",
+  std::snprintf(text, sizeof(text), "ret %lld errno %s signal %d/%d at %lld data %016llx",
                 static_cast<long long>(answer.ret), answer.error != 0 ? strerrorname_np(answer.error) : "0",
-                answer.signal, static_cast<long long>(answer.fault_offset),
+                answer.signal, answer.code, static_cast<long long>(answer.fault_offset),
                 static_cast<unsigned long long>(answer.data_hash));
   return text;
 }
 
-bool same(const Answer& a, const Answer& b) {
-  return a.ret == b.ret && a.error == b.error && a.signal == b.signal && a.fault_offset == b.fault_offset &&
-         (a.data_hash == b.data_hash || a.signal != 0);
+bool same(const Op& op, const Answer& a, const Answer& b) {
+  if (a.ret != b.ret || a.error != b.error) { return false; }
+  if (a.signal != b.signal || a.code != b.code || a.fault_offset != b.fault_offset) { return false; }
+  return a.data_hash == b.data_hash || a.signal != 0 || (a.ret == 0 && oracle::is_transfer(op.code));
 }
 
 // Differences between what Linux 6.1 answers, which we model, and newer kernels; and effects of the real address space.
@@ -209,8 +297,19 @@ constexpr KnownDifference kKnown[] = {
 };
 
 // How much fits differs (delayed allocation), and so does everything afterwards.
+// What differs from 6.1 itself.
+constexpr KnownDifference kKnownInGuest[] = {
+    {OpCode::kMremap, ENOMEM, 0, "ours do not grow in place across the top of the area for mappings"},
+    {OpCode::kMmap, ENOMEM, 0, "our address space is smaller"},
+    {OpCode::kWrite, ENOMEM, 0, "our memory is smaller, and nobody waits for pages to become clean"},
+    {OpCode::kPwrite, ENOMEM, 0, "the same"},
+    {OpCode::kIoSubmitPwrite, ENOMEM, 0, "the same"},
+    {OpCode::kMunmap, EINVAL, 0, "our mappings lie nearer to the end of the address space"},
+    {OpCode::kMadvise, EBUSY, EHWPOISON, "its zero page is bad since an earlier program"},
+};
+
 bool out_of_space(const Op& op, const Answer& answer) {
-  const bool writes = op.code == OpCode::kWrite || op.code == OpCode::kPwrite;
+  const bool writes = oracle::is_write(op.code);
   return answer.error == ENOSPC ||
          (writes && answer.ret > 0 && answer.ret != std::min(op.length, int64_t{64} << 20));
 }
@@ -218,13 +317,18 @@ bool out_of_space(const Op& op, const Answer& answer) {
 // Of a transfer whose buffer is bad: since 6.16 a write moves the end of the file up to its
 // beginning before it looks at the buffer, and direct I/O is cut to whole blocks. Of a move that
 // fails: since 6.17 the target stays mapped.
-bool effects_may_differ(const Op& op, const Answer& answer) {
+bool effects_may_differ(Family family, const Op& op, const Answer& answer) {
+  if (in_guest(family)) {  // 6.1 grows the file all the same
+    return op.info().has(prog::OperandKind::kSource) && answer.error == EFAULT;
+  }
   return oracle::is_transfer(op.code) ? answer.error == EFAULT
                                       : answer.error != 0 && op.code == OpCode::kMremap;
 }
 
-bool known_difference(const Op& op, const Answer& ours, const Answer& theirs) {
-  for (const KnownDifference& known : kKnown) {
+bool known_difference(Family family, const Op& op, const Answer& ours, const Answer& theirs) {
+  const std::span<const KnownDifference> table = in_guest(family) ? std::span<const KnownDifference>(kKnownInGuest)
+                                                                  : std::span<const KnownDifference>(kKnown);
+  for (const KnownDifference& known : table) {
     if (op.code == known.code && ours.error == known.ours && theirs.error == known.theirs) { return true; }
   }
   return false;
@@ -258,24 +362,62 @@ std::string tree_difference(const Tree& ours, const Tree& theirs) {
   return text;
 }
 
+// What mmap and mremap returned, by operation; 0: nothing.
+std::vector<uint64_t> addresses_of(const oracle::History& history) {
+  std::vector<uint64_t> addresses;
+  for (const oracle::OpRecord& record : history.records) {
+    const bool address = record.op->code == OpCode::kMmap || record.op->code == OpCode::kMremap;
+    addresses.push_back(address && record.error == daxfs::Errc::kOk ? static_cast<uint64_t>(record.ret) : 0);
+  }
+  return addresses;
+}
+
 class Differential : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const KernelMount probe(image()); !probe.ok()) { GTEST_SKIP() << probe.error(); }
     if (const char* text = std::getenv("DAXFS_DIFFERENTIAL")) { std::sscanf(text, "%lu %lu", &first_, &count_); }
   }
 
   void run_family(Family family) {
+    family_ = family;
+    if (in_guest(family)) {
+      const char* const folder = std::getenv("DAXFS_DIFFERENTIAL_GUEST");
+      if (folder == nullptr) { GTEST_SKIP() << "no virtual machine: see ci/kernel-guest"; }
+      guest_ = std::make_unique<GuestKernel>(folder);
+      ASSERT_EQ(guest_->error(), "");
+    } else if (const KernelMount probe(image()); !probe.ok()) {
+      GTEST_SKIP() << probe.error();
+    }
     for (uint64_t seed = first_; seed < first_ + count_; ++seed) {
       prog::Random random(seed * 3 + static_cast<uint64_t>(family));
       prog::Program program = prog::generate(random, options_for(family));
       // The kernel's allocations do not fail on order.
       program.mount = random.chance(1, 2) && !never_dax(family) ? "dax=always" : "dax=never";
+      if (in_guest(family) && !never_dax(family)) { program.mount = random.chance(1, 4) ? "dax=inode" : "dax=always"; }
       restrict_program(&program, family);
       compare(program, seed);
     }
     std::printf("%zu operations the same, %zu known to differ, %zu of %zu programs with new differences\n", same_,
                 known_, different_programs_, static_cast<size_t>(count_));
+  }
+
+  // Every answer of both, side by side.
+  void show(const prog::Program& program) {
+    exec::RunConfig config;
+    config.image = image();
+    exec::Outcome outcome;
+    executor_.run(program, config, &outcome);
+    std::vector<Answer> theirs;
+    Tree tree;
+    ASSERT_TRUE(guest_->run(image(), program.mount, program, addresses_of(outcome.history), &theirs, &tree))
+        << guest_->error();
+    for (size_t i = 0; i < theirs.size(); ++i) {
+      const oracle::OpRecord& record = outcome.history.records[i];
+      const Answer ours = our_answer(record);
+      std::printf("%s %s\n    ours   %s\n", same(*record.op, ours, theirs[i]) ? " " : "!",
+                  prog::print_op(program, *record.op).c_str(), to_text(ours).c_str());
+      std::printf("    theirs %s\n", to_text(theirs[i]).c_str());
+    }
   }
 
   // Up to the first difference: what follows it may differ because of it.
@@ -293,23 +435,26 @@ class Differential : public ::testing::Test {
                     << outcome.finding->detail << prog::print(program);
       return;
     }
-    KernelMount kernel(image());
-    std::vector<uint64_t> addresses;
-    for (const oracle::OpRecord& record : outcome.history.records) {
-      const bool address = record.op->code == OpCode::kMmap || record.op->code == OpCode::kMremap;
-      addresses.push_back(address && record.error == daxfs::Errc::kOk ? static_cast<uint64_t>(record.ret) : 0);
+    const std::vector<uint64_t> addresses = addresses_of(outcome.history);
+    std::unique_ptr<KernelMount> kernel;
+    std::vector<Answer> theirs;
+    Tree their_tree;
+    if (guest_ != nullptr) {
+      ASSERT_TRUE(guest_->run(image(), program.mount, program, addresses, &theirs, &their_tree)) << guest_->error();
+    } else {
+      kernel = std::make_unique<KernelMount>(image());
+      theirs = kernel->run(program, addresses);
     }
-    const std::vector<Answer> theirs = kernel.run(program, addresses);
     for (size_t i = 0; i < theirs.size(); ++i) {
       const oracle::OpRecord& record = outcome.history.records[i];
       const Answer ours = our_answer(record);
       if (!theirs[i].done || out_of_space(*record.op, ours) || out_of_space(*record.op, theirs[i])) { return; }
-      if (same(ours, theirs[i])) {
+      if (same(*record.op, ours, theirs[i])) {
         ++same_;
-        if (effects_may_differ(*record.op, ours)) { return; }
+        if (effects_may_differ(family_, *record.op, ours)) { return; }
         continue;
       }
-      if (known_difference(*record.op, ours, theirs[i])) {
+      if (known_difference(family_, *record.op, ours, theirs[i])) {
         ++known_;
         if (record.op->code != OpCode::kFallocate) { return; }  // one of them changed something
         continue;
@@ -324,12 +469,16 @@ class Differential : public ::testing::Test {
                     << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n" << before;
       return;
     }
-    const KernelMount ours(after);
-    if (!ours.ok()) {
-      ADD_FAILURE() << "seed " << seed << ": the kernel does not mount our image\n" << prog::print(program);
-      return;
+    Tree our_tree;
+    if (guest_ != nullptr) {
+      ASSERT_TRUE(guest_->read(after, &our_tree)) << guest_->error() << "\n" << prog::print(program);
+    } else {
+      const KernelMount ours(after);
+      ASSERT_TRUE(ours.ok()) << "seed " << seed << ": the kernel does not mount our image\n" << prog::print(program);
+      our_tree = ours.tree();
+      their_tree = kernel->tree();
     }
-    const std::string difference = tree_difference(ours.tree(), kernel.tree());
+    const std::string difference = tree_difference(our_tree, their_tree);
     if (!difference.empty()) {
       ++different_programs_;
       ADD_FAILURE() << "seed " << seed << ", final trees:\n" << difference << prog::print(program);
@@ -337,6 +486,8 @@ class Differential : public ::testing::Test {
   }
 
   exec::Executor executor_;
+  std::unique_ptr<GuestKernel> guest_;
+  Family family_ = Family::kNoStores;
   unsigned long first_ = 1, count_ = 25;
   size_t same_ = 0, known_ = 0, different_programs_ = 0;
 };
@@ -346,6 +497,24 @@ TEST_F(Differential, ReadsWritesAndSizesAnswerAsTheKernelDoes) { run_family(Fami
 TEST_F(Differential, MappingsAnswerAsTheKernelDoes) { run_family(Family::kAligned); }
 TEST_F(Differential, DirectReadsAndWritesAnswerAsTheKernelDoes) { run_family(Family::kDirect); }
 TEST_F(Differential, DirectIoAndMappingsAnswerAsTheKernelDoes) { run_family(Family::kDirectAligned); }
+// DAXFS_DIFFERENTIAL_PROGRAM=file in the environment: one program, and all that both say of it.
+TEST_F(Differential, GuestProgramOfAFile) {
+  const char* const folder = std::getenv("DAXFS_DIFFERENTIAL_GUEST");
+  const char* const file = std::getenv("DAXFS_DIFFERENTIAL_PROGRAM");
+  if (folder == nullptr || file == nullptr) { GTEST_SKIP() << "no program"; }
+  guest_ = std::make_unique<GuestKernel>(folder);
+  ASSERT_EQ(guest_->error(), "");
+  std::ifstream in(file);
+  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  prog::Program program;
+  std::string error;
+  ASSERT_TRUE(prog::parse(text, file, &program, &error)) << error;
+  show(program);
+}
+
+TEST_F(Differential, GuestDaxFilesAnswerAsLinux61Does) { run_family(Family::kGuest); }
+TEST_F(Differential, GuestNamesAnswerAsLinux61Does) { run_family(Family::kGuestNames); }
+TEST_F(Differential, GuestDirectIoAnswersAsLinux61Does) { run_family(Family::kGuestDirect); }
 
 }  // namespace
 }  // namespace daxfuzz::props
