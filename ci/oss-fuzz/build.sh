@@ -42,6 +42,7 @@ for target in syscalls_fuzzer xarray_fuzzer image_fuzzer; do
   else
     find "$source/corpus/seeds" "$source/corpus/regress" "$source/corpus/bugs" -name '*.txt' -print0 | sort -z |
       xargs -0 "$build/corpus_files" pack "$seeds"
+    "$build/corpus_files" seeds "$seeds"
   fi
   rm -f "$OUT/${target}_seed_corpus.zip"
   (cd "$seeds" && find . -type f | sort | zip -X -q -@ "$OUT/${target}_seed_corpus.zip")

@@ -38,6 +38,7 @@ class Built:
         files = [os.path.join(folder, name) for top in SEED_FOLDERS for folder, _, names in os.walk(os.path.join(self.tree, top))
                  for name in names if name.endswith(".txt")]
         subprocess.run([os.path.join(self.tools, "corpus_files"), "pack", seeds, *sorted(files)], check=True)
+        subprocess.run([os.path.join(self.tools, "corpus_files"), "seeds", seeds], check=True)
         self.zip_seeds("syscalls_fuzzer", seeds)
         self.zip_seeds("xarray_fuzzer", os.path.join(self.tree, "corpus/xarray"))
         self.zip_seeds("image_fuzzer", os.path.join(self.tree, "corpus/images"))

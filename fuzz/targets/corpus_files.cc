@@ -2,6 +2,7 @@
 // engines that mutate bytes, and the target's options. ci/oss-fuzz/build.sh runs it.
 //
 //   corpus_files pack OUT_DIR FILE...   each program as OUT_DIR/<hash of its bytes>
+//   corpus_files seeds OUT_DIR          a program for each operation of the table, named in the same way
 //   corpus_files dict TARGET            one token an operation: as its encoder writes it; of xarray_fuzzer as text; of
 //                                       image_fuzzer patches, too
 //   corpus_files options TARGET         max_len: what the longest program of the table takes
@@ -18,6 +19,8 @@
 
 #include "fuzz/image/anatomy.h"
 #include "fuzz/prog/binary.h"
+#include "fuzz/prog/generate.h"
+#include "fuzz/prog/random.h"
 #include "fuzz/prog/text.h"
 #include "fuzz/xarray/ops.h"
 
@@ -45,6 +48,18 @@ bool write_file(const std::string& path, const std::vector<uint8_t>& bytes) {
   return std::fclose(file) == 0 && good;
 }
 
+// As `folder`/<hash of its bytes>.
+bool write_program(const std::string& folder, const prog::Program& program) {
+  const std::vector<uint8_t> packed = prog::encode(program);
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const uint8_t byte : packed) { hash = (hash ^ byte) * 0x100000001b3; }
+  char name[32];
+  std::snprintf(name, sizeof(name), "/%016" PRIx64, hash);
+  if (write_file(folder + name, packed)) { return true; }
+  std::fprintf(stderr, "corpus_files: %s%s: cannot be written\n", folder.c_str(), name);
+  return false;
+}
+
 int pack(const std::string& folder, const std::string& path) {
   std::vector<uint8_t> bytes;
   prog::Program program;
@@ -53,14 +68,29 @@ int pack(const std::string& folder, const std::string& path) {
     std::fprintf(stderr, "corpus_files: %s\n", error.c_str());
     return 1;
   }
-  const std::vector<uint8_t> packed = prog::encode(program);
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const uint8_t byte : packed) { hash = (hash ^ byte) * 0x100000001b3; }
-  char name[32];
-  std::snprintf(name, sizeof(name), "/%016" PRIx64, hash);
-  if (!write_file(folder + name, packed)) {
-    std::fprintf(stderr, "corpus_files: %s%s: cannot be written\n", folder.c_str(), name);
-    return 1;
+  return write_program(folder, program) ? 0 : 1;
+}
+
+// Of its own seed, so that an operation that is added to the table changes no other's program.
+prog::Program program_with(prog::OpCode code) {
+  prog::Options options;
+  options.weights.fill(0);
+  options.weights[static_cast<size_t>(code)] = 100;
+  options.file_bytes_max = 64 << 10;
+  prog::Random random(1 + static_cast<uint64_t>(code));
+  for (;;) {
+    prog::Program program = prog::generate(random, options);
+    for (const prog::Task& task : program.tasks) {
+      if (std::any_of(task.ops.begin(), task.ops.end(), [&](const prog::Op& op) { return op.code == code; })) {
+        return program;
+      }
+    }
+  }
+}
+
+int seeds(const std::string& folder) {
+  for (const prog::OpInfo& info : prog::op_table()) {
+    if (!write_program(folder, program_with(info.code))) { return 1; }
   }
   return 0;
 }
@@ -165,6 +195,7 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
+  if (argc == 3 && std::strcmp(argv[1], "seeds") == 0) { return seeds(argv[2]); }
   const bool of_target = argc == 3;
   const bool of_xarray = of_target && std::strcmp(argv[2], "xarray_fuzzer") == 0;
   const bool of_image = of_target && std::strcmp(argv[2], "image_fuzzer") == 0;
@@ -188,7 +219,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::fprintf(stderr,
-               "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files dict TARGET\n       "
-               "corpus_files options TARGET\n");
+               "usage: corpus_files pack OUT_DIR FILE...\n       corpus_files seeds OUT_DIR\n       "
+               "corpus_files dict TARGET\n       corpus_files options TARGET\n");
   return 1;
 }

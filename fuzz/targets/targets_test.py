@@ -144,6 +144,25 @@ class Targets(unittest.TestCase):
         with open(os.path.join(self.cwd, "other"), "rb") as file:
             self.assertEqual(packed, file.read())
 
+    def test_every_operation_has_a_seed_of_its_own(self):
+        code, output = run("corpus_files", "dict", "syscalls_fuzzer", cwd=self.cwd)
+        operations = re.findall(r'^(\w+)="', output, re.M)
+        contents = []
+        for folder in ("first", "second"):
+            os.mkdir(os.path.join(self.cwd, folder))
+            code, output = run("corpus_files", "seeds", os.path.join(self.cwd, folder), cwd=self.cwd)
+            self.assertEqual(0, code, output)
+            contents.append(sorted(os.listdir(os.path.join(self.cwd, folder))))
+        self.assertEqual(contents[0], contents[1])
+        self.assertEqual(len(operations), len(contents[0]))
+        shown = ""
+        for name in contents[0]:
+            code, text = run("daxfuzz", "show", os.path.join(self.cwd, "first", name), cwd=self.cwd)
+            self.assertEqual(0, code, text)
+            shown += text
+        for operation in operations:
+            self.assertRegex(shown, rf"(?m)^  (\w+ = )?{operation}\b")
+
     def test_dictionary_has_every_operation_once_and_they_decode(self):
         code, output = run("corpus_files", "dict", "syscalls_fuzzer", cwd=self.cwd)
         self.assertEqual(0, code, output)
