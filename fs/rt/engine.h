@@ -133,9 +133,9 @@ void run_into(Policy& policy, const RunLimits& limits, Observer* observer, void 
               RunOutcome* outcome);
 
 bool run_active();
-// From places that must return: the run ends with this finding at its next event, whatever else is found until then.
-// The first one counts; outside a run none does.
-void end_run_soon(Finding&& finding);
+// From places that must return, and may not take memory or be watched: the run ends at its next event with the finding
+// that `describe` makes then, whatever else is found until then. The first one counts; outside a run none does.
+void end_run_soon(Finding (*describe)());
 // Events of the run so far. Fiber only; 0 otherwise.
 uint64_t run_events();
 

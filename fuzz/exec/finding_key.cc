@@ -11,10 +11,18 @@ namespace daxfuzz::exec {
 using daxfs::Finding;
 using daxfs::Verdict;
 
-std::string short_function(std::string_view pretty) {
+namespace {
+
+void erase_all(std::string& name, std::string_view noise) {
+  for (size_t at; (at = name.find(noise)) != std::string::npos;) { name.erase(at, noise.size()); }
+}
+
+}  // namespace
+
+std::string qualified_function(std::string_view pretty) {
   std::string name(pretty);
-  for (const std::string_view noise : {"(anonymous namespace)::", "{anonymous}::", "(anonymous class)::", "daxfs::"}) {
-    for (size_t at; (at = name.find(noise)) != std::string::npos;) { name.erase(at, noise.size()); }
+  for (const char* noise : {"(anonymous namespace)::", "{anonymous}::", "(anonymous class)::"}) {
+    erase_all(name, noise);
   }
   // Arguments of templates: spelled by one compiler, a parameter's name with the other. From inside out.
   for (size_t close = 0; (close = name.find('>', close)) != std::string::npos;) {
@@ -31,6 +39,12 @@ std::string short_function(std::string_view pretty) {
   const size_t space = name.rfind(' ');
   if (space != std::string::npos && name.find("operator ") == std::string::npos) { name.erase(0, space + 1); }
   while (!name.empty() && (name.front() == '*' || name.front() == '&')) { name.erase(0, 1); }
+  return name;
+}
+
+std::string short_function(std::string_view pretty) {
+  std::string name = qualified_function(pretty);
+  erase_all(name, "daxfs::");
   return name;
 }
 

@@ -21,8 +21,9 @@ std::string finding_title(const daxfs::Finding& finding);
 std::string finding_key(const daxfs::Finding& finding);
 // What stays of a title when names, numbers and lists are taken out: "got # at file offset #; only # possible".
 std::string title_shape(std::string_view title);
-// "dax::disassociate_entry" from a compiler's pretty name: no return type, parameters, template arguments, anonymous
-// namespaces or lambdas.
+// "daxfs::dax::disassociate_entry" from a compiler's pretty name: no return type, parameters, template arguments,
+// anonymous namespaces or lambdas. The short one is without "daxfs::".
+std::string qualified_function(std::string_view pretty);
 std::string short_function(std::string_view pretty);
 // What finding_key takes the system call for: calls that end in the same code are one kind. "" for none.
 std::string call_kind(const prog::Op& op);

@@ -10,12 +10,22 @@
 #include <functional>
 #include <string_view>
 
+#include "fs/base/compiler.h"
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/program.h"
 
 namespace daxfuzz::exec {
 
 inline constexpr unsigned kHonestReplays = 20;
+
+// Whether each replay has a machine that never ran anything, as every command will. Only with TSan: containers that a
+// warm machine keeps are as large as earlier runs made them, and which of two accesses that race it meets first, or
+// whether it still knows the earlier one, may depend on that.
+#if defined(DAXFS_TSAN)
+inline constexpr bool kReplaysCold = true;
+#else
+inline constexpr bool kReplaysCold = false;
+#endif
 
 // Replays the program's own schedule until a run differs, at most kHonestReplays times: the first half on `executor`,
 // whose machine is warm, the others on one that never ran anything. RETURNS: how many showed the finding with this key

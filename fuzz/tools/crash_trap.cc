@@ -6,11 +6,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "fs/base/report.h"
 #include "fs/base/symbols.h"
 #include "fs/rt/engine.h"
+#include "fuzz/exec/finding_key.h"
 
 // Of the sanitizers' runtimes; absent elsewhere. Declared here because not every compiler's headers do.
 extern "C" {
@@ -30,6 +33,16 @@ __attribute__((weak)) void __ubsan_get_current_report_data(const char** kind, co
                                                            const char** file, unsigned* line, unsigned* column,
                                                            char** address);
 }
+#if defined(DAXFS_TSAN)
+extern "C" {
+void* __tsan_get_current_report();  // NOLINT
+int __tsan_get_report_data(void* report, const char** description, int* count, int* stacks, int* accesses,  // NOLINT
+                           int* locations, int* mutexes, int* threads, int* thread_ids, void** sleep_trace,
+                           unsigned long sleep_trace_size);
+int __tsan_get_report_mop(void* report, unsigned long index, int* thread, void** address, int* size,  // NOLINT
+                          int* write, int* atomic, void** trace, unsigned long trace_size);
+}
+#endif
 // The runtime's own; there as long as it is linked statically and has such a lock.
 namespace __sanitizer {  // NOLINT
 class ScopedErrorReportLock {
@@ -46,12 +59,13 @@ constexpr size_t kFramesMax = 64;
 constexpr size_t kFramesTold = 12;
 constexpr unsigned kReportSeconds = 20;
 #if defined(DAXFS_TSAN)
-constexpr bool kUnderTsan = true;  // its reports end the process
+constexpr bool kUnderTsan = true;
 #else
 constexpr bool kUnderTsan = false;
 #endif
 
 bool g_crashed = false;
+daxfs::Finding g_soon;
 unsigned g_ticks_max = 0;
 std::string g_undefined = "undefined behaviour";  // its kind, as UBSan calls it: "null-pointer-use"
 std::string g_undefined_text;
@@ -67,17 +81,19 @@ struct Stack {
   std::string text;
 };
 
-Stack stack_here() {
-  std::array<void*, kFramesMax> frames;
-  const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
+// Return addresses; the innermost is none, but is in the same function all the same.
+Stack stack_of(std::span<void* const> frames) {
   Stack stack;
   std::string harness;
   size_t told = 0;
-  for (int i = 0; i < count; ++i) {
-    // Behind a call; the innermost is not, but is in the same function all the same.
-    for (const std::string& name : daxfs::functions_at(static_cast<char*>(frames[static_cast<size_t>(i)]) - 1)) {
-      const bool library = name.starts_with("daxfs::") || name.find(" daxfs::") != std::string::npos;
-      const bool ours = name.find("daxfuzz::") != std::string::npos && name.find("crash_trap") == std::string::npos;
+  const void* last = nullptr;
+  for (void* const frame : frames) {
+    if (frame == std::exchange(last, frame)) { continue; }  // inlined functions, told at once
+    for (const std::string& name : daxfs::functions_at(static_cast<char*>(frame) - 1)) {
+      const std::string own_name = exec::qualified_function(name);
+      const bool library = own_name.starts_with("daxfs::");
+      const bool trap = own_name.starts_with("daxfuzz::tools::");
+      const bool ours = own_name.starts_with("daxfuzz::") && !trap;
       if (library && stack.innermost == "?") { stack.innermost = name; }
       if (ours && harness.empty()) { harness = name; }
       if (stack.innermost != "?" && told < kFramesTold) {
@@ -88,6 +104,12 @@ Stack stack_here() {
   }
   if (stack.innermost == "?" && !harness.empty()) { stack.innermost = harness; }
   return stack;
+}
+
+Stack stack_here() {
+  std::array<void*, kFramesMax> frames;
+  const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
+  return stack_of(std::span(frames).first(static_cast<size_t>(count)));
 }
 
 // `tag` and `what` are parts of the dedup key.
@@ -106,11 +128,63 @@ daxfs::Finding finding_of(daxfs::Verdict verdict, const char* tag, const char* w
   return finding;
 }
 
+#if defined(DAXFS_TSAN)
+// The latest report: what was accessed from where. Copied while TSan holds its locks, named afterwards.
+struct Access {
+  std::array<void*, kFramesTold> frames;
+  int write;
+  int size;
+};
+std::array<Access, 2> g_accesses;
+int g_access_count = 0;
+const char* g_report_kind = "";
+
+daxfs::Finding tsan_finding() {
+  daxfs::Finding finding;
+  finding.verdict = daxfs::Verdict::kDataRace;
+  finding.tag = "TSAN";
+  finding.title = g_report_kind;
+  finding.message = g_report_kind;
+  for (int i = 0; i < g_access_count; ++i) {
+    const Access& access = g_accesses[static_cast<size_t>(i)];
+    const auto end = std::find(access.frames.begin(), access.frames.end(), nullptr);
+    const Stack stack = stack_of(std::span(access.frames.begin(), end));
+    if (i == 0) { finding.function = kept(stack.innermost); }
+    finding.detail += std::string(access.write != 0 ? "write" : "read") + " of " + std::to_string(access.size) +
+                      (i == 0 ? " bytes\n" : " bytes by another task, which nothing orders before that\n") + stack.text;
+  }
+  return finding;
+}
+
+// RETURNS: whether TSan shall not print it.
+FS_NO_TSAN bool on_tsan_report() {
+  if (!daxfs::rt::run_active()) { return false; }
+  int counts[7];
+  void* none = nullptr;
+  void* const report = __tsan_get_current_report();
+  __tsan_get_report_data(report, &g_report_kind, &counts[0], &counts[1], &g_access_count, &counts[2], &counts[3],
+                         &counts[4], &counts[5], &none, 0);
+  if (g_access_count > 2) { g_access_count = 2; }
+  for (int i = 0; i < g_access_count; ++i) {
+    Access& access = *(&g_accesses.front() + i);
+    for (size_t k = 0; k < kFramesTold; ++k) { *(&access.frames.front() + k) = nullptr; }
+    int task = 0;
+    int atomic = 0;
+    void* address = nullptr;
+    __tsan_get_report_mop(report, static_cast<unsigned long>(i), &task, &address, &access.size, &access.write, &atomic,
+                          &access.frames.front(), kFramesTold);
+  }
+  daxfs::rt::end_run_soon(&tsan_finding);
+  return true;
+}
+#endif
+
 void on_asan_report(const char* text) {
   if (!daxfs::rt::run_active()) { return; }
   daxfs::Finding finding = finding_of(daxfs::Verdict::kCrash, "ASAN", __asan_get_report_description());
   finding.detail = text;
-  daxfs::rt::end_run_soon(std::move(finding));
+  g_soon = std::move(finding);
+  daxfs::rt::end_run_soon([] { return g_soon; });
   print_no_reports();
 }
 
@@ -190,7 +264,8 @@ void give_signals_a_stack() {
 void catch_crashes(unsigned seconds) {
   g_ticks_max = seconds;
   if (&__asan_set_error_report_callback != nullptr) { __asan_set_error_report_callback(&on_asan_report); }
-  if (!kUnderTsan && &__sanitizer_set_death_callback != nullptr) { __sanitizer_set_death_callback(&on_death); }
+  if (kUnderTsan) { return; }
+  if (&__sanitizer_set_death_callback != nullptr) { __sanitizer_set_death_callback(&on_death); }
   void* warm[1];
   backtrace(warm, 1);  // loads the unwinder, which a handler must not
   give_signals_a_stack();
@@ -202,7 +277,7 @@ void catch_crashes(unsigned seconds) {
 
 void print_no_reports() {
   static const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  if (!kUnderTsan && &__sanitizer_set_report_fd != nullptr) {
+  if (&__sanitizer_set_report_fd != nullptr) {
     __sanitizer_set_report_fd(reinterpret_cast<void*>(static_cast<intptr_t>(nowhere)));
   }
 }
@@ -223,3 +298,13 @@ extern "C" void __ubsan_on_report() {  // NOLINT
   daxfuzz::tools::g_undefined = kind;
   daxfuzz::tools::g_undefined_text = message;
 }
+
+#if defined(DAXFS_TSAN)
+namespace __tsan {  // NOLINT: TSan asks whoever has such a function, before it prints
+class ReportDesc;
+// Not watched itself: a race found here would be reported under the lock of the report.
+FS_NO_TSAN bool OnReport(const ReportDesc* /*report*/, bool suppressed) {
+  return suppressed || daxfuzz::tools::on_tsan_report();
+}
+}  // namespace __tsan
+#endif

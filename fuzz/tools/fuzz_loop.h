@@ -94,6 +94,7 @@ class FuzzLoop {
   daxfs::rt::Policy* anchored_walk();
   bool merge_features();
   std::optional<LoopFinding> take_finding();
+  void describe_from_cold(LoopFinding* found);
   void keep(bool random_schedule);
 
   // Mostly small files: what races do to a page they do to a megabyte, a hundred times slower.

@@ -68,6 +68,6 @@ extern "C" const char* __asan_default_options() {
 }
 #endif
 #if __has_feature(thread_sanitizer)
-extern "C" const char* __tsan_default_options() { return "halt_on_error=1:exitcode=77:report_bugs=1"; }
+extern "C" const char* __tsan_default_options() { return "exitcode=77:" DAXFUZZ_CRASH_TRAP_TSAN_OPTIONS; }
 #endif
 #endif

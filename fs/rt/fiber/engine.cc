@@ -86,7 +86,7 @@ FS_NO_TSAN void notify_observer(PointKind kind, ObjectId object, Site site, cons
 // The budget of events is used up, or somebody wants the run to end (end_run_soon).
 FS_COLD void end_run(Site site) {
   if (g_engine.pending) {
-    daxfs::report_finding(*std::exchange(g_engine.pending, std::nullopt));
+    daxfs::report_finding(std::exchange(g_engine.pending, nullptr)());
     FS_STOP_AT_FINDING();
     return;
   }
@@ -181,7 +181,7 @@ void on_finding(void* /*context*/, Finding&& finding) {
     return;
   }
   settle();
-  if (e.pending) { finding = *std::exchange(e.pending, std::nullopt); }
+  if (e.pending) { finding = std::exchange(e.pending, nullptr)(); }
   finding.task = current()->id;
   finding.detail += "reported by " + describe_task_line(*current());
   e.outcome->finding.emplace(std::move(finding));
@@ -252,7 +252,7 @@ FS_NO_TSAN void prepare_run(Policy& policy, const RunLimits& limits, Observer* o
   e.readers = {};
   e.system_tasks = 0;
   e.abandoned = false;
-  e.pending.reset();
+  e.pending = nullptr;
   e.switches = 0;
   e.hash = 0x64617866757a7a31;
   e.last_kind = PointKind::kTask;
@@ -283,7 +283,7 @@ FS_NO_TSAN void finish_run(RunOutcome* outcome) {
   races_end_run();
   daxfs::internal::g_stop_at_findings = false;
   sweep_tasks(&e.host);
-  if (e.pending) { outcome->finding = std::exchange(e.pending, std::nullopt); }  // after the last event
+  if (e.pending) { outcome->finding = std::exchange(e.pending, nullptr)(); }  // after the last event
   outcome->events = e.events;
   outcome->switches = e.switches;
   outcome->trace_hash = mix(mix(e.hash, e.events), e.switches);
@@ -485,10 +485,10 @@ FS_NO_TSAN void run_into(Policy& policy, const RunLimits& limits, Observer* obse
 
 FS_NO_TSAN bool run_active() { return g_engine.active; }
 
-void end_run_soon(Finding&& finding) {
+FS_NO_TSAN void end_run_soon(Finding (*describe)()) {
   internal::Engine& e = g_engine;
   if (!e.active || e.pending) { return; }
-  e.pending = std::move(finding);
+  e.pending = describe;
   internal::settle();
   e.events_max = e.events;  // the next one is too many
   e.armed = internal::g_countdown = 1;

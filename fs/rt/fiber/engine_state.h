@@ -84,7 +84,7 @@ struct Engine {
   Observer* observer = nullptr;
   RunOutcome* outcome = nullptr;
   SwitchLog* log = nullptr;
-  std::optional<Finding> pending;  // end_run_soon
+  Finding (*pending)() = nullptr;  // end_run_soon
   Fiber host;
   void (*root)(void*) = nullptr;
   void* root_arg = nullptr;
