@@ -92,6 +92,10 @@ bool GuestKernel::run(std::span<const std::byte> image, const std::string& mount
                       const prog::Program& program, std::span<const uint64_t> addresses,
                       std::vector<Answer>* answers, Tree* tree) {
   const std::vector<uint8_t> bytes = prog::encode(program);
+  if (prog::decode(bytes) != program) {
+    error_ = "the program is not what its bytes say";
+    return false;
+  }
   const size_t count = count_operations(program);
   if (bytes.size() > GuestMailbox::kProgramMax ||
       addresses.size_bytes() > GuestMailbox::kAddressesMax ||

@@ -96,6 +96,8 @@ Result<int> Process::open_unnamed(std::string_view path, uint32_t flags, uint16_
 
 Result<int> Process::open(std::string_view path, uint32_t flags, uint16_t mode) {
   if ((flags & kOpenPath) != 0) { flags &= kOpenPath | kOpenDirectory | kOpenNoFollow; }
+  // Since 6.4, and in 6.1.y: before, a file was made and then not opened.
+  if ((flags & kOpenCreate) != 0 && (flags & kOpenDirectory) != 0) { return Errc::kInval; }
   constexpr uint32_t kTmpfileBit = kOpenTmpfile & ~kOpenDirectory;
   if ((flags & kTmpfileBit) != 0) {
     return (flags & kOpenDirectory) != 0 ? open_unnamed(path, flags, mode) : Result<int>(Errc::kInval);

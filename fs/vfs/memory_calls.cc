@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "fs/base/flags.h"
 #include "fs/dax/memory_failure.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/fallocate.h"
@@ -12,6 +13,13 @@
 
 namespace daxfs::vfs {
 namespace {
+
+constexpr uint32_t kMmapGrowsDown = 0x100;
+constexpr uint32_t kMmapHugeTlb = 0x40000;
+static_assert(distinct_bits({kMmapGrowsDown, kMmapHugeTlb, kMmapSync, kMmapFixedNoReplace}));
+// What MAP_SHARED_VALIDATE lets pass for ext4: everything that is older than it, and MAP_SYNC.
+constexpr uint32_t kMmapOld = 0x7f970 | 0x7c000000;
+constexpr uint32_t kMmapKnown = kMmapType | kMmapOld | kMmapSync | kMmapFixedNoReplace;
 
 unsigned map_flags(uint32_t flags) {
   unsigned translated = 0;
@@ -57,7 +65,20 @@ Result<VirtAddr> Process::mmap(VirtAddr addr, uint64_t length, uint32_t prot, ui
   if ((flags & kMmapAnonymous) != 0) { return mm_->mmap(args); }
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  if ((flags & kMmapHugeTlb) != 0) { return Errc::kInval; }
   args.file = &*file;
+  const bool validate = (flags & kMmapType) == kMmapSharedValidate;
+  if (validate && (flags & ~kMmapKnown) != 0) {
+    // Refused where the type is looked at, behind length and address.
+    args.flags &= ~unsigned{mm::kMapSharedValidate};
+    const auto mapped = mm_->mmap(args);
+    return mapped.error() == Errc::kInval && length != 0 && page_aligned(addr) ? Errc::kOpNotSupp : mapped.error();
+  }
+  if ((flags & kMmapGrowsDown) != 0) {
+    const bool shared = (flags & kMmapType) != kMmapPrivate;
+    FS_RETURN_IF_ERROR(file->mmap_check(prot, shared, validate && (flags & kMmapSync) != 0));
+    return Errc::kInval;
+  }
   return mm_->mmap(args);
 }
 
@@ -148,7 +169,9 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::Acc
     case kAdvisePopulateRead:
     case kAdvisePopulateWrite:
     case kAdviseHwPoison:
-    case kAdviseSoftOffline: break;
+    case kAdviseSoftOffline:
+    case kAdviseDontFork: case kAdviseDoFork: case kAdviseMergeable: case kAdviseUnmergeable: case kAdviseDontDump:
+    case kAdviseDoDump: case kAdviseWipeOnFork: case kAdviseKeepOnFork: case kAdviseDontNeedLocked: break;
     default:
       return Errc::kInval;
   }
@@ -165,14 +188,18 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::Acc
 
 Status Process::madvise_range(VirtAddr addr, uint64_t length, uint32_t advice) {
   switch (advice) {
-    case kAdviseDontNeed: return mm_->madvise_dontneed(addr, length);
+    case kAdviseDontNeed:
+    case kAdviseDontNeedLocked: return mm_->madvise_dontneed(addr, length);  // nothing is locked
     case kAdviseRemove: return madvise_remove(addr, length);
     case kAdvisePopulateRead: return mm_->populate(addr, length, /*write=*/false);
     case kAdvisePopulateWrite: return mm_->populate(addr, length, /*write=*/true);
-    case kAdviseFree: {
-      bool file_mapped = false;
-      mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) { file_mapped |= vma.file != nullptr; });
-      return file_mapped ? Status(Errc::kInval) : check_mapped(addr, addr + length);
+    case kAdviseFree:
+    case kAdviseWipeOnFork: {
+      bool refused = false;
+      mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) {
+        refused |= vma.file != nullptr || vma.shared;
+      });
+      return refused ? Status(Errc::kInval) : check_mapped(addr, addr + length);
     }
     default: return check_mapped(addr, addr + length);  // hints
   }

@@ -482,6 +482,12 @@ TEST(Mmap, ChecksComeInTheKernelsOrder) {
     EXPECT_EQ(w.map_error(k4K, kRW, kMmapSharedValidate | kMmapFixedNoReplace, fd), Errc::kOpNotSupp);
     EXPECT_EQ(w.map_error(k4K, kRW, kMmapSharedValidate | kMmapSync, fd), Errc::kOk);
     EXPECT_EQ(w.map_error(k4K, kR, kMmapSharedValidate | kMmapSync, ro), Errc::kOk);
+    EXPECT_EQ(w.map_error(k4K, kR, kMmapSharedValidate | 0x200, fd), Errc::kOpNotSupp) << "no such flag";
+    EXPECT_EQ(w.map_error(0, kR, kMmapSharedValidate | 0x200, fd), Errc::kInval);
+    EXPECT_EQ(w.map_error(k4K, kR, kMmapShared | 0x200, fd), Errc::kOk);
+    EXPECT_EQ(w.map_error(k4K, kR, kMmapShared | 0x100, fd), Errc::kInval) << "MAP_GROWSDOWN";
+    EXPECT_EQ(w.map_error(k4K, kRW, kMmapShared | 0x100, ro), Errc::kAccess);
+    EXPECT_EQ(w.map_error(k4K, kR, kMmapShared | 0x40000, fd), Errc::kInval) << "MAP_HUGETLB";
     EXPECT_EQ(w.map_error(k4K, kRW, kMmapPrivate, ro), Errc::kOk);
     EXPECT_EQ(w.map_error(k4K, kRW, kMmapShared, fd, 1 << 20), Errc::kOk);  // wholly past EOF
   });
@@ -546,6 +552,12 @@ TEST(Mmap, MsyncAndMadviseAnswerAsTheKernelDoes) {
     EXPECT_EQ(p.madvise(m + 1, 1, kAdviseNormal).error(), Errc::kInval);
     EXPECT_EQ(p.madvise(m, k4K, 77).error(), Errc::kInval);
     EXPECT_EQ(p.madvise(m, 8 * k4K, kAdviseDontNeed).error(), Errc::kNoMem);
+    for (uint32_t hint : {kAdviseDontFork, kAdviseMergeable, kAdviseDoDump, kAdviseKeepOnFork, kAdviseDontNeedLocked}) {
+      EXPECT_EQ(p.madvise(m, k4K, hint).error(), Errc::kOk) << hint;
+    }
+    EXPECT_EQ(p.madvise(m, k4K, kAdviseWipeOnFork).error(), Errc::kInval);
+    EXPECT_EQ(p.mprotect(m, k4K, testing::kProtRw | 8).error(), Errc::kOk) << "PROT_SEM";
+    EXPECT_EQ(p.mprotect(m, k4K, testing::kProtRw | 16).error(), Errc::kInval);
     EXPECT_EQ(p.madvise(m, k4K, kAdviseFree).error(), Errc::kInval);
     EXPECT_EQ(w.poke(m, 9), mm::Signal::kNone);
     EXPECT_EQ(p.madvise(m, k4K, kAdviseDontNeed).error(), Errc::kOk);

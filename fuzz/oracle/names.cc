@@ -19,12 +19,10 @@ bool done(const OpRecord& record) { return record.error == Errc::kOk; }
 // A path whose end says "a directory": most calls have rules of their own for it.
 bool ends_in_slash(std::string_view path) { return path.size() > 1 && path.back() == '/'; }
 
-// Of opens that failed: surely nothing was made. O_CREAT with O_DIRECTORY makes a file and then finds that it is none.
+// Of opens that failed: surely nothing was made.
 bool surely_nothing(const OpRecord& record) {
   switch (record.error) {
-    case Errc::kNotDir:
-      return (record.op->flags & prog::kODirectory) == 0;
-    case Errc::kNoEnt: case Errc::kExist: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
+    case Errc::kNotDir: case Errc::kNoEnt: case Errc::kExist: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
     case Errc::kNameTooLong: case Errc::kInval: case Errc::kRoFs: case Errc::kAccess: case Errc::kPerm:
       return true;
     default:
