@@ -47,7 +47,7 @@ enum MapFlags : unsigned {
   kMapSharedValidate = 1U << 2,  // alone, instead of kMapShared
   kMapFixed = 1U << 3,
   kMapFixedNoReplace = 1U << 4,
-  kMapSync = 1U << 5,  // heeded with kMapSharedValidate only
+  kMapSync = 1U << 5,  // of files, whatever the type; only kMapSharedValidate promises it
   kMapPopulate = 1U << 6,
 };
 

@@ -35,7 +35,7 @@ bool is_shared(const MmapArgs& args) {
 }
 
 bool is_sync(const MmapArgs& args) {
-  return (args.flags & kMapSync) != 0 && (args.flags & kMapSharedValidate) != 0;
+  return (args.flags & kMapSync) != 0 && args.file != nullptr;
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ Result<VirtAddr> Mm::mmap_locked(const MmapArgs& args, uint64_t length, Removed*
   vma->end = addr + length;
   vma->prot = args.prot & (kProtRead | kProtWrite | kProtExec);
   vma->shared = shared;
-  vma->sync = is_sync(args);
+  vma->sync = is_sync(args) && shared;
   vma->may_write = args.file == nullptr || !shared || args.file->may_write();
   vma->file = args.file;
   vma->pgoff = PgOff((args.file != nullptr ? args.offset : addr.value()) / kPageSize);
