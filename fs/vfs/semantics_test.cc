@@ -375,6 +375,17 @@ TEST(Size, TruncateAnswersInTheKernelsOrder) {
   });
 }
 
+TEST(Fiemap, ChecksItsStartAndFlagsThatNobodyKnowsPass) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.p->fiemap(fd, 0, 0).error(), Errc::kInval);
+    EXPECT_EQ(w.p->fiemap(fd, 17592186040319, 1).error(), Errc::kOk);
+    EXPECT_EQ(w.p->fiemap(fd, 17592186040320, 1).error(), Errc::kInval);
+    EXPECT_EQ(w.p->fiemap(fd, 17592186040321, 1).error(), Errc::kFBig);
+    EXPECT_EQ(w.p->setxflags(fd, 0x10000000).error(), Errc::kOk);
+  });
+}
+
 TEST(Seek, DataAndHolesAndTheirErrors) {
   in_world([](World& w) {
     const int fd = w.open("f");

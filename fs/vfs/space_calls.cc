@@ -65,7 +65,8 @@ Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, 
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
   if (length == 0) { return Errc::kInval; }
-  if (start >= ext4::kMaxFileBytes) { return Errc::kFBig; }
+  if (start > ext4::kMaxFileBytes) { return Errc::kFBig; }
+  if (start == ext4::kMaxFileBytes) { return Errc::kInval; }  // no block can be there
   struct Collector final : ext4::FiemapVisitor {
     std::vector<ext4::FiemapExtent> extents;
     bool visit(const ext4::FiemapExtent& extent) override {
@@ -80,7 +81,7 @@ Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, 
 Status Process::setxflags(int fd, uint32_t xflags) {
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
-  if ((xflags & ~(kXflagImmutable | kXflagAppend | kXflagDax)) != 0) { return Errc::kOpNotSupp; }
+  // Flags that are not modelled pass, as flags do that ext4 does not know.
   ext4::Volume& volume = fs_.volume();
   if (volume.read_only()) { return Errc::kRoFs; }
   ext4::Inode& inode = file->inode();
