@@ -12,13 +12,13 @@ void InterleavingCoverage::begin_run(sched::Touches* touches) {
 
 void InterleavingCoverage::on_event(const daxfs::rt::Event& event) {
   if (sched::touches_nothing(event.kind)) { return; }
-  if (touches_ != nullptr && event.task != daxfs::rt::kRootTask) {
-    touches_->record(event, sched::access_of(event.kind) == sched::Access::kWrite);
-  }
   const uint32_t site = daxfs::rt::site_hash(event.site);
+  if (touches_ != nullptr && event.task != daxfs::rt::kRootTask) {
+    touches_->record(event, sched::access_of(event.kind) == sched::Access::kWrite, site, daxfs::rt::run_events());
+  }
   const auto* const before = conflicts_.follow(event, site);
   if (before == nullptr) { return; }
-  const auto cell = static_cast<uint16_t>(sched::hash_bits(uint64_t{before->note} << 32 | site) % kCells);
+  const auto cell = sched::order_cell(before->note, site);
   if (!shared_.has(event.object)) {
     shared_.add(event.object);
     shared_list_.push_back(event.object);

@@ -15,6 +15,7 @@
 
 #include "fs/rt/engine.h"
 #include "fuzz/sched/conflicts.h"
+#include "fuzz/sched/order_cell.h"
 #include "fuzz/sched/policies.h"
 #include "fuzz/sched/touches.h"
 
@@ -22,7 +23,7 @@ namespace daxfuzz::exec {
 
 class InterleavingCoverage final : public daxfs::rt::Observer {
  public:
-  static constexpr size_t kCells = 4096;  // features are hashed into these; power of two
+  static constexpr size_t kCells = sched::kOrderCells;  // features are hashed into these
 
   // Touches of tasks and system tasks go into `touches` as well, which is cleared, when it is not null.
   void begin_run(sched::Touches* touches = nullptr);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 namespace daxfuzz::sched {
 namespace {
@@ -83,7 +84,7 @@ TEST(Touches, AWindowPutsOneAccessBetweenTwoOfAnotherTask) {
   EXPECT_EQ(windows, (std::set<std::pair<uint64_t, uint64_t>>{{1, 3}, {1, 4}, {1, 5}, {1, 6}, {1, 7}, {1, 8}, {1, 9}}));
 }
 
-TEST(Touches, AWriterIsPreemptedBeforeItsAccessOrRightAfterIt) {
+TEST(Touches, ATaskIsPreemptedBeforeItsAccessOrRightAfterIt) {
   Touches touches;
   touches.record(event(1, 10, kFrame), true);
   touches.record(event(2, 20, kFrame), false);
@@ -94,7 +95,69 @@ TEST(Touches, AWriterIsPreemptedBeforeItsAccessOrRightAfterIt) {
     ASSERT_TRUE(anchor);
     places.insert({anchor->task, anchor->event});
   }
-  EXPECT_EQ(places, (std::set<std::pair<int, uint64_t>>{{1, 10}, {1, 11}, {2, 20}}));
+  EXPECT_EQ(places, (std::set<std::pair<int, uint64_t>>{{1, 10}, {1, 11}, {2, 20}, {2, 21}}));
+}
+
+TEST(Touches, OfSeveralTriesTheOrderThatWasSeenLeastOftenIsDrawn) {
+  Touches touches;
+  constexpr uint32_t kUsual = 17;
+  constexpr uint32_t kRare = 18;
+  constexpr uint32_t kOther = 19;
+  touches.record(event(1, 10, kFrame), true, kUsual);
+  touches.record(event(1, 20, kFrame), true, kRare);
+  touches.record(event(2, 30, kFrame), true, kOther);
+  std::vector<uint32_t> orders(kOrderCells, 1000);
+  orders[order_cell(kOther, kRare)] = 0;
+  SmallRandom random(1);
+  int rare = 0;
+  int plain = 0;
+  for (int i = 0; i < 400; ++i) {
+    const auto is_rare = [](const Anchor& anchor) { return anchor.task == 1 && anchor.event == 20; };
+    rare += is_rare(*touches.draw(random, 32, orders)) ? 1 : 0;
+    plain += is_rare(*touches.draw(random)) ? 1 : 0;
+  }
+  EXPECT_GT(rare, 390);
+  EXPECT_LT(plain, 200);
+}
+
+TEST(Touches, ALoopDoesNotCrowdOutWhatIsPassedOnce) {
+  Touches touches;
+  for (uint32_t i = 0; i < 1000; ++i) { touches.record(event(1, i, kFrame), true, 7); }
+  touches.record(event(1, 2000, kFrame), true, 8);
+  touches.record(event(2, 1, kFrame), true, 9);
+  SmallRandom random(1);
+  int once = 0;
+  for (int i = 0; i < 1000; ++i) { once += touches.draw(random)->event >= 2000 ? 1 : 0; }
+  EXPECT_GT(once, 100);
+}
+
+TEST(Touches, AnInterruptComesInOnlyAfterItsRequestWasMade) {
+  const auto irq = static_cast<daxfs::rt::TaskId>(daxfs::rt::kFirstSystemTask + 1);
+  const daxfs::rt::ObjectId bio = object_id(ObjectClass::kBio, 1);
+  Touches touches;
+  touches.record(event(1, 1, kFrame), true, 0, 101);
+  touches.record(event(1, 2, bio), true, 0, 102);
+  touches.record(event(1, 3, kFrame), true, 0, 103);
+  touches.record(event(irq, 1, bio), true, 0, 104);
+  touches.record(event(irq, 2, kFrame), true, 0, 105);
+  touches.keep_events(100, 104);  // what came of it afterwards stays
+  SmallRandom random(1);
+  std::set<uint64_t> events;
+  for (int i = 0; i < 200; ++i) {
+    const auto anchor = touches.draw(random);
+    if (anchor && anchor->task == 1) { events.insert(anchor->event); }
+  }
+  EXPECT_EQ(events, (std::set<uint64_t>{3, 4}));
+}
+
+TEST(Touches, WhatHappenedBeforeTheTasksBeganIsNotDrawn) {
+  const auto worker = static_cast<daxfs::rt::TaskId>(daxfs::rt::kFirstSystemTask + 32);
+  Touches touches;
+  touches.record(event(worker, 1, kFrame), true, 0, 50);
+  touches.record(event(1, 1, kFrame), true, 0, 101);
+  touches.keep_events(100, 200);
+  SmallRandom random(1);
+  EXPECT_FALSE(touches.draw(random));
 }
 
 TEST(Touches, TasksMeetOnWhatHoldsSomethingNotOnLocks) {

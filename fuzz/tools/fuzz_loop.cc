@@ -16,6 +16,7 @@ constexpr size_t kSmallOps = 4;            // in tasks
 constexpr unsigned kSchedulesOfApart = 2;  // of tasks that met on nothing that holds data
 constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
 constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
+constexpr unsigned kRareTriesBits = 6;  // of up to 32 places for preemptions, the one that makes the rarest order
 constexpr size_t kRecent = 32;          // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
 constexpr unsigned kRacesEvery = 4;     // of so many runs, one is watched for data races
@@ -48,6 +49,8 @@ std::optional<PolicyKind> parse_policy(std::string_view name) {
 
 FuzzLoop::FuzzLoop(const LoopOptions& options) : options_(options), random_(options.seed) {
   edge_classes_.resize(EdgeCounters::get().total());
+  pair_classes_.resize(exec::InterleavingCoverage::kCells);
+  orders_seen_.resize(exec::InterleavingCoverage::kCells);
   mounts_.assign(options_.mounts.begin(), options_.mounts.end());
   if (!mounts_.empty()) { any_files_.mounts = mounts_; }
   if (options_.orders != nullptr) { orders_ = std::make_unique<residual::OrderRecorder>(); }
@@ -70,6 +73,7 @@ const prog::Program& FuzzLoop::pick() {
 
 // RETURNS: how many schedules to try.
 unsigned FuzzLoop::next_candidate() {
+  revisited_ = false;
   if (options_.policy == PolicyKind::kReplay) {
     candidate_ = prog::generate(random_, shape());
     return 1;
@@ -82,6 +86,7 @@ unsigned FuzzLoop::next_candidate() {
   }
   if (random_.chance(2, 5)) {
     candidate_ = pick();
+    revisited_ = true;
     return kSchedulesOfKept;
   }
   if (random_.chance(1, 12)) {
@@ -133,6 +138,7 @@ bool FuzzLoop::merge_features() {
     }
   });
   for (const uint16_t cell : coverage_.touched()) {
+    ++orders_seen_[cell];
     const uint8_t bit = kClassBits[coverage_.counts()[cell]];
     if ((pair_classes_[cell] & bit) == 0) {
       stats_.interleavings += pair_classes_[cell] == 0;
@@ -241,15 +247,16 @@ void FuzzLoop::add_preemption(const sched::Anchor& anchor) {
 // put an access of one task between two of another. False: no such place, or no room.
 bool FuzzLoop::add_directed_preemptions(bool awaited) {
   sched::SmallRandom draw(random_.next());
+  const unsigned tries = 1u << random_.below(kRareTriesBits);
   if (random_.chance(1, 2)) {
-    if (const auto window = touches_.draw_window(draw)) {
+    if (const auto window = touches_.draw_window(draw, tries, orders_seen_)) {
       // Who waits for the second one may as well not have begun.
       if (!awaited || random_.chance(2, 3)) { add_preemption((*window)[0]); }
       add_preemption((*window)[1]);
     }
   } else {
     for (unsigned wanted = random_.chance(1, 4) ? 2 : 1; wanted > 0; --wanted) {
-      const auto anchor = touches_.draw(draw);
+      const auto anchor = touches_.draw(draw, tries, orders_seen_);
       if (!anchor) { return false; }
       add_preemption(*anchor);
     }
@@ -263,7 +270,7 @@ daxfs::rt::Policy* FuzzLoop::anchored_walk() {
   anchored_walk_.set(anchors_);
   const auto added = std::span(anchors_).subspan(own_schedule_.size());
   // Requests that end at once, a little later, or when everybody waits.
-  const uint32_t between = random_.chance(1, 2) ? 0 : random_.chance(1, 2) ? 1 : 1 + random_.below(64);
+  const uint32_t between = random_.chance(1, 3) ? 0 : random_.chance(1, 2) ? 1 : 1 + random_.below(64);
   anchored_walk_.reseed(random_.next(), added, {.one_in = 2 + random_.below(3), .events_between = between,
                                                 .first_event = outcome_.tasks_begin});
   return &anchored_walk_;
@@ -278,11 +285,14 @@ std::optional<LoopFinding> FuzzLoop::step() {
     const bool directed = turn > 0 && (options_.policy == PolicyKind::kDirected ||
                                        (options_.policy == PolicyKind::kCoverage && random_.chance(1, 2)));
     const bool awaited = directed && random_.chance(2, 3);
-    if (directed && !add_directed_preemptions(awaited)) { continue; }
+    // Of what was kept with its schedule: chance decides when requests end, and nothing else changes.
+    const bool as_it_is = awaited && revisited_ && random_.chance(1, 4);
+    if (directed && !as_it_is && !add_directed_preemptions(awaited)) { continue; }
     daxfs::rt::Policy* const policy = awaited ? anchored_walk() : directed ? nullptr : choose_policy(turn);
     const bool fresh = run_once(policy, turn == 0 ? &touches_ : nullptr);
     if (outcome_.finding) { return take_finding(); }
     if (fresh) { keep(policy != nullptr); }
+    if (turn == 0) { touches_.keep_events(outcome_.tasks_begin, outcome_.tasks_end); }
     if (candidate_.tasks.size() < 2) { break; }  // nothing to interleave
     if (turn == 0 && watches() && !touches_.met()) { turns = std::min(turns, kSchedulesOfApart); }
   }

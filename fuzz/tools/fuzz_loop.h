@@ -118,12 +118,14 @@ class FuzzLoop {
   sched::Touches touches_;                       // of the candidate under its own schedule
   std::vector<prog::Preemption> own_schedule_;   // the candidate's, while directed preemptions are tried
   prog::Program candidate_;
+  bool revisited_ = false;                       // the candidate is a program of the corpus, unchanged
   exec::Outcome outcome_;
   std::vector<prog::Program> corpus_;
   std::vector<std::string> known_keys_;
   LoopStats stats_;
   std::vector<uint8_t> edge_classes_;                                       // classes seen, one bit each
-  std::array<uint8_t, exec::InterleavingCoverage::kCells> pair_classes_{};
+  std::vector<uint8_t> pair_classes_;                                       // as edge_classes_, by order
+  std::vector<uint32_t> orders_seen_;                                       // in how many runs, by order
   std::array<uint64_t, prog::kOpCount * 3> answers_{};                      // bits: errno values seen by operation
 };
 
