@@ -120,7 +120,7 @@ class Generator {
   // that mapping.
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
-    cached_ = random_.chance(1, 5);
+    cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);  // the page cache has no huge pages
     if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
       program_.mount.append(",flush=").append(std::to_string(1 << random_.below(4)));
     }
@@ -278,8 +278,11 @@ class Generator {
                                            OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
     if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
     // What goes without the inode lock meets more there.
-    if (program_.mount == "dax=inode" && random_.chance(1, 2)) {
-      program_.mount = random_.chance(1, 4) ? "dax=inode,dioread_nolock,es_test" : "dax=inode,dioread_nolock";
+    if (program_.mount.starts_with("dax=inode") && program_.mount.find("dioread") == std::string::npos &&
+        random_.chance(1, 2)) {
+      std::string mount = program_.mount + ",dioread_nolock";
+      if (random_.chance(1, 4)) { mount += ",es_test"; }
+      if (valid_mount_options(mount)) { program_.mount = mount; }
     }
     // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
     const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
@@ -327,7 +330,10 @@ class Generator {
     if (random_.chance(1, 2)) {
       open(0, 3, world_.fd(0, 1).path, kORdWr);
       op = Op{.code = OpCode::kClose, .fd = 3};
-      if (program_.mount == "dax=inode") { program_.mount = "dax=inode,trim_eof"; }  // then it matters
+      if (program_.mount.starts_with("dax=inode") && program_.mount.find("trim_eof") == std::string::npos) {
+        const std::string mount = program_.mount + ",trim_eof";  // then it matters
+        if (valid_mount_options(mount)) { program_.mount = mount; }
+      }
     }
     insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
   }
