@@ -1,5 +1,5 @@
-// fuzz/sched/order_cell.h - a small number for an order of two places: one of the source was passed, then the other one,
-// at one object, by two tasks.
+// fuzz/sched/order_cell.h - a small number for an order of two places of the source: one was passed, then the other, at
+// one object, by two tasks.
 //
 // Tested by: fuzz/exec/interleaving_test.cc, fuzz/sched/touches_test.cc.
 #pragma once

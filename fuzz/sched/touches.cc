@@ -126,7 +126,8 @@ void Touches::prepare() {
       const auto group = static_cast<uint32_t>(groups_.size());
       const auto first = static_cast<uint32_t>(firsts_.size());
       add_firsts(begin, end);
-      groups_.push_back({begin, end, first, static_cast<uint32_t>(firsts_.size()), daxfs::rt::object_class(touches[begin].object)});
+      const auto first_end = static_cast<uint32_t>(firsts_.size());
+      groups_.push_back({begin, end, first, first_end, daxfs::rt::object_class(touches[begin].object)});
       if (group == 0 || groups_[group - 1].object_class != groups_[group].object_class) {
         classes_.emplace_back(group, group);
       }

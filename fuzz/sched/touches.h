@@ -53,7 +53,7 @@ class Touches {
   // Whether two tasks touched an object that holds something - a page, a tree, the medium -, one of them writing.
   bool met();
   // A preemption of the recorded run, before an access or right after it if it wrote. nullopt: no object met two tasks.
-  // Of `tries` the one that makes the order of two places that was seen least often; `orders`: how often, by order_cell.
+  // Of `tries` the one that makes the order of two places that fewest runs showed; `orders`: how many, by order_cell.
   std::optional<Anchor> draw(SmallRandom& random, unsigned tries = 1, std::span<const uint32_t> orders = {});
   // Two of them that put one access between two of another task: that task runs from before the access up to its next
   // use of the object, or to any event between the two, since what belongs together may be more than one object; then
