@@ -277,15 +277,15 @@ class Generator {
     static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kPwrite,
                                            OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
     if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
-    // What goes without the inode lock meets more there.
+    // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
+    const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
+    // What goes without the inode lock meets more there; most of all readers at EOF.
     if (program_.mount.starts_with("dax=inode") && program_.mount.find("dioread") == std::string::npos &&
-        random_.chance(1, 2)) {
+        random_.chance(1, eof != 0 ? 2 : 4)) {
       std::string mount = program_.mount + ",dioread_nolock";
       if (random_.chance(1, 4)) { mount += ",es_test"; }
       if (valid_mount_options(mount)) { program_.mount = mount; }
     }
-    // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
-    const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
     if (eof != 0) {
       if (random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1}); }  // a hole in front of it
       add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1, .length = eof});
