@@ -118,6 +118,21 @@ ImageReader::~ImageReader() = default;
 
 uint32_t ImageReader::inodes() const { return valid_ ? impl_->c.inodes : 0; }
 
+TreeSpace ImageReader::space() const {
+  TreeSpace space;
+  if (!valid_) { return space; }
+  const Context& c = impl_->c;
+  const bool wide = c.desc_bytes >= sizeof(media::GroupDesc);
+  for (const media::GroupNote& note : c.s.groups) {
+    const media::GroupDesc& desc = *note.desc;
+    space.blocks_free += desc.free_blocks_lo | uint32_t{wide ? desc.free_blocks_hi : uint16_t{0}} << 16;
+    space.inodes_free += desc.free_inodes_lo | uint32_t{wide ? desc.free_inodes_hi : uint16_t{0}} << 16;
+  }
+  space.blocks = c.blocks;
+  space.blocks_reserved = join(c.has_64bit ? c.sb->r_blocks_count_hi : 0, c.sb->r_blocks_count_lo);
+  return space;
+}
+
 bool ImageReader::inode(uint32_t ino, TreeInode& out) const {
   if (!valid_ || ino == 0 || ino > impl_->c.inodes) { return false; }
   const Context& c = impl_->c;
@@ -129,6 +144,14 @@ bool ImageReader::inode(uint32_t ino, TreeInode& out) const {
                   .size = media::inode_size(raw), .i_blocks = in_blocks ? blocks * (kBlockBytes / 512) : blocks,
                   .flags = raw.flags, .generation = raw.generation, .mtime = raw.mtime, .ctime = raw.ctime,
                   .attribute_block = join(c.has_64bit ? raw.file_acl_hi : 0, raw.file_acl_lo)};
+  // Up to the end of mtime_extra.
+  out.fine_times = c.inode_bytes > media::kInodeBytesOld &&
+                   media::kInodeBytesOld + raw.extra_isize >= offsetof(Inode, mtime_extra) + sizeof(raw.mtime_extra);
+  if (out.fine_times) {
+    constexpr unsigned kEpochBits = 2;
+    out.mtime_ns = raw.mtime_extra >> kEpochBits;
+    out.ctime_ns = raw.ctime_extra >> kEpochBits;
+  }
   return true;
 }
 

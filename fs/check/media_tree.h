@@ -32,11 +32,21 @@ struct TreeInode {
   uint64_t i_blocks = 0;  // 512-byte units
   uint32_t flags = 0, generation = 0;
   uint32_t mtime = 0, ctime = 0;
+  bool fine_times = false;  // the inode has room for parts of seconds
+  uint32_t mtime_ns = 0, ctime_ns = 0;
   uint64_t attribute_block = 0;
 
   bool is_directory() const { return (mode & 0xf000) == 0x4000; }
   bool is_regular() const { return (mode & 0xf000) == 0x8000; }
   bool is_symlink() const { return (mode & 0xf000) == 0xa000; }
+};
+
+// What the group descriptors and the superblock say of free room.
+struct TreeSpace {
+  uint64_t blocks_free = 0;
+  uint64_t inodes_free = 0;
+  uint64_t blocks = 0;
+  uint64_t blocks_reserved = 0;  // for root
 };
 
 struct TreeEntry {
@@ -61,6 +71,7 @@ class ImageReader {
   // False when superblock or group descriptors could not be read: then nothing else can be.
   bool valid() const { return valid_; }
   uint32_t inodes() const;
+  TreeSpace space() const;
   // RETURNS: false for a number outside the inode table.
   bool inode(uint32_t ino, TreeInode& out) const;
   // Replaces `out` by the extents of an inode, `nodes` (if given) by the blocks that hold its tree.

@@ -156,6 +156,7 @@ class Volume {
   Status claim_blocks(uint64_t count, bool use_reserved);
   void unclaim_blocks(uint64_t count);
   uint64_t blocks_free() const { return blocks_free_.load(); }
+  uint64_t peek_blocks_free() const { return blocks_free_.load_unpointed(); }  // for harnesses: no point
 
   // --- for orphan.h.
   struct OrphanList {

@@ -39,6 +39,11 @@ class Journal {
   // After abort every start fails with kRoFs (kernel: journal abort, errors=remount-ro).
   void abort() { aborted_ = true; }
   bool aborted() const { return aborted_; }
+  // No handle is running: what was changed is on the medium.
+  bool idle() {
+    const RawGuard guard(lock_);
+    return handles_running_ == 0;
+  }
   // The run that used this journal was abandoned in the middle: handles may be left.
   void abandon() { abandoned_ = true; }
 

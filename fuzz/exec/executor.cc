@@ -11,6 +11,7 @@
 #include "fs/vfs/process.h"
 #include "fuzz/exec/durability.h"
 #include "fuzz/exec/interpreter.h"
+#include "fuzz/exec/lone_call.h"
 #include "fuzz/exec/templates.h"
 #include "fuzz/oracle/judge.h"
 #include "fuzz/oracle/model.h"
@@ -44,9 +45,12 @@ struct Executor::Run {
   std::array<Interpreter::ProcessState, prog::kProcessesMax> states;
   uint64_t sequence = 0;
   uint32_t running = 0;  // operations begun and not ended
+  bool lone_calls = false;  // LoneCall may look
+  std::optional<oracle::Objection> lone_wrong = {};
 
   uint64_t next_sequence() { return __atomic_add_fetch(&sequence, 1, __ATOMIC_RELAXED); }
   void step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record);
+  void judge_lone(LoneCall& call, const oracle::OpRecord& record);
   void run_init();
   void run_tasks();
   void run_task(TaskState& task);
@@ -142,13 +146,23 @@ void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::O
   __atomic_add_fetch(&running, 1, __ATOMIC_RELAXED);
   const Interpreter::ProcessState& state = states[record.process];
   const DurabilityCheck durability(machine, *state.process, op, mapped_address(state, op.addr));
+  std::optional<LoneCall> lone;
+  if (lone_calls && running == 1 && !lone_wrong) { lone.emplace(machine, *fs, program, op); }
   interpreter.step(states[record.process], op, record);
   durability.finish(record);
+  if (lone && sequence == record.begin_seq) { judge_lone(*lone, record); }
   record.end_seq = next_sequence();
   if (oracle::is_asynchronous(op.code)) { record.submitted_seq = record.end_seq; }
   record.finished = true;
   if (!oracle::is_asynchronous(op.code)) { mix_result(record); }
   if (__atomic_sub_fetch(&running, 1, __ATOMIC_RELAXED) == 0 && config.audit_each_op) { audit(); }
+}
+
+void Executor::Run::judge_lone(LoneCall& call, const oracle::OpRecord& record) {
+  lone_wrong = call.finish(record);
+  if (!lone_wrong) { return; }
+  lone_wrong->task = record.task;
+  lone_wrong->index = record.index;
 }
 
 void Executor::Run::run_init() {
@@ -293,6 +307,8 @@ void Executor::Run::finish() {
   rt::run_pending_system_tasks();
   if (submits(program)) { collect_events(); }
   audit();
+  const bool looks = machine.device().watches_durability() && !outcome.history.foreign_image && !options.read_only;
+  if (looks && !lone_wrong) { lone_wrong = LoneCall::check_counts(machine, *fs); }
   for (size_t i = 0; i < program.processes.size(); ++i) { processes[i]->exit(); }
   rt::run_pending_system_tasks();
   const auto unmounted = fs->unmount();
@@ -314,7 +330,7 @@ void Executor::Run::finish() {
   if (moved_names(outcome.history) && !list_names(machine.reader(), &outcome.history.final_names)) {
     outcome.history.final_names.clear();  // the image check's
   }
-  if (const auto wrong = oracle::judge(program, outcome.history)) {
+  if (const auto wrong = lone_wrong ? lone_wrong : oracle::judge(program, outcome.history)) {
     const bool of_op = wrong->task != oracle::kInitTask;
     daxfs::ObjectRef what;
     if (wrong->ino != 0) { what = daxfs::contents_ref(wrong->ino, wrong->offset); }
@@ -381,6 +397,8 @@ void Executor::root(void* arg) {
     run.processes[i].emplace(*run.fs, &run.machine.mm(i));
     run.states[i].process = &*run.processes[i];
   }
+  run.lone_calls = run.machine.device().watches_durability() && !run.outcome.history.foreign_image &&
+                   !run.options.read_only && lone_calls_tell(run.program) && !submits(run.program);
   run.run_init();
   run.run_tasks();
   run.finish();
@@ -438,6 +456,8 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   if (machine == nullptr) { return; }
   machine->restore();
   outcome->history.start_names = machine->start_names();
+  outcome->history.blocks_available = machine->blocks_available();
+  outcome->history.inodes_free = machine->reader().space().inodes_free;
   for (const auto& task : tasks_) { task->arena.reset(); }
   // On the heap and released only when the run came to its end: an abandoned run's fibers still point into it.
   std::unique_ptr<Run> run(new Run{*this, program, config, *outcome, *machine, *options, {}, {}, {}, 0, 0});

@@ -360,12 +360,12 @@ void Interpreter::run_space_call(Call& call) {
     case OpCode::kFiemap: {
       const auto extents = process.fiemap(call.fd(), static_cast<uint64_t>(op.offset), call.length());
       if (!extents.ok()) { return call.answer(extents.status()); }
-      // What a result line shows: [logical, length, unwritten, last] of each extent, as bytes.
-      const auto bytes = arena_.take(extents->size() * 4 * sizeof(uint64_t));
+      // What a result line shows: [logical, physical, length, unwritten, last] of each extent, as bytes.
+      const auto bytes = arena_.take(extents->size() * sizeof(oracle::FiemapRow));
       std::byte* at = bytes.data();
       for (const auto& extent : *extents) {
-        const uint64_t row[4] = {extent.logical, extent.length, extent.unwritten, extent.last};
-        std::memcpy(at, row, sizeof(row));
+        const oracle::FiemapRow row = {extent.logical, extent.physical, extent.length, extent.unwritten, extent.last};
+        std::memcpy(at, row.data(), sizeof(row));
         at += sizeof(row);
       }
       call.done(static_cast<int64_t>(extents->size()));
@@ -414,6 +414,7 @@ void Interpreter::run_name_call(Call& call) {
     case OpCode::kStatfs: {
       const auto stats = process.statfs(call.path());
       call.answer(stats.status());
+      if (stats.ok()) { call.record.space = {stats->blocks_free, stats->blocks_available, stats->files_free}; }
       return;
     }
     case OpCode::kGetdents: {

@@ -1,5 +1,7 @@
 #include "fuzz/exec/machine.h"
 
+#include <algorithm>
+
 #include "fs/rt/point.h"
 
 namespace daxfuzz::exec {
@@ -55,6 +57,13 @@ daxfs::Result<std::unique_ptr<Machine>> Machine::create(std::span<const std::byt
   machine->device_->watch_durability(true);
 #endif
   return machine;
+}
+
+uint64_t Machine::blocks_available() const {
+  constexpr uint64_t kKeptMax = 4096;  // kernel: ext4_calculate_resv_clusters
+  const daxfs::check::TreeSpace space = reader_->space();
+  const uint64_t kept = space.blocks_reserved + std::min(space.blocks / 50, kKeptMax);
+  return space.blocks_free > kept ? space.blocks_free - kept : 0;
 }
 
 void Machine::restore() {

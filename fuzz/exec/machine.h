@@ -42,6 +42,8 @@ class Machine {
   std::span<const oracle::TreeName> start_names() const { return start_names_; }
   // Reads files from the medium; knows the geometry of the pristine image.
   const daxfs::check::ImageReader& reader() const { return *reader_; }
+  // Blocks that the medium has for users; what ext4 keeps back for itself does not count.
+  uint64_t blocks_available() const;
   std::span<const uint64_t> changed_blocks_for_check() const {
     return has_baseline_ ? device_->changed_blocks() : std::span<const uint64_t>();
   }

@@ -6,6 +6,7 @@
 // Tested by: fuzz/oracle/*_test.cc
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,17 @@ struct LostStore {
   uint64_t page = 0;     // of the file
   uint64_t address = 0;  // msync: where the process has it mapped
   bool cached = false;   // of the page cache: was dirty, and has not been written
+  bool refused = false;  // fsync, fdatasync: it was, but the device said that it failed
+};
+
+// One extent of fiemap's answer, bytes: logical, physical, length, unwritten, last.
+using FiemapRow = std::array<uint64_t, 5>;
+
+// statfs' answer.
+struct SpaceAnswer {
+  uint64_t blocks_free = 0;
+  uint64_t blocks_available = 0;
+  uint64_t files_free = 0;
 };
 
 struct OpRecord {
@@ -63,6 +75,7 @@ struct OpRecord {
   // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
   std::span<const std::byte> data;
   uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash
+  SpaceAnswer space;              // statfs; no part of the trace
   LostStore lost;                 // what the call, if it succeeded, should have made durable and did not
 };
 
@@ -108,6 +121,8 @@ struct History {
   bool memory_ran_out = false;      // some page of private memory could not be had
   bool no_descriptors = false;      // processes begin without any, so that the lowest free number is known
   bool foreign_image = false;       // not the template that the program names: files may begin with anything
+  uint64_t blocks_available = 0;    // on the image before the run, without those kept back; 0: not known
+  uint64_t inodes_free = 0;
   bool filled_files = false;        // the template has files with contents, which the model does not know
 };
 

@@ -1,0 +1,268 @@
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC5.
+#include "fuzz/exec/lone_call.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "fs/rt/clock.h"
+#include "fs/rt/testing.h"
+#include "fs/vfs/abi.h"
+#include "fs/vfs/process.h"
+#include "fuzz/exec/executor.h"
+#include "fuzz/exec/templates.h"
+#include "fuzz/prog/names.h"
+#include "fuzz/prog/text.h"
+
+namespace daxfuzz::exec {
+namespace {
+
+using prog::Op;
+using prog::OpCode;
+
+constexpr int64_t kPage = 4096;
+
+// A mounted machine with a DAX file: a written block, an unwritten one, a hole, a written one.
+struct World {
+  World() {
+    std::string message;
+    fs = std::move(daxfs::vfs::Filesystem::mount(machine->device(), machine->memory(), {}, &message)).value();
+    process.emplace(*fs, &machine->mm(0));
+    fd = process->open("f0", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).value();
+    write(0);
+    EXPECT_TRUE(process->fallocate(fd, 0, kPage, kPage).ok());
+    write(3 * kPage);
+    ino = (*process->inode_of(fd))->ino().value();
+    generation = (*process->inode_of(fd))->generation();
+  }
+  void write(int64_t offset) {
+    const std::vector<std::byte> bytes(kPage, std::byte{1});
+    EXPECT_TRUE(process->pwrite_bytes(fd, bytes, offset).ok());
+  }
+  // What is said of `call`, which answered with `record`. Time has passed since the last one.
+  template <typename Call>
+  std::string said(const Op& op, oracle::OpRecord record, Call call) {
+    daxfs::rt::clock_advance(daxfs::rt::kOpTickNs);
+    record.op = &op;
+    record.ino = ino;
+    record.generation = generation;
+    record.dax = true;
+    LoneCall lone(*machine, *fs, program, op);
+    call();
+    const auto objection = lone.finish(record);
+    return objection ? std::string(objection->tag) : std::string();
+  }
+  void end() {
+    process->exit();
+    EXPECT_TRUE(fs->unmount().ok());
+    fs.reset();
+  }
+
+  prog::Program program = prog::Program::minimal();
+  std::unique_ptr<Machine> machine = std::move(Machine::create(image_template("small"))).value();
+  std::unique_ptr<daxfs::vfs::Filesystem> fs;
+  std::optional<daxfs::vfs::Process> process;
+  int fd = -1;
+  uint32_t ino = 0;
+  uint32_t generation = 0;
+};
+
+oracle::OpRecord answer(int64_t ret, daxfs::Errc error = daxfs::Errc::kOk) {
+  oracle::OpRecord record;
+  record.ret = ret;
+  record.error = error;
+  return record;
+}
+
+constexpr auto kNothing = [] {};
+
+// LC1
+TEST(LoneCall, AWriteThatLeavesTheTimesIsNoticed) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const Op pwrite{.code = OpCode::kPwrite, .length = kPage};
+    EXPECT_EQ(world.said(pwrite, answer(kPage), [&] { world.write(0); }), "");
+    EXPECT_EQ(world.said(pwrite, answer(kPage), kNothing), "LC1");
+    EXPECT_EQ(world.said(pwrite, answer(0), kNothing), "");  // wrote nothing
+    EXPECT_EQ(world.said(pwrite, answer(-1, daxfs::Errc::kFault), kNothing), "");
+    const Op ftruncate{.code = OpCode::kFtruncate, .length = kPage};
+    EXPECT_EQ(world.said(ftruncate, answer(0),
+                         [&] { EXPECT_TRUE(world.process->ftruncate(world.fd, kPage).ok()); }),
+              "");
+    EXPECT_EQ(world.said(ftruncate, answer(0), kNothing), "LC1");
+    world.end();
+  });
+}
+
+// LC1
+TEST(LoneCall, ACallThatOnlyReadsLeavesTheTimes) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const Op pread{.code = OpCode::kPread, .length = kPage};
+    EXPECT_EQ(world.said(pread, answer(kPage), kNothing), "");
+    EXPECT_EQ(world.said(pread, answer(kPage), [&] { world.write(0); }), "LC1");
+    const Op into_file{.code = OpCode::kPread, .length = kPage, .buffer = {.kind = prog::MemoryKind::kMapping}};
+    EXPECT_EQ(world.said(into_file, answer(kPage), [&] { world.write(0); }), "");
+    world.end();
+  });
+}
+
+// LC1
+TEST(LoneCall, AChangeOfNamesTouchesDirectoriesAndFiles) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    auto& process = *world.process;
+    EXPECT_TRUE(process.mkdir("d0", 0755).ok());
+    const auto at = [](const char* name) { return static_cast<uint8_t>(prog::find_path(name)); };
+    const Op link{.code = OpCode::kLink, .path = at("f0"), .path2 = at("d0/f0")};
+    EXPECT_EQ(world.said(link, answer(0), [&] { EXPECT_TRUE(process.link("f0", "d0/f0").ok()); }), "");
+    EXPECT_EQ(world.said(link, answer(0), kNothing), "LC1");
+    const Op unlink{.code = OpCode::kUnlink, .path = at("f0")};
+    EXPECT_EQ(world.said(unlink, answer(0), [&] { EXPECT_TRUE(process.unlink("f0").ok()); }), "");
+    const Op rename{.code = OpCode::kRename, .path = at("d0/f0"), .path2 = at("f0")};
+    EXPECT_EQ(world.said(rename, answer(0), [&] { EXPECT_TRUE(process.unlink("d0/f0").ok()); }),
+              "LC1");  // not the root
+    const Op create{.code = OpCode::kOpen, .path = at("f1"), .flags = prog::kOCreat};
+    EXPECT_EQ(world.said(create, answer(4), kNothing), "LC1");
+    EXPECT_EQ(world.said(create, answer(4), [&] {
+                EXPECT_TRUE(process.open("f1", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).ok());
+              }), "");
+    world.end();
+  });
+}
+
+// LC2
+TEST(LoneCall, FiemapSaysWhatTheExtentsSay) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const Op op{.code = OpCode::kFiemap, .offset = 0, .length = 4 * kPage};
+    const auto extents = world.process->fiemap(world.fd, 0, 4 * kPage).value();
+    ASSERT_EQ(extents.size(), 3u);
+    std::vector<oracle::FiemapRow> rows;
+    for (const auto& e : extents) { rows.push_back({e.logical, e.physical, e.length, e.unwritten, e.last}); }
+    const auto verdict = [&](const std::vector<oracle::FiemapRow>& told) {
+      oracle::OpRecord record = answer(static_cast<int64_t>(told.size()));
+      record.data = std::as_bytes(std::span(told));
+      return world.said(op, record, kNothing);
+    };
+    EXPECT_EQ(verdict(rows), "");
+    constexpr size_t kPhysical = 1, kUnwritten = 3, kLast = 4;
+    for (const size_t column : {kPhysical, kUnwritten, kLast}) {
+      auto wrong = rows;
+      wrong[1][column] ^= column == kPhysical ? kPage : 1;
+      EXPECT_EQ(verdict(wrong), "LC2") << column;
+    }
+    EXPECT_EQ(verdict({rows[0], rows[1]}), "LC2");
+    EXPECT_EQ(verdict({rows[0], rows[2]}), "LC2");
+    EXPECT_EQ(verdict({}), "LC2");
+    world.end();
+  });
+}
+
+// LC2
+TEST(LoneCall, SeekStopsAtDataAndHoles) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const auto verdict = [&](uint32_t whence, int64_t from, int64_t to, daxfs::Errc error = daxfs::Errc::kOk) {
+      const Op op{.code = OpCode::kLseek, .flags = whence, .offset = from};
+      return world.said(op, answer(to, error), kNothing);
+    };
+    for (const uint32_t whence : {prog::kSeekData, prog::kSeekHole}) {
+      for (int64_t from = 0; from < 4 * kPage; from += kPage) {
+        const auto came = world.process->lseek(world.fd, from, whence);
+        ASSERT_TRUE(came.ok());
+        EXPECT_EQ(verdict(whence, from, *came), "") << whence << " " << from;
+      }
+    }
+    EXPECT_EQ(verdict(prog::kSeekData, kPage, kPage), "LC2");      // unwritten, and no page in memory
+    EXPECT_EQ(verdict(prog::kSeekData, 2 * kPage, 2 * kPage), "LC2");
+    EXPECT_EQ(verdict(prog::kSeekData, 0, 3 * kPage), "LC2");      // passed data by
+    EXPECT_EQ(verdict(prog::kSeekHole, 0, 2 * kPage), "LC2");      // passed a hole by
+    EXPECT_EQ(verdict(prog::kSeekHole, 0, 3 * kPage), "LC2");
+    EXPECT_EQ(verdict(prog::kSeekHole, 3 * kPage, 4 * kPage), "");  // the end is a hole
+    EXPECT_EQ(verdict(prog::kSeekData, kPage, -1, daxfs::Errc::kNxio), "LC2");
+    EXPECT_EQ(verdict(prog::kSeekData, 5 * kPage, -1, daxfs::Errc::kNxio), "");
+    world.end();
+  });
+}
+
+// LC5
+TEST(LoneCall, FallocateLeavesBlocksAsAsked) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const auto verdict = [&](uint32_t mode, int64_t offset, int64_t length, auto call) {
+      const Op op{.code = OpCode::kFallocate, .flags = mode, .offset = offset, .length = length};
+      return world.said(op, answer(0), [&] {
+        call();
+        world.write(0);  // so that the times fit
+      });
+    };
+    constexpr uint32_t kPunch = prog::kFallocPunch | prog::kFallocKeepSize;
+    EXPECT_EQ(verdict(0, kPage, kPage, kNothing), "");
+    EXPECT_EQ(verdict(0, kPage, 2 * kPage, kNothing), "LC5");  // a hole is left
+    EXPECT_EQ(verdict(0, kPage, kPage + 1, kNothing), "LC5");
+    EXPECT_EQ(verdict(kPunch, 2 * kPage, kPage, kNothing), "");
+    EXPECT_EQ(verdict(kPunch, kPage, kPage, kNothing), "LC5");
+    EXPECT_EQ(verdict(kPunch, kPage + 1, kPage, kNothing), "");  // no whole block but the hole
+    EXPECT_EQ(verdict(kPunch, kPage, 64 * kPage,
+                      [&] { EXPECT_TRUE(world.process->fallocate(world.fd, kPunch, kPage, 64 * kPage).ok()); }),
+              "");
+    world.end();
+  });
+}
+
+// LC4
+TEST(LoneCall, StatSaysWhatTheInodeHas) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const Op op{.code = OpCode::kFstat};
+    const auto attributes = world.process->fstat(world.fd).value();
+    std::array<uint64_t, 4> row = {attributes.mode, attributes.links, attributes.size, attributes.sectors};
+    oracle::OpRecord record = answer(0);
+    record.data = std::as_bytes(std::span(row));
+    EXPECT_EQ(world.said(op, record, kNothing), "");
+    for (const size_t column : {0, 1, 3}) {
+      ++row[column];
+      EXPECT_EQ(world.said(op, record, kNothing), "LC4") << column;
+      --row[column];
+    }
+    world.end();
+  });
+}
+
+// LC3
+TEST(LoneCall, FreeBlocksAreCounted) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const Op op{.code = OpCode::kStatfs};
+    const auto said = world.process->statfs("/").value();
+    oracle::OpRecord record = answer(0);
+    record.space = {said.blocks_free, said.blocks_available, said.files_free};
+    EXPECT_EQ(world.said(op, record, kNothing), "");
+    for (uint64_t* const number :
+         {&record.space.blocks_free, &record.space.blocks_available, &record.space.files_free}) {
+      ++*number;
+      EXPECT_EQ(world.said(op, record, kNothing), "LC3");
+      --*number;
+    }
+    EXPECT_FALSE(LoneCall::check_counts(*world.machine, *world.fs));
+    EXPECT_TRUE(world.fs->volume().claim_blocks(1, false).ok());
+    EXPECT_TRUE(LoneCall::check_counts(*world.machine, *world.fs));
+    world.fs->volume().unclaim_blocks(1);
+    world.end();
+  });
+}
+
+TEST(LoneCall, RunsWithDaemonsAreNotLookedAt) {
+  prog::Program program = prog::Program::minimal();
+  EXPECT_TRUE(lone_calls_tell(program));
+  for (const char* mount : {"dax=inode,flush=4", "reclaim=8", "fail_bio=3"}) {
+    program.mount = mount;
+    EXPECT_FALSE(lone_calls_tell(program)) << mount;
+  }
+}
+
+}  // namespace
+}  // namespace daxfuzz::exec
