@@ -140,7 +140,9 @@ class Generator {
       add_init(0, Op{.code = OpCode::kFallocate, .length = std::min<int64_t>(2 * length, 16 * kPage)});
     }
     if (cached_ && random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFsync}); }  // pages that are clean
-    map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : kMapShared);
+    const bool dax = !cached_ && !program_.mount.starts_with("dax=never");
+    const uint32_t shared = dax && random_.chance(1, 12) ? kMapSharedValidate | kMapSync : kMapShared;
+    map(0, 0, 0, 0, length, random_.chance(1, 6) ? kMapPrivate : shared);
     if (random_.chance(huge != 0 ? 3 : 2, 4)) {  // a huge mapping must be there before it can be used or taken away
       add_init(0, Op{.code = OpCode::kTouch,
                      .length = std::min<int64_t>(length, 16 * kPage),
@@ -154,7 +156,7 @@ class Generator {
       end_inside_page(1, std::min<int64_t>(length, 16 * kPage));
     }
     if (random_.chance(1, 4)) {  // the same file again: another offset, another descriptor
-      open(0, 2, file, kORdWr | (random_.chance(1, 2) ? kODirect : 0));
+      open(0, 2, file, kORdWr | (random_.chance(1, 2) ? kODirect : random_.chance(1, 3) ? kODsync : 0));
       map(0, 1, 2, length > kPage && random_.chance(1, 2) ? kPage : 0, length, kMapShared);
     }
     if (options_.processes_max > 1 && random_.chance(1, 6) && add_process(program_)) {
@@ -200,7 +202,7 @@ class Generator {
     const size_t count = options_.tasks_max >= 3 && random_.chance(1, 4) ? 3 : 2;
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) { task.process = static_cast<uint8_t>(random_.below(program_.processes.size())); }
-    if (random_.chance(1, 5) && world_.fd(0, 0).bindings != 0) {
+    if (random_.chance(1, 4) && world_.fd(0, 0).bindings != 0) {
       add_small_duel(program_, world_, random_, options_);
     } else if (random_.chance(3, 10)) {
       direct_duel();

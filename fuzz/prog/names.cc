@@ -96,6 +96,11 @@ bool valid_chars(std::string_view text, std::string_view extra) {
 
 std::span<const PoolName> path_pool() { return kPaths; }
 
+std::span<const std::string_view> link_target_borders() {
+  static constexpr std::string_view kBorders[] = {kFastLink.view(), kSlowLink.view()};
+  return kBorders;
+}
+
 int find_path(std::string_view text) {
   for (size_t i = 0; i < std::size(kPaths); i++) {
     if (kPaths[i].text == text) { return static_cast<int>(i); }

@@ -23,6 +23,8 @@ struct PoolName {
 std::span<const PoolName> path_pool();
 // Row of `text`, or -1.
 int find_path(std::string_view text);
+// Targets of symbolic links: the longest that fits into an inode, and one byte more. In the pool.
+std::span<const std::string_view> link_target_borders();
 // Rows 0..kPoolFiles-1 are plain file names; f0, g0, f1, g1... in this order.
 inline constexpr uint8_t kPoolFiles = 12;
 // Rows of directories d0..d3.

@@ -19,6 +19,8 @@ struct Choice {
   uint32_t value;
 };
 
+constexpr int64_t kFarPages = 1024;  // beyond all that programs map
+
 constexpr Choice kOpenChoices[] = {
     {8, kORdWr | kOCreat},
     {5, kORdWr | kOCreat | kODirect},
@@ -149,6 +151,10 @@ uint8_t OperandMaker::path() {
   return 0;
 }
 
+uint8_t OperandMaker::border_of_link() {
+  return static_cast<uint8_t>(find_path(random_.pick(link_target_borders())));
+}
+
 // The low slots hold what the set-up made; operations that replace it make those behind them miss.
 uint8_t OperandMaker::result_slot() {
   return static_cast<uint8_t>(random_.chance(1, 6) ? random_.below(3) : 3 + random_.below(4));
@@ -249,7 +255,10 @@ int64_t OperandMaker::size_of_target(const Op& op) const {
 void OperandMaker::randomise(OperandKind kind, Op& op) {
   switch (kind) {
     case OperandKind::kFd: op.fd = fd(); return;
-    case OperandKind::kPath: op.path = path(); return;
+    case OperandKind::kPath:
+      // Where the target of a link is kept depends on its length.
+      op.path = op.code == OpCode::kSymlink && random_.chance(1, 4) ? border_of_link() : path();
+      return;
     case OperandKind::kPath2: op.path2 = path(); return;
     case OperandKind::kFileMode:
     case OperandKind::kDirMode:
@@ -283,6 +292,10 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
                              ? (op.flags & (kMapFixed | kMapFixedNoReplace)) != 0
                              : (op.flags & kRemapFixed) != 0;
       op.at = fixed || random_.chance(1, 48) ? address(op.length) : Memory();
+      // What moves within its own mapping is refused if it overlaps itself: mostly to where nothing is.
+      if (fixed && op.code == OpCode::kMremap && random_.chance(2, 3)) {
+        op.at.offset += (1 + random_.below(4)) * kFarPages * kPage;
+      }
       return;
     }
     case OperandKind::kDest: op.buffer = buffer(op, false); return;

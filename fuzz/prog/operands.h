@@ -29,6 +29,7 @@ class OperandMaker {
  private:
   uint8_t fd();
   uint8_t path();
+  uint8_t border_of_link();
   Memory address(int64_t length);
   Memory buffer(const Op& op, bool source);
   Memory fill();

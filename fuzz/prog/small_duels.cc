@@ -12,6 +12,7 @@ namespace daxfuzz::prog {
 namespace {
 
 constexpr uint8_t kOwnFd = 3;  // the slots that a set-up leaves free begin here
+constexpr uint8_t kDirectoryFd = 4;
 
 class SmallDuel {
  public:
@@ -23,12 +24,14 @@ class SmallDuel {
     static constexpr OpCode kCodes[] = {OpCode::kUnlink, OpCode::kRename, OpCode::kLink,    OpCode::kUnlink,
                                         OpCode::kRename, OpCode::kOpen,   OpCode::kOpen,    OpCode::kRmdir,
                                         OpCode::kMkdir,  OpCode::kLink,   OpCode::kSymlink, OpCode::kTruncate,
-                                        OpCode::kStat,   OpCode::kClose};
+                                        OpCode::kStat,   OpCode::kClose,  OpCode::kRename,  OpCode::kGetdents,
+                                        OpCode::kLstat,  OpCode::kDropCaches};
     in_tasks(kCodes, [this](Op& op) {
       op.path = random_.pick(names());
       op.path2 = random_.pick(names());
       if (op.path2 == op.path && random_.chance(3, 4)) { op.path2 = other_than(op.path); }
       if (op.code == OpCode::kClose) { op.fd = kOwnFd; }
+      if (op.code == OpCode::kGetdents) { op.fd = kDirectoryFd; }
     });
   }
 
@@ -50,6 +53,10 @@ class SmallDuel {
       if (info.has(OperandKind::kOffset)) { op.offset = op.code == OpCode::kPread ? 0 : at; }
       op.length = op.code == OpCode::kFtruncate ? at : random_.between(1, 2) * kPage;
       if (info.has(OperandKind::kLength2)) { op.length2 = random_.between(1, 3) * kPage; }
+      if (op.code == OpCode::kMremap && random_.chance(1, 2)) {  // else few of them move
+        op.flags = kRemapMayMove | kRemapFixed;
+        OperandMaker(world_, 0, random_, options_).randomise(OperandKind::kAt, op);
+      }
       if (op.code == OpCode::kMmap && random_.chance(1, 2)) {  // over what is there
         op.flags = (random_.chance(1, 4) ? kMapPrivate : kMapShared) | kMapFixed;
         op.at = there;
@@ -131,6 +138,15 @@ class SmallDuel {
         if (random_.chance(1, 2)) { add_init(Op{.code = OpCode::kClose, .fd = kOwnFd}); }
       }
     }
+    if (random_.chance(1, 2)) {  // for who lists it
+      const std::string_view name = program_.path_text(random_.pick(names()));
+      const size_t slash = name.rfind('/');
+      const std::string_view directory = slash == std::string_view::npos ? "." : name.substr(0, slash);
+      add_init(Op{.code = OpCode::kOpen,
+                  .result = kDirectoryFd,
+                  .path = static_cast<uint8_t>(find_path(directory)),
+                  .flags = kORdOnly | kODirectory});
+    }
   }
 
   void make_directory(std::string_view name) {
@@ -157,9 +173,9 @@ class SmallDuel {
 
 void add_small_duel(Program& program, World& world, Random& random, const Options& options) {
   SmallDuel duel(program, world, random, options);
-  switch (random.below(3)) {
-    case 0: return duel.over_names();
-    case 1: return duel.over_addresses();
+  switch (random.below(4)) {
+    case 0: case 1: return duel.over_names();
+    case 2: return duel.over_addresses();
     default: return duel.over_position();
   }
 }
