@@ -351,13 +351,23 @@ void check_page_tables(mm::Mm& mm) {
   }
   FS_WARN_ON(!broken.empty(), "O6", "page tables: %s", broken.front().c_str());
   std::vector<MappedPage> mapped;
+  std::vector<MappedPage> copies;
   mm.for_each_pte([&](const mm::Vma& vma, VirtAddr address, mm::Pte pte) {
     if (vma.file == nullptr || !pte.present()) { return; }
-    // A private copy belongs to the process alone.
-    if (!pte.special() && !mm.memory().is_file_frame(pte.pfn())) { return; }
+    // A private copy belongs to the process alone, while the file reaches to it.
+    if (!pte.special() && !mm.memory().is_file_frame(pte.pfn())) {
+      copies.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address),
+                        pte, mm.id(), address});
+      return;
+    }
     mapped.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address), pte, mm.id(), address});
   });
   for (const MappedPage& page : mapped) { check_file_pte(page); }
+  for (const MappedPage& page : copies) {
+    FS_WARN_ON(beyond_eof(*page.inode, page.index), "O6", page.about(),
+               "inode %u page %llu: a private copy is mapped beyond EOF (size %llu)", page.inode->ino().value(),
+               (ull)page.index.value(), (ull)page.inode->i_size());
+  }
 }
 
 }  // namespace

@@ -106,6 +106,26 @@ TEST(Audit, EntryOfAnotherBlockIsO6) {
   EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, w.entry(1)); }), "O6");
 }
 
+TEST(Audit, PrivateCopyBehindTheEndIsO6) {
+  const auto copy_page_3 = [](AuditWorld& w) {
+    const VirtAddr map =
+        w.process->mmap(VirtAddr(0), 4 * kPageSize, mm::kProtRead | mm::kProtWrite, vfs::kMmapPrivate, w.fd, 0).value();
+    const std::byte byte{0x42};
+    EXPECT_TRUE(w.process->store(map + 3 * kPageSize, std::span(&byte, 1)).ok());
+  };
+  EXPECT_EQ(tag_after(copy_page_3), "silent");
+  EXPECT_EQ(tag_after([&](AuditWorld& w) {
+              copy_page_3(w);
+              EXPECT_TRUE(w.process->ftruncate(w.fd, 3 * kPageSize).ok());
+            }),
+            "silent");
+  EXPECT_EQ(tag_after([&](AuditWorld& w) {
+              copy_page_3(w);
+              w.inode->set_i_size(3 * kPageSize);
+            }),
+            "O6");
+}
+
 TEST(Audit, ZeroEntryOverABlockIsO6) {
   EXPECT_EQ(tag_after([](AuditWorld& w) { w.put(0, dax::Entry::zero(w.mapping().memory().zero_pfn(), 0)); }), "O6");
 }

@@ -96,6 +96,7 @@ struct WriteRequest {
   static void end_io(void* context, io::Bio& bio) {
     auto* const self = static_cast<WriteRequest*>(context);
     self->status = bio.status();
+    if (!self->status.ok()) { mm::folio_of(*self->page).write_refused = mm::folio_of(*self->page).writes_begun; }
     self->inode->volume().end_request();
     if (self->unwritten && self->status.ok()) {
       mm::AddressSpace& mapping = self->inode->mapping();

@@ -61,6 +61,7 @@ struct Folio {
   bool marked_dirty = false;
   uint32_t writes_begun = 0;
   uint32_t writes_ended = 0;
+  uint32_t write_refused = 0;  // which of those that began the device refused last, from 1 on; 0: none
 };
 
 // REQUIRES: page.is_cached().

@@ -59,7 +59,8 @@ void DurabilityCheck::note_page(const daxfs::mm::Page& page, uint64_t address) {
   const Folio& folio = daxfs::mm::folio_of(page);
   const bool dirty = folio.marked_dirty && (folio.state & Folio::kDirty) != 0;
   if (!dirty && (folio.state & Folio::kWriteback) == 0) { return; }
-  pages_.push_back({&page, page.mapping, page.index, folio.came, folio.writes_begun + (dirty ? 1U : 0U), address});
+  pages_.push_back({&page, page.mapping, page.index, folio.came, folio.writes_ended,
+                    folio.writes_begun + (dirty ? 1U : 0U), address});
 }
 
 void DurabilityCheck::note_all() {
@@ -94,6 +95,21 @@ void DurabilityCheck::finish_pages(oracle::OpRecord& record) const {
   }
 }
 
+// The write that the call had to wait for did not reach the device.
+void DurabilityCheck::finish_refused(oracle::OpRecord& record) const {
+  if (op_.code != OpCode::kFsync && op_.code != OpCode::kFdatasync) { return; }
+  for (const DirtyPage& was : pages_) {
+    const daxfs::mm::Page& page = *was.page;
+    if (!page.is_cached() || page.mapping != was.mapping || page.index != was.index) { continue; }
+    const daxfs::mm::Folio& folio = daxfs::mm::folio_of(page);
+    const bool refused = was.writes_before < folio.write_refused && folio.write_refused <= was.writes;
+    const uint32_t ino = was.mapping->host().ino().value();
+    if (folio.came != was.came || folio.writes_ended < was.writes || !refused || ino != record.ino) { continue; }
+    record.lost = {ino, was.index.value(), was.address, /*cached=*/true, /*refused=*/true};
+    return;
+  }
+}
+
 // The oracle knows whether somebody else may have made the pages dirty again.
 void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
   using daxfs::mm::Folio;
@@ -117,6 +133,7 @@ void DurabilityCheck::finish(oracle::OpRecord& record) const {
   const ObserverReads atomic;
   if (writes) { return finish_write(record); }
   finish_pages(record);
+  if (record.lost.ino == 0) { finish_refused(record); }
   const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
   for (const Suspect& suspect : suspects_) {
     const daxfs::mm::Page& page = machine_.memory().page(Pfn(suspect.block.value()));

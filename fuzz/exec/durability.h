@@ -2,7 +2,8 @@
 // came before it are flushed and fenced.
 //
 // Of files without DAX: a page that was dirty before the call, or being written, has been written after it; and what a
-// pwrite with O_SYNC or O_DSYNC wrote is clean when it returns.
+// pwrite with O_SYNC or O_DSYNC wrote is clean when it returns. An fsync during which the device refused such a page
+// says so.
 //
 // No crash is needed to see a broken promise, only the device's notes of stores, flushes and fences
 // (Device::watch_durability). Looks, before and after the call, at blocks that were stored to and not made durable; a
@@ -50,13 +51,15 @@ class DurabilityCheck {
     const daxfs::mm::AddressSpace* mapping;
     daxfs::PgOff index;
     uint64_t came;
-    uint32_t writes;  // that must have ended
+    uint32_t writes_before;  // that had ended
+    uint32_t writes;         // that must have ended
     uint64_t address;
   };
 
   void note(daxfs::FsBlock block, uint64_t address);
   void note_page(const daxfs::mm::Page& page, uint64_t address);
   void finish_pages(oracle::OpRecord& record) const;
+  void finish_refused(oracle::OpRecord& record) const;
   void finish_write(oracle::OpRecord& record) const;
   void note_all();
   void note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length);

@@ -104,6 +104,25 @@ daxfs::ext4::MountOptions without_dax() {
   return daxfs::vfs::parse_mount_options("dax=never", &message).value();
 }
 
+TEST(Durability, AnFsyncWhoseWriteTheDeviceRefusedSaysSo) {
+  const auto lost = [](const char* mount) {
+    oracle::LostStore found;
+    daxfs::rt::run_for_test([&] {
+      std::string message;
+      World w(daxfs::vfs::parse_mount_options(mount, &message).value());
+      w.store(0);
+      // Taken for a success, whatever it says.
+      found = w.lost(kFsync, [&] { w.process->fsync(w.fd).ignore_error("told the judge otherwise"); });
+      w.process->exit();
+      w.fs->unmount().ignore_error("as above");
+      w.fs.reset();
+    });
+    return found;
+  };
+  EXPECT_FALSE(lost("dax=never").refused);
+  EXPECT_TRUE(lost("dax=never,fail_bio=1").refused);
+}
+
 TEST(Durability, ADirtyPageOfTheCacheMustBeWritten) {
   daxfs::rt::run_for_test([] {
     World w(without_dax());

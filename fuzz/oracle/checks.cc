@@ -9,6 +9,7 @@
 
 #include "fs/base/compiler.h"
 #include "fs/base/types.h"
+#include "fuzz/oracle/room.h"
 
 namespace daxfuzz::oracle {
 
@@ -285,10 +286,10 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
     case Signal::kSegvMaperr: wrong = true; break;
     case Signal::kSegvAccerr: wrong = region->prot_certain && (region->prot & needed) != 0; break;
     case Signal::kBusAdrerr: {
-      // A store may find no space.
+      // A store may find no space (NR1).
       if (region->file == nullptr) {
         wrong = true;
-      } else if (reads) {
+      } else if (reads || (model.plenty_of_room() && !model.memory_went_bad())) {
         const uint64_t offset = region->offset + (address - region->begin);
         wrong = page_down(offset) < region->file->size(period).least &&
                 !region->file->may_be_bad(offset, offset + 1, period);
@@ -322,9 +323,58 @@ std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64
                 region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
+// What takes private copies away: advice about their addresses, and a file that loses its pages from some place on.
+bool may_drop_copy(const OpRecord& record, uint64_t address) {
+  const prog::Op& op = *record.op;
+  switch (op.code) {
+    case OpCode::kMadvise: {
+      const uint64_t page = page_down(address);
+      return record.address <= page && page - record.address < page_up(static_cast<uint64_t>(op.length));
+    }
+    case OpCode::kTruncate: case OpCode::kFtruncate: return true;
+    case OpCode::kOpen: return (op.flags & prog::kOTrunc) != 0;
+    case OpCode::kFallocate: return (op.flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0;
+    default: return false;
+  }
+}
+
+// A store, or touch, that surely made the page's copy in this mapping, where nothing can have taken
+// the copy away since: a hole that is punched into the file, and what others write to it, do not
+// show. With `address` also one that wrote that very byte. Null: there is none.
+const OpRecord* copier_of(Model& model, const OpRecord& record, const Region& region, uint64_t page,
+                          std::optional<uint64_t> address) {
+  const auto order = model.order();
+  for (const OpRecord* store : order) {
+    const bool touch = store->op->code == OpCode::kTouch;
+    const bool stores = touch || store->op->code == OpCode::kStore;
+    if (!stores || store->process != record.process || store->signal != Signal::kNone || store->ret <= 0) { continue; }
+    const MemoryRange range = memory_of(*store);
+    const uint64_t pages = (range.length + kPageBytes - 1) / kPageBytes;
+    if (static_cast<uint64_t>(store->ret) != (touch ? pages : range.length)) { continue; }  // not all of it
+    Writer writer;
+    writer.begin = range.address;
+    writer.end = range.address + range.length;
+    writer.every_page = touch;
+    // A touch writes one byte of each page that it comes to, where the first of them lies in its page.
+    const uint64_t in_page = touch ? page + range.address % kPageBytes : std::max(page, writer.begin);
+    const bool here = in_page < page + kPageBytes && writer.covers(in_page);
+    if (!here || (address && !writer.covers(*address))) { continue; }
+    const Period since{store->begin_seq, record.end_seq};
+    if (!period_of(*store).before(period_of(record)) || model.mappings(record).certain_at(page, since) != &region) {
+      continue;
+    }
+    const bool dropped = std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
+      return period_of(*other).overlaps(since) && may_drop_copy(*other, page);
+    });
+    if (!dropped) { return store; }
+  }
+  return nullptr;
+}
+
 // A private mapping some of whose pages may be copies: a byte is the file's at some time since the first copy, or what
-// the process stored there. Copies that mremap moved are not followed.
-std::optional<Objection> check_private(const Model& model, const OpRecord& record, const Region& region, uint64_t from,
+// the process stored there; of a page that surely is a copy, the file's until then, and only what was stored where it
+// was. Copies that mremap moved are not followed.
+std::optional<Objection> check_private(Model& model, const OpRecord& record, const Region& region, uint64_t from,
                                        Bytes data) {
   std::vector<Writer> stores;  // addresses for offsets
   for (const OpRecord* other : model.order()) {
@@ -345,8 +395,15 @@ std::optional<Objection> check_private(const Model& model, const OpRecord& recor
     const uint64_t address = from + at;
     const uint64_t offset = region.offset + (address - region.begin);
     const uint64_t since = std::min(region.copied_from, record.begin_seq);
-    region.file->possible_bytes(offset, {since, record.end_seq}, &possible);
+    const uint64_t page = page_down(address);
+    const OpRecord* const copier = copier_of(model, record, region, page, std::nullopt);
+    region.file->possible_bytes(offset, {since, copier != nullptr ? copier->end_seq : record.end_seq}, &possible);
     size_t size = static_cast<size_t>(std::min<uint64_t>(possible.until - offset, data.size() - at));
+    size = static_cast<size_t>(std::min<uint64_t>(size, kPageBytes - address % kPageBytes));
+    if (copier != nullptr && copier_of(model, record, region, page, address) != nullptr) {
+      possible.count = 0;
+      possible.anything = false;
+    }
     for (const Writer& store : stores) {
       size = static_cast<size_t>(std::min<uint64_t>(store.next_border(address) - address, size));
       if (!store.covers(address)) { continue; }
@@ -374,7 +431,14 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
   const uint64_t end = count == 0 ? begin : begin + (code == OpCode::kTouch ? (count - 1) * kPageBytes + 1 : count);
   std::optional<Objection> objection;
   model.mappings(record).for_each_piece(begin, end, period, [&](const Region* region, uint64_t from, uint64_t to) {
-    if (objection || region == nullptr) { return; }
+    if (objection) { return; }
+    if (region == nullptr) {
+      if (!model.mappings(record).surely_unmapped(from, period) || model.asynchronous()) { return; }
+      objection = object(text("%s succeeded at byte %llu of its range, where nothing is mapped",
+                              name_of(record).c_str(), number(from - begin)),
+                         {});
+      return;
+    }
     if (!region->follows_file(period)) {
       if (region->file == nullptr || !reads_memory(code) || record.data.size() != count) { return; }
       objection = check_private(model, record, *region, from, record.data.subspan(from - begin, to - from));
@@ -505,6 +569,10 @@ std::optional<Objection> check_error(const prog::Program& program, const History
       if (record.error != Errc::kCorrupted && some_memory_failed(history, record)) { return std::nullopt; }
       if (record.error == Errc::kIo && orders_failing_bio(program)) { return std::nullopt; }
       break;
+    case Errc::kNoSpc:
+      if (!plenty_of_room(program, history)) { return std::nullopt; }
+      return Objection{"NR1", name_of(record) + " failed with ENOSPC, and there is room for all that the program does",
+                       {}};
     case Errc::kRoFs:
       if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
       break;
@@ -552,10 +620,28 @@ bool cached_page_promised(Model& model, const OpRecord& record) {
   });
 }
 
+// Who syncs first through an open file is told of an error, and nobody after that: so nobody else may have been beside.
+std::optional<Objection> check_refused(const Model& model, const OpRecord& record) {
+  const auto order = model.order();
+  const bool crowded = std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
+    if (other == &record || !period_of(*other).overlaps(period_of(record))) { return false; }
+    switch (other->op->code) {
+      case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: return true;
+      default: return is_write(other->op->code);  // with O_SYNC
+    }
+  });
+  if (crowded || !model.descriptors().certain(record)) { return std::nullopt; }
+  return Objection{"O8", text("%s returned, but the device refused to write page %llu of inode %u meanwhile",
+                              name_of(record).c_str(), number(record.lost.page), record.lost.ino),
+                   {}};
+}
+
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
 std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
   const LostStore& lost = record.lost;
-  if (lost.ino == 0 || record.error != Errc::kOk || marks_were_lost(model, record)) { return std::nullopt; }
+  if (lost.ino == 0 || record.error != Errc::kOk) { return std::nullopt; }
+  if (lost.refused) { return check_refused(model, record); }
+  if (marks_were_lost(model, record)) { return std::nullopt; }
   if (lost.cached && !cached_page_promised(model, record)) { return std::nullopt; }
   if (record.op->code == OpCode::kMsync) {
     Mappings& own = model.mappings(record);

@@ -296,11 +296,17 @@ TEST(JudgeMappings, StoreBehindEofShowsWhenTheFileGrows) {
   EXPECT_NE(story(9), "");
 }
 
-TEST(JudgeMappings, UnmappedAddressesSayNothing) {
-  Story s;
-  s.open(0).open(1).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr).munmap(kAddr, 4096);
-  s.load(kAddr, 10, bytes(10, 9));
-  EXPECT_EQ(s.said(), "");
+TEST(JudgeMappings, UnmappedAddressesGiveNothing) {
+  const auto story = [](bool failed) {
+    Story s;
+    s.open(0).open(1).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr);
+    s.during(100, 110).munmap(kAddr, 4096);
+    if (failed) { s.last().error = Errc::kNoMem; }
+    s.load(kAddr, 10, bytes(10, 9));
+    return s.said();
+  };
+  EXPECT_NE(story(false), "");
+  EXPECT_EQ(story(true), "") << "perhaps it is there still";
 }
 
 TEST(JudgeMappings, StoreBesideAnUnmappingIsAPerhaps) {
@@ -343,7 +349,7 @@ TEST(JudgeMappings, PrivateMappingFollowsTheFileUntilItIsWritten) {
     Story s;
     s.open(0).pwrite(0, fill(1), 4096, 0).mmap(0, 0, 4096, kAddr, prog::kMapPrivate);
     if (store) { s.store(kAddr, 1, fill(9)); }
-    s.pwrite(0, fill(2), 4096, 0).load(kAddr, 10, bytes(10, value));
+    s.pwrite(0, fill(2), 4096, 0).load(kAddr, 10, bytes(1, store ? 9 : value) + bytes(9, value));
     return s.said();
   };
   EXPECT_EQ(story(false, 2), "");
@@ -784,15 +790,18 @@ TEST(JudgeReads, ConcurrentReadsOfADescriptorTogetherMoveItsPosition) {
 }
 
 TEST(JudgeMappings, APrivateCopyHoldsTheFileOrWhatWasStored) {
-  const auto story = [](std::vector<uint8_t> page) {
+  const auto story = [](std::vector<uint8_t> page, bool beside = true) {
     Story s;
     s.open(0).pwrite(0, fill(1), kPage, 0).mmap(0, 0, kPage, kAddr, prog::kMapPrivate);
-    s.store(kAddr + 10, 20, sequence(7)).pwrite(0, fill(2), kPage, 0).load(kAddr, kPage, std::move(page));
+    s.during(20, 30).store(kAddr + 10, 20, sequence(7));
+    s.during(beside ? 25 : 31, 40).task(1).pwrite(0, fill(2), kPage, 0);
+    s.during(41, 42).load(kAddr, kPage, std::move(page));
     return s.said();
   };
   const auto stored = sequence_bytes(20, 7);
   EXPECT_EQ(story(bytes(10, 1) + stored + bytes(kPage - 30, 1)), "");
-  EXPECT_EQ(story(bytes(10, 1) + stored + bytes(kPage - 30, 2)), "") << "copied when the write was half done, or later";
+  EXPECT_EQ(story(bytes(10, 1) + stored + bytes(kPage - 30, 2)), "") << "copied when the write was half done";
+  EXPECT_NE(story(bytes(10, 1) + stored + bytes(kPage - 30, 2), false), "") << "copied before";
   EXPECT_NE(story(bytes(10, 1) + stored + bytes(kPage - 30, 0)), "");
   EXPECT_NE(story(bytes(11, 7) + stored + bytes(kPage - 31, 1)), "");
 
@@ -825,6 +834,79 @@ TEST(Judge, IsSilentOnRunsThatEndedInsideAnOperation) {
   s.open(0).pwrite(0, fill(1), 10, 0).pread(0, 10, 0, bytes(10, 2));
   s.last().finished = false;
   EXPECT_EQ(s.said(), "");
+}
+
+// A copy that the process has made by a store is its own, whatever becomes of the file.
+TEST(JudgePrivate, AStoreStaysUntilSomethingTakesTheCopy) {
+  const auto after = [](auto between, uint8_t seen) {
+    Story s;
+    s.open(0)
+        .pwrite(0, fill(0x41), kPage, 0)
+        .mmap(0, 0, kPage, 0x10000, prog::kMapPrivate)
+        .store(0x10000, 8, fill(0x42));
+    between(s);
+    return s.load(0x10000, 8, bytes(8, seen)).said();
+  };
+  const auto punch = [](Story& s) { s.fallocate(0, prog::kFallocPunch | prog::kFallocKeepSize, 0, kPage); };
+  EXPECT_EQ(after(punch, 0x42), "");
+  EXPECT_NE(after(punch, 0), "");
+  EXPECT_NE(after([](Story& s) { s.pwrite(0, fill(0x43), kPage, 0); }, 0x43), "");
+  const auto drop = [](Story& s) {
+    s.add({.code = OpCode::kMadvise, .flags = prog::kAdvDontNeed, .length = kPage, .addr = in_mapping()}, 0).address =
+        0x10000;
+  };
+  EXPECT_EQ(after(drop, 0x41), "");
+  const auto drop_next = [](Story& s) {
+    s.add({.code = OpCode::kMadvise, .flags = prog::kAdvDontNeed, .length = kPage, .addr = in_mapping()}, 0).address =
+        0x11000;
+  };
+  EXPECT_NE(after(drop_next, 0x41), "");
+  const auto cut = [](Story& s) { s.ftruncate(0, 0).ftruncate(0, kPage); };
+  EXPECT_EQ(after(cut, 0), "");
+}
+
+// So are the bytes of its page that it did not store to.
+TEST(JudgePrivate, ACopyKeepsTheBytesThatTheFileHadThen) {
+  const auto seen = [](uint8_t rest, bool touch) {
+    Story s;
+    s.open(0).pwrite(0, fill(0x41), kPage, 0).mmap(0, 0, kPage, 0x10000, prog::kMapPrivate);
+    touch ? s.touch(0x10004, kPage - 4, 0x42) : s.store(0x10004, 1, fill(0x42));
+    s.pwrite(0, fill(0x43), kPage, 0);
+    return s.load(0x10000, 8, bytes(4, rest) + bytes(1, 0x42) + bytes(3, rest)).said();
+  };
+  for (const bool touch : {false, true}) {
+    EXPECT_EQ(seen(0x41, touch), "");
+    EXPECT_NE(seen(0x43, touch), "");
+  }
+}
+
+TEST(JudgeMappings, NothingIsReadWhereNothingIsMapped) {
+  const auto loads = [](uint64_t at, uint64_t unmapped) {
+    Story s;
+    s.open(0).ftruncate(0, 3 * kPage).mmap(0, 0, 3 * kPage, 0x10000).munmap(0x11000, unmapped);
+    return s.load(at, 8, bytes(8, 0)).said();
+  };
+  EXPECT_EQ(loads(0x10000, kPage + 1), "");
+  EXPECT_NE(loads(0x11000, kPage + 1), "");
+  EXPECT_NE(loads(0x12000, kPage + 1), "") << "the length is rounded up";
+  EXPECT_EQ(loads(0x12000, kPage), "");
+}
+
+TEST(JudgeDurability, OneFsyncIsToldOfAWriteThatFailed) {
+  const auto story = [](bool beside, Errc error = Errc::kOk) {
+    Story s;
+    s.mount("fail_bio=1").open(0);
+    s.during(10, 20).task(0);
+    s.add({.code = OpCode::kFsync, .fd = 0}, 0, error);
+    s.on(0).lost = {.ino = kInoBase, .page = 0, .address = 0, .cached = true, .refused = true};
+    s.during(beside ? 15 : 25, 30).task(1);
+    s.add({.code = OpCode::kFsync, .fd = 0}, 0);
+    s.on(0);
+    return s.said();
+  };
+  EXPECT_NE(story(false), "");
+  EXPECT_EQ(story(true), "") << "the other one may have been told";
+  EXPECT_EQ(story(false, Errc::kIo), "");
 }
 
 }  // namespace

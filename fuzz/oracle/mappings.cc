@@ -100,6 +100,15 @@ Region* Mappings::certain_at(uint64_t address, Period period) {
   return nullptr;
 }
 
+bool Mappings::surely_unmapped(uint64_t address, Period period) const {
+  return std::none_of(regions_.begin(), regions_.end(), [&](const Region& region) {
+           return region.begin <= address && address < region.end && region.may_live(period);
+         }) &&
+         std::none_of(scratches_.begin(), scratches_.end(), [&](const Scratch& scratch) {
+           return scratch.in_doubt || scratch.period.overlaps(period);
+         });
+}
+
 bool Mappings::surely_mapped(uint64_t begin, uint64_t end, Period period) {
   bool mapped = true;
   for_each_piece(begin, end, period, [&](const Region* region, uint64_t, uint64_t) { mapped &= region != nullptr; });

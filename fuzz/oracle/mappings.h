@@ -61,6 +61,8 @@ class Mappings {
   // The only region that can be at `address` throughout the period; null if that is unclear.
   Region* certain_at(uint64_t address, Period period);
   bool surely_mapped(uint64_t begin, uint64_t end, Period period);
+  // No mapping of the program, nor scratch memory, can have been at the address at any time of the period.
+  bool surely_unmapped(uint64_t address, Period period) const;
   // Whether the scratch memory of the transfer with this period may have been unmapped, or unmapped
   // by another transfer.
   bool scratch_in_doubt(Period period) const;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "fuzz/oracle/room.h"
+
 namespace daxfuzz::oracle {
 
 using daxfs::Errc;
@@ -364,6 +366,13 @@ bool writeback_may_fail(const prog::Program& program) {
 void Model::build(const prog::Program& program, const History& history) {
   writeback_may_fail_ = oracle::writeback_may_fail(program);
   bios_fail_ = orders_failing_bio(program);
+  plenty_of_room_ = oracle::plenty_of_room(program, history);
+  memory_went_bad_ = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
+    const prog::Op& op = *record.op;
+    return op.code == OpCode::kMemoryFailure || (op.code == OpCode::kMadvise && op.flags == prog::kAdvHwPoison);
+  });
+  asynchronous_ = std::any_of(history.records.begin(), history.records.end(),
+                              [](const OpRecord& record) { return is_asynchronous(record.op->code); });
   file_count_ = 0;
   names_static_ = true;
   append_in_doubt_ = false;

@@ -33,6 +33,9 @@ class Model {
   bool writeback_may_fail() const { return writeback_may_fail_; }
   bool bios_fail() const { return bios_fail_; }  // some bio fails on order
   bool foreign_image() const { return foreign_image_; }  // History::foreign_image
+  bool plenty_of_room() const { return plenty_of_room_; }
+  bool asynchronous() const { return asynchronous_; }  // some transfer may go on after its call
+  bool memory_went_bad() const { return memory_went_bad_; }  // or may have
   const Descriptors& descriptors() const { return descriptors_; }
   Mappings& mappings(const OpRecord& record) { return mappings_[record.process]; }
   // Null if unclear.
@@ -96,6 +99,9 @@ class Model {
   bool direct_in_doubt_ = false;  // F_SETFL was called, and we do not know on which file
   bool foreign_image_ = false;
   bool bios_fail_ = false;
+  bool plenty_of_room_ = false;
+  bool memory_went_bad_ = false;
+  bool asynchronous_ = false;
   bool shifts_seen_ = false;
   bool memory_ran_out_ = false;
   bool writeback_may_fail_ = false;

@@ -1,6 +1,7 @@
 #include "fuzz/oracle/names.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace daxfuzz::oracle {
@@ -359,26 +360,6 @@ NameTree::Result NameTree::getdents(const OpRecord& record, const Descriptors& d
 
 // --- the run
 
-// A call that may have changed a name, as far as the tree tells now.
-bool NameTree::may_change(const prog::Program& program, const OpRecord& record) const {
-  switch (record.op->code) {
-    case OpCode::kRename: case OpCode::kLink: case OpCode::kSymlink: case OpCode::kUnlink: case OpCode::kMkdir:
-    case OpCode::kRmdir:
-      return done(record);
-    case OpCode::kOpen: {
-      if ((record.op->flags & prog::kOCreat) == 0 || (record.op->flags & prog::kOPath) != 0) { return false; }
-      if (!done(record)) { return !surely_nothing(record); }
-      const Place place = walk(program.path_text(record.op->path), (record.op->flags & prog::kONoFollow) == 0);
-      const bool was_there = place.known && place.reached && place.node >= 0 &&
-                             nodes_[static_cast<size_t>(place.node)].ino == record.ino &&
-                             nodes_[static_cast<size_t>(place.node)].generation == record.generation;
-      return !was_there;
-    }
-    default:
-      return false;
-  }
-}
-
 NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& record, const Descriptors& descriptors) {
   const prog::Op& op = *record.op;
   const auto path = [&] { return program.path_text(op.path); };
@@ -399,40 +380,213 @@ NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& re
   }
 }
 
+namespace {
+
+constexpr size_t kTogetherMax = 4;
+constexpr size_t kWorldsMax = 6;
+
+std::string name_of(const OpRecord& record) {
+  const std::string_view call = record.op->info().name;
+  const std::string who = record.task == kInitTask ? "P" + std::to_string(record.process) + " set-up op "
+                                                   : "T" + std::to_string(record.task) + " op ";
+  return who + std::to_string(record.index + 1) + " (" + std::string(call) + ")";
+}
+
+// A call that makes, moves or removes a name, or tries to; a listing is one step of the same kind.
+bool would_change(const OpRecord& record) {
+  switch (record.op->code) {
+    case OpCode::kRename: case OpCode::kUnlink: case OpCode::kMkdir: case OpCode::kRmdir: return true;
+    case OpCode::kLink: case OpCode::kSymlink: return done(record);
+    case OpCode::kGetdents: return done(record);
+    case OpCode::kOpen: return (record.op->flags & prog::kOCreat) != 0 && (record.op->flags & prog::kOPath) == 0;
+    default: return false;
+  }
+}
+
+// Takes and shows, and changes nothing.
+bool only_lists(const OpRecord* record) { return record->op->code == OpCode::kGetdents; }
+
+bool has_two_paths(OpCode code) { return code == OpCode::kRename || code == OpCode::kLink; }
+
+bool shallow_path(std::string_view path) { return path.find('/') == std::string_view::npos; }
+
+}  // namespace
+
+void NameTree::enter(World& world) {
+  nodes_.swap(world.nodes);
+  entries_.swap(world.entries);
+}
+
+// Worlds in which the call could not have answered as it did are none.
+NameTree::Result NameTree::step_everywhere(const prog::Program& program, const OpRecord& record,
+                                           const Descriptors& descriptors) {
+  if (worlds_.empty()) { return step(program, record, descriptors); }
+  Result first;
+  std::erase_if(worlds_, [&](World& world) {
+    enter(world);
+    const Result result = step(program, record, descriptors);
+    if (result.wrong && !first.wrong) { first = result; }
+    enter(world);
+    return result.wrong;
+  });
+  return worlds_.empty() ? first : Result{};
+}
+
+// The call looks and changes under the locks of its directories, and what leads there is changed by nobody. `shallow`:
+// all calls beside it and it are about names in the root directory.
+bool NameTree::one_step(const prog::Program& program, const OpRecord& record, bool shallow) const {
+  const OpCode code = record.op->code;
+  if (code == OpCode::kLink || code == OpCode::kSymlink) { return false; }  // link looks its first path up beforehand
+  if (code == OpCode::kGetdents) { return true; }
+  if (!shallow && (code == OpCode::kMkdir || code == OpCode::kRmdir)) { return false; }
+  const auto plain = [&](std::string_view path) {
+    for (size_t end = 0; end != std::string_view::npos;) {
+      end = path.find('/', end + 1);
+      const Place place = walk(path.substr(0, end), false);
+      if (!place.known) { return false; }
+      if (place.node < 0) { continue; }
+      const NameKind kind = nodes_[static_cast<size_t>(place.node)].kind;
+      const bool last = end == std::string_view::npos;
+      if (kind == NameKind::kSymlink || (last && !shallow && kind == NameKind::kDirectory)) { return false; }
+    }
+    return true;
+  };
+  return plain(program.path_text(record.op->path)) &&
+         (!has_two_paths(code) || plain(program.path_text(record.op->path2)));
+}
+
+// The trees that the calls of together_ make of `before`, one for each order that explains what they returned. RETURNS:
+// false if something is not modelled.
+bool NameTree::in_some_order(const prog::Program& program, const Descriptors& descriptors, const World& before,
+                             std::vector<World>* after) {
+  std::array<size_t, kTogetherMax> order{};
+  const size_t count = together_.size();
+  for (size_t i = 0; i < count; ++i) { order[i] = i; }
+  const auto now = std::span(order).first(count);
+  do {
+    bool fits = true;  // nobody comes before who began after another's end
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t j = i + 1; j < count; ++j) {
+        fits = fits && !period_of(*together_[now[j]]).before(period_of(*together_[now[i]]));
+      }
+    }
+    if (!fits) { continue; }
+    nodes_ = before.nodes;
+    entries_ = before.entries;
+    for (const size_t i : now) {
+      fits = fits && !step(program, *together_[i], descriptors).wrong;
+      if (!certain_) { return false; }
+    }
+    World made{nodes_, entries_};
+    if (!fits || std::find(after->begin(), after->end(), made) != after->end()) { continue; }
+    if (after->size() == kWorldsMax) { return false; }
+    after->push_back(std::move(made));
+  } while (std::next_permutation(now.begin(), now.end()));
+  return true;
+}
+
+bool NameTree::single_steps(const prog::Program& program) const {
+  const bool shallow = std::all_of(together_.begin(), together_.end(), [&](const OpRecord* record) {
+    if (only_lists(record)) { return true; }
+    return shallow_path(program.path_text(record->op->path)) &&
+           (!has_two_paths(record->op->code) || shallow_path(program.path_text(record->op->path2)));
+  });
+  return together_.size() <= kTogetherMax &&
+         std::all_of(together_.begin(), together_.end(),
+                     [&](const OpRecord* record) { return one_step(program, *record, shallow); });
+}
+
+std::optional<Objection> NameTree::follow_together(const prog::Program& program, const Descriptors& descriptors) {
+  if (worlds_.empty()) { worlds_.push_back({nodes_, entries_}); }
+  std::vector<World> after;
+  for (World& world : worlds_) {
+    nodes_ = world.nodes;
+    entries_ = world.entries;
+    certain_ = certain_ && single_steps(program) && in_some_order(program, descriptors, world, &after);
+    if (!certain_) { return std::nullopt; }
+  }
+  worlds_ = std::move(after);
+  if (worlds_.empty()) {
+    std::string who;
+    for (const OpRecord* record : together_) { who += (who.empty() ? "" : ", ") + name_of(*record); }
+    return Objection{"NS", "no order of calls at the same time explains what they returned", who};
+  }
+  nodes_ = worlds_.front().nodes;
+  entries_ = worlds_.front().entries;
+  if (worlds_.size() == 1) { worlds_.clear(); }
+  return std::nullopt;
+}
+
+// The call at `first` and the others of its kind that ran at the same time, one beside the next. Listings only if all
+// can be followed: else they are left out, and not judged.
+void NameTree::gather_together(const prog::Program& program, std::span<const OpRecord* const> order, size_t first) {
+  together_.assign(1, order[first]);
+  uint64_t end = order[first]->end_seq;
+  for (size_t i = first + 1; i < order.size() && order[i]->begin_seq < end; ++i) {
+    const OpRecord* const other = order[i];
+    if (!would_change(*other) || std::find(followed_.begin(), followed_.end(), other) != followed_.end()) { continue; }
+    together_.push_back(other);
+    end = std::max(end, other->end_seq);
+  }
+  if (together_.size() == 1 || single_steps(program)) { return; }
+  if (only_lists(order[first])) { return together_.clear(); }
+  std::erase_if(together_, only_lists);
+}
+
+// What was followed together counts as done from the begin of the first: who came in between is not judged.
+void NameTree::note_busy() {
+  if (std::all_of(together_.begin(), together_.end(), only_lists)) { return; }
+  Period busy = period_of(*together_.front());
+  for (const OpRecord* record : together_) { busy.end = std::max(busy.end, record->end_seq); }
+  busy_.push_back(busy);
+}
+
 std::optional<Objection> NameTree::follow(const prog::Program& program, std::span<const OpRecord* const> order,
                                           const Descriptors& descriptors) {
-  changes_.clear();
+  busy_.clear();
+  followed_.clear();
+  together_.clear();
+  worlds_.clear();
   for (size_t i = 0; i < order.size() && certain_; ++i) {
     const OpRecord& record = *order[i];
     const Period period = period_of(record);
-    const auto beside = [&](const OpRecord* other) { return other != &record && period_of(*other).overlaps(period); };
-    // Earlier ones that reach into this call, and later ones that begin in it.
-    bool crowded = std::any_of(changes_.begin(), changes_.end(), beside);
-    for (size_t j = i + 1; j < order.size() && order[j]->begin_seq < period.end; ++j) {
-      crowded = crowded || may_change(program, *order[j]);
+    if (would_change(record)) {
+      if (std::find(followed_.begin(), followed_.end(), &record) != followed_.end()) { continue; }
+      gather_together(program, order, i);
+      followed_.insert(followed_.end(), together_.begin(), together_.end());
+      note_busy();
+      if (together_.size() > 1) {
+        if (auto objection = follow_together(program, descriptors)) { return objection; }
+        continue;
+      }
     }
-    const bool changes = may_change(program, record);
-    if (changes) { changes_.push_back(&record); }
-    if (crowded && changes) {
-      certain_ = false;  // in which order?
-      break;
+    if (together_.empty() || together_.front() != &record || only_lists(&record)) {
+      // Earlier ones that reach into this call, and later ones that begin in it.
+      bool crowded = std::any_of(busy_.begin(), busy_.end(), [&](Period busy) { return busy.overlaps(period); });
+      for (size_t j = i + 1; j < order.size() && order[j]->begin_seq < period.end; ++j) {
+        crowded = crowded || (would_change(*order[j]) && !only_lists(order[j]));
+      }
+      if (crowded) { continue; }
     }
-    if (crowded) { continue; }
-    const Result result = step(program, record, descriptors);
-    if (result.wrong) {
-      const std::string_view call = record.op->info().name;
-      const std::string who = record.task == kInitTask ? "P" + std::to_string(record.process) + " set-up op "
-                                                       : "T" + std::to_string(record.task) + " op ";
-      return Objection{"NS", who + std::to_string(record.index + 1) + " (" + std::string(call) + ") " + result.why, {}};
-    }
+    const Result result = step_everywhere(program, record, descriptors);
+    if (result.wrong) { return Objection{"NS", name_of(record) + " " + result.why, {}}; }
   }
   return std::nullopt;
 }
 
-std::optional<Objection> NameTree::check_medium(std::span<const TreeName> names) const {
-  if (!certain_) {
-    return std::nullopt;
+std::optional<Objection> NameTree::check_medium(std::span<const TreeName> names) {
+  if (!certain_) { return std::nullopt; }
+  std::optional<Objection> objection = worlds_.empty() ? check_world(names) : std::nullopt;
+  for (World& world : worlds_) {
+    enter(world);
+    objection = check_world(names);
+    enter(world);
+    if (!objection) { break; }
   }
+  return objection;
+}
+
+std::optional<Objection> NameTree::check_world(std::span<const TreeName> names) const {
   size_t found = 0;
   for (const TreeName& name : names) {
     if (name.path == "/") { continue; }

@@ -1,12 +1,14 @@
 // fuzz/oracle/names.h - the tree of names: may a path be there, be missing, be that inode?
 //
-// A model that follows the calls in their order. It is certain only while changes of names did not run at the same time
-// as each other: from two that did on, it is silent. A call that ran beside one change is not judged. Judged are
+// A model that follows the calls in their order. Of changes that ran at the same time it tries every order, and goes on
+// with the trees that some order makes; if none explains what they returned, that is the objection. It is silent from
+// changes on whose effect is no single step: links, symbolic links, and changes of a directory that another path leads
+// through. A call that only looks and ran beside a change is not judged. Judged are
 // success, and the errors that speak of a name's presence (ENOENT, EEXIST, ENOTEMPTY); numbers of links; targets of
 // symbolic links; the listing of a directory; the names on the medium after the unmount. Objections have the tag NS.
 //
 // Not covered: other errors, and which of two that apply comes first; attributes but the number of links; orders of
-// concurrent changes.
+// more than four changes at the same time.
 // Tested by: fuzz/oracle/names_test.cc
 #pragma once
 
@@ -20,6 +22,7 @@
 #include "fuzz/oracle/descriptors.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/oracle/judge.h"
+#include "fuzz/oracle/period.h"
 #include "fuzz/prog/program.h"
 
 namespace daxfuzz::oracle {
@@ -32,7 +35,7 @@ class NameTree {
   std::optional<Objection> follow(const prog::Program& program, std::span<const OpRecord* const> order,
                                   const Descriptors& descriptors);
   // After follow(): what the medium holds.
-  std::optional<Objection> check_medium(std::span<const TreeName> names) const;
+  std::optional<Objection> check_medium(std::span<const TreeName> names);
 
  private:
   struct Node {
@@ -41,11 +44,13 @@ class NameTree {
     uint32_t generation = 0;
     uint32_t links = 0;  // of a directory: 2 and one for each directory in it
     std::string target;  // of a symbolic link
+    bool operator==(const Node&) const = default;
   };
   struct Entry {
     int dir;
     std::string name;
     int node;
+    bool operator==(const Entry&) const = default;
   };
   // Where a path leads.
   struct Place {
@@ -58,6 +63,12 @@ class NameTree {
   struct Result {
     bool wrong = false;
     const char* why = "";
+  };
+  // What the tree may be.
+  struct World {
+    std::vector<Node> nodes;
+    std::vector<Entry> entries;
+    bool operator==(const World&) const = default;
   };
 
   int child(int dir, std::string_view name) const;
@@ -72,7 +83,16 @@ class NameTree {
   void drop(int node, int dir);
   int find(uint32_t ino, uint32_t generation) const;
 
-  bool may_change(const prog::Program& program, const OpRecord& record) const;
+  void enter(World& world);
+  Result step_everywhere(const prog::Program& program, const OpRecord& record, const Descriptors& descriptors);
+  bool one_step(const prog::Program& program, const OpRecord& record, bool shallow) const;
+  bool in_some_order(const prog::Program& program, const Descriptors& descriptors, const World& before,
+                     std::vector<World>* after);
+  bool single_steps(const prog::Program& program) const;
+  void gather_together(const prog::Program& program, std::span<const OpRecord* const> order, size_t first);
+  void note_busy();
+  std::optional<Objection> follow_together(const prog::Program& program, const Descriptors& descriptors);
+  std::optional<Objection> check_world(std::span<const TreeName> names) const;
   Result step(const prog::Program& program, const OpRecord& record, const Descriptors& descriptors);
   Result open(const OpRecord& record, std::string_view path, bool trusted);
   Result attributes(const OpRecord& record, std::string_view path) const;
@@ -85,7 +105,11 @@ class NameTree {
 
   std::vector<Node> nodes_;
   std::vector<Entry> entries_;
-  std::vector<const OpRecord*> changes_;
+  std::vector<Period> busy_;  // while some name changed
+  std::vector<const OpRecord*> followed_;  // changes and listings
+  std::vector<const OpRecord*> together_;  // changes, or tries, at the same time that are followed together
+  // What the tree may be, if that is more than one; then nodes_ and entries_ are one of them.
+  std::vector<World> worlds_;
   bool certain_ = false;  // still
 };
 

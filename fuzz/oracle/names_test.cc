@@ -99,17 +99,97 @@ TEST(JudgeNames, ChangesAreFollowed) {
   EXPECT_NE(Names().lists("d0", 20, ".\n..\nf0\nf1\n").said(), "");
 }
 
-TEST(JudgeNames, ConcurrentChangesAreNotJudged) {
-  const auto story = [](bool together) {
+TEST(JudgeNames, SomeOrderMustExplainConcurrentChanges) {
+  const auto story = [](auto first, auto second, bool together = true) {
     Names s;
     s.during(10, 20).task(0);
-    s.call(OpCode::kRename, "f0", Errc::kOk, "f1");
+    first(s);
     s.during(together ? 15 : 21, 30).task(1);
-    s.call(OpCode::kUnlink, "f0");
+    second(s);
+    return s;
+  };
+  const auto moves = [](Names& s) { s.call(OpCode::kRename, "f0", Errc::kOk, "f1"); };
+  const auto unlinks = [](Names& s) { s.call(OpCode::kUnlink, "f0"); };
+  const auto misses = [](Names& s) { s.call(OpCode::kUnlink, "f0", Errc::kNoEnt); };
+  EXPECT_NE(story(moves, unlinks).said(), "") << "one of them came too late";
+  EXPECT_NE(story(moves, unlinks, false).said(), "");
+  EXPECT_EQ(story(moves, misses).said(), "");
+  const auto makes = [](Names& s) { s.opens("f1", kMake, 44, 1); };
+  const auto keeps = [](Names& s) { s.call(OpCode::kRename, "f0", Errc::kOk, "f1", prog::kRenameNoReplace); };
+  EXPECT_EQ(story(moves, makes).said(), "");
+  EXPECT_NE(story(keeps, makes).said(), "") << "made another file, so the name was free, and then it was taken";
+  const auto finds = [](Names& s) { s.opens("f1", kMake, 12, 100); };
+  EXPECT_EQ(story(keeps, finds).said(), "");
+}
+
+TEST(JudgeNames, AListingBesideAChangeShowsTheNamesBeforeOrAfterIt) {
+  const auto listed = [](const char* names, const char* from, const char* to) {
+    Names s;
+    s.opens(".", prog::kORdOnly | prog::kODirectory, 2, 0);
+    s.during(10, 20).task(0);
+    s.call(OpCode::kRename, from, Errc::kOk, to);
+    s.during(15, 30).task(1);
+    s.add({.code = OpCode::kGetdents}, 0);
+    s.last().fd = 0;
+    s.last().ino = 2;
+    const std::string_view text(names);
+    s.last().data = s.keep(std::vector<uint8_t>(text.begin(), text.end()));
     return s.said();
   };
-  EXPECT_EQ(story(true), "");
-  EXPECT_NE(story(false), "");
+  EXPECT_EQ(listed("d0\nd1\nf0\nl0\n", "f0", "f1"), "");
+  EXPECT_EQ(listed("d0\nd1\nf1\nl0\n", "f0", "f1"), "");
+  EXPECT_NE(listed("d0\nd1\nl0\n", "f0", "f1"), "") << "neither of the names";
+  EXPECT_NE(listed("d0\nd1\nf0\nf1\nl0\n", "f0", "f1"), "") << "both";
+}
+
+TEST(JudgeNames, WhoComesBetweenCallsOfOneGroupIsNotJudged) {
+  Names s;
+  s.opens(".", prog::kORdOnly | prog::kODirectory, 2, 0);
+  s.during(10, 100).task(0);
+  s.add({.code = OpCode::kGetdents}, 0);  // beside the rename, which is followed with it
+  s.last().fd = 0;
+  s.last().ino = 2;
+  const std::string_view text("d0\nd1\nf0\nl0\n");
+  s.last().data = s.keep(std::vector<uint8_t>(text.begin(), text.end()));
+  s.during(20, 30).task(1);
+  s.opens("f1", prog::kORdWr, 0, 0, Errc::kNoEnt);
+  s.during(40, 50).task(2);
+  s.call(OpCode::kRename, "f0", Errc::kOk, "f1");
+  EXPECT_EQ(s.said(), "");
+}
+
+TEST(JudgeNames, WhatComesLaterIsJudgedByAllOrders) {
+  // After a rename and an exclusive creation of its target either file may have the name, not both.
+  Names s;
+  s.during(10, 20).task(0);
+  s.call(OpCode::kRename, "f0", Errc::kOk, "f1");
+  s.during(15, 30).task(1);
+  s.opens("f1", kMake, 44, 1);
+  s.during(31, 32);
+  s.call(OpCode::kUnlink, "f1");
+  EXPECT_EQ(s.said(), "");
+  s.during(33, 34);
+  s.call(OpCode::kUnlink, "f1");
+  EXPECT_NE(s.said(), "");
+}
+
+TEST(JudgeNames, ChangesOnTheWayOfOthersAreNotJudged) {
+  Names s;
+  s.during(10, 20).task(0);
+  s.call(OpCode::kRename, "d0", Errc::kOk, "d1");
+  s.during(15, 30).task(1);
+  s.call(OpCode::kUnlink, "d0/f0");
+  s.during(31, 32);
+  s.call(OpCode::kUnlink, "f1");
+  EXPECT_EQ(s.said(), "") << "silent from there on";
+  Names link;
+  link.during(10, 20).task(0);
+  link.call(OpCode::kLink, "f0", Errc::kOk, "f1");
+  link.during(15, 30).task(1);
+  link.call(OpCode::kUnlink, "f0");
+  link.during(31, 32);
+  link.call(OpCode::kUnlink, "g0");
+  EXPECT_EQ(link.said(), "");
 }
 
 TEST(JudgeNames, AnOpenThatFailedMayHaveMadeAFile) {

@@ -56,6 +56,11 @@ class Story {
     program_.mount = options;
     return *this;
   }
+  // The program, for what looks at it as a whole; results are told by the others.
+  Story& program_of(const Op& op) {
+    program_.tasks[0].ops.assign(1, op);
+    return *this;
+  }
   Story& foreign_image() {
     history_.foreign_image = true;
     return *this;
