@@ -289,7 +289,7 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
       // A store may find no space (NR1).
       if (region->file == nullptr) {
         wrong = true;
-      } else if (reads || (model.plenty_of_room() && !model.memory_went_bad())) {
+      } else if (reads || (model.plenty_of_room() && !model.stores_may_fail())) {
         const uint64_t offset = region->offset + (address - region->begin);
         wrong = page_down(offset) < region->file->size(period).least &&
                 !region->file->may_be_bad(offset, offset + 1, period);

@@ -367,9 +367,10 @@ void Model::build(const prog::Program& program, const History& history) {
   writeback_may_fail_ = oracle::writeback_may_fail(program);
   bios_fail_ = orders_failing_bio(program);
   plenty_of_room_ = oracle::plenty_of_room(program, history);
-  memory_went_bad_ = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
+  stores_may_fail_ = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
     const prog::Op& op = *record.op;
-    return op.code == OpCode::kMemoryFailure || (op.code == OpCode::kMadvise && op.flags == prog::kAdvHwPoison);
+    return op.code == OpCode::kMemoryFailure || (op.code == OpCode::kMadvise && op.flags == prog::kAdvHwPoison) ||
+           (op.code == OpCode::kSetXflags && (op.flags & prog::kXflagImmutable) != 0);
   });
   asynchronous_ = std::any_of(history.records.begin(), history.records.end(),
                               [](const OpRecord& record) { return is_asynchronous(record.op->code); });

@@ -35,7 +35,8 @@ class Model {
   bool foreign_image() const { return foreign_image_; }  // History::foreign_image
   bool plenty_of_room() const { return plenty_of_room_; }
   bool asynchronous() const { return asynchronous_; }  // some transfer may go on after its call
-  bool memory_went_bad() const { return memory_went_bad_; }  // or may have
+  // For other reasons than want of room: memory may have gone bad, or a file become immutable.
+  bool stores_may_fail() const { return stores_may_fail_; }
   const Descriptors& descriptors() const { return descriptors_; }
   Mappings& mappings(const OpRecord& record) { return mappings_[record.process]; }
   // Null if unclear.
@@ -100,7 +101,7 @@ class Model {
   bool foreign_image_ = false;
   bool bios_fail_ = false;
   bool plenty_of_room_ = false;
-  bool memory_went_bad_ = false;
+  bool stores_may_fail_ = false;
   bool asynchronous_ = false;
   bool shifts_seen_ = false;
   bool memory_ran_out_ = false;
