@@ -119,7 +119,8 @@ class Runner {
       if (!options_.trace.empty()) { run_config.observer = &trace; }
       executor_.run(program_, run_config, &outcome_);
       if (!outcome_.mount_error.empty() || outcome_.mount_errc != daxfs::Errc::kOk) {
-        return usage(file + ": mount: " + daxfs::errc_name(outcome_.mount_errc) + ": " + outcome_.mount_error);
+        const std::string& what = options_.image.empty() ? file : options_.image;
+        return usage(what + ": mount: " + daxfs::errc_name(outcome_.mount_errc) + ": " + outcome_.mount_error);
       }
       trace_ += trace.text();
       if (!options_.results.empty()) { results_ += results_lines(program_, outcome_, image_out_); }
