@@ -383,6 +383,23 @@ TEST(JudgeMappings, EachProcessHasItsOwnAddresses) {
   EXPECT_NE(s.said(), "");
 }
 
+// Of a file without DAX. A fault for writing stores nothing, and makes the page dirty all the same.
+TEST(JudgeMappings, ADirectWriteMayLoseToAPageThatIsMadeDirtyMeanwhile) {
+  const auto story = [](uint32_t advice) {
+    Story s;
+    s.open(0, prog::kORdWr | prog::kODirect).pwrite(0, fill(1), kPage, 0).mmap(0, 0, kPage, kAddr);
+    s.open(1).pwrite(1, fill(2), kPage, 0).mmap(1, 0, kPage, kAddr2);
+    s.during(130, 150).pwrite_from(0, kPage, 0, kAddr2);
+    s.during(140, 160).task(1);
+    s.add({.code = OpCode::kMadvise, .flags = advice, .length = kPage, .addr = in_mapping()}, 0).address = kAddr;
+    s.finally(0, bytes(kPage, 1));
+    for (OpRecord& record : s.history().records) { record.dax = false; }
+    return s.said();
+  };
+  EXPECT_EQ(story(prog::kAdvPopulateWrite), "");
+  EXPECT_NE(story(prog::kAdvPopulateRead).find("only 0x02 possible"), std::string::npos);
+}
+
 // Scratch memory of a direct transfer that somebody unmaps: its place may go to another transfer,
 // whose memory the first one then unmaps.
 TEST(JudgeMappings, UnmappingMakesOverlappingDirectTransfersUnclear) {

@@ -326,6 +326,18 @@ FileHistory* Model::by_static_path(const OpRecord& record) {
   return nullptr;
 }
 
+namespace {
+
+// Whether it makes shared pages dirty, or could: stores, transfers into mappings, and faults for writing that store
+// nothing.
+bool dirties_pages(const OpRecord& record) {
+  const prog::Op& op = *record.op;
+  if (op.code == OpCode::kMadvise) { return op.flags == prog::kAdvPopulateWrite; }
+  return memory_of(record).length != 0 && !reads_memory(op.code) && !is_write(op.code);
+}
+
+}  // namespace
+
 bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
   if (!direct_in_doubt_ && (!file.through_cache || !file.opened_direct)) { return false; }
   const Period period = period_of(write);
@@ -333,7 +345,7 @@ bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
     if (other == &write || !period_of(*other).overlaps(period)) { return false; }
     const OpCode code = other->op->code;
     if (is_write(code)) { return file_of(*other) == &file || other->ino == 0; }
-    return memory_of(*other).length != 0 && !reads_memory(code);
+    return dirties_pages(*other);
   });
 }
 
