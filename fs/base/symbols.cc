@@ -15,6 +15,9 @@ extern "C" __attribute__((weak)) void __sanitizer_symbolize_pc(void* pc, const c
 namespace daxfs {
 namespace {
 
+// The sanitizers' symbolizer takes what it gets for a return address, and looks one byte before.
+void* as_return_address(void* address) { return static_cast<char*>(address) + 1; }
+
 std::string demangled(const char* symbol) {
   int status = 0;
   char* const name = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
@@ -29,7 +32,7 @@ std::vector<std::string> functions_at(void* address) {
   std::vector<std::string> names;
   if (&__sanitizer_symbolize_pc != nullptr) {
     std::array<char, 4096> text{};
-    __sanitizer_symbolize_pc(address, "%f", text.data(), text.size() - 1);
+    __sanitizer_symbolize_pc(as_return_address(address), "%f", text.data(), text.size() - 1);
     for (const char* at = text.data(); *at != '\0'; at += std::strlen(at) + 1) { names.emplace_back(at); }
     return names;
   }
@@ -41,7 +44,7 @@ std::vector<std::string> functions_at(void* address) {
 std::string describe_code(void* address) {
   if (&__sanitizer_symbolize_pc != nullptr) {
     std::array<char, 512> text{};
-    __sanitizer_symbolize_pc(address, "%f %s:%l", text.data(), text.size() - 1);
+    __sanitizer_symbolize_pc(as_return_address(address), "%f %s:%l", text.data(), text.size() - 1);
     return text.data();
   }
   Dl_info info{};
