@@ -46,11 +46,20 @@ struct Executor::Run {
   uint64_t sequence = 0;
   uint32_t running = 0;  // operations begun and not ended
   bool lone_calls = false;  // LoneCall may look
-  std::optional<oracle::Objection> lone_wrong = {};
+  // What LoneCall objected to, by task: each has a place of its own, because nothing orders them for TSan.
+  struct LoneWrong {
+    uint64_t begin_seq = 0;
+    oracle::Objection objection;
+  };
+  std::array<std::optional<LoneWrong>, prog::kTasksMax + 1> lone_wrongs = {};
 
   uint64_t next_sequence() { return __atomic_add_fetch(&sequence, 1, __ATOMIC_RELAXED); }
   void step(Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record);
+  std::optional<LoneWrong>& lone_wrong_of(const oracle::OpRecord& record) {
+    return lone_wrongs[record.task == oracle::kInitTask ? prog::kTasksMax : record.task];
+  }
   void judge_lone(LoneCall& call, const oracle::OpRecord& record);
+  std::optional<oracle::Objection> first_lone_wrong() const;
   void run_init();
   void run_tasks();
   void run_task(TaskState& task);
@@ -147,10 +156,11 @@ void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::O
   const Interpreter::ProcessState& state = states[record.process];
   const DurabilityCheck durability(machine, *state.process, op, mapped_address(state, op.addr));
   std::optional<LoneCall> lone;
-  if (lone_calls && running == 1 && !lone_wrong) { lone.emplace(machine, *fs, program, op); }
+  const bool alone = __atomic_load_n(&running, __ATOMIC_RELAXED) == 1;
+  if (lone_calls && alone && !lone_wrong_of(record)) { lone.emplace(machine, *fs, program, op); }
   interpreter.step(states[record.process], op, record);
   durability.finish(record);
-  if (lone && sequence == record.begin_seq) { judge_lone(*lone, record); }
+  if (lone && __atomic_load_n(&sequence, __ATOMIC_RELAXED) == record.begin_seq) { judge_lone(*lone, record); }
   record.end_seq = next_sequence();
   if (oracle::is_asynchronous(op.code)) { record.submitted_seq = record.end_seq; }
   record.finished = true;
@@ -159,10 +169,19 @@ void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::O
 }
 
 void Executor::Run::judge_lone(LoneCall& call, const oracle::OpRecord& record) {
-  lone_wrong = call.finish(record);
-  if (!lone_wrong) { return; }
-  lone_wrong->task = record.task;
-  lone_wrong->index = record.index;
+  std::optional<oracle::Objection> wrong = call.finish(record);
+  if (!wrong) { return; }
+  wrong->task = record.task;
+  wrong->index = record.index;
+  lone_wrong_of(record) = LoneWrong{record.begin_seq, std::move(*wrong)};
+}
+
+std::optional<oracle::Objection> Executor::Run::first_lone_wrong() const {
+  const LoneWrong* first = nullptr;
+  for (const auto& wrong : lone_wrongs) {
+    if (wrong && (first == nullptr || wrong->begin_seq < first->begin_seq)) { first = &*wrong; }
+  }
+  return first == nullptr ? std::nullopt : std::optional(first->objection);
 }
 
 void Executor::Run::run_init() {
@@ -308,6 +327,7 @@ void Executor::Run::finish() {
   if (submits(program)) { collect_events(); }
   audit();
   const bool looks = machine.device().watches_durability() && !outcome.history.foreign_image && !options.read_only;
+  std::optional<oracle::Objection> lone_wrong = first_lone_wrong();
   if (looks && !lone_wrong) { lone_wrong = LoneCall::check_counts(machine, *fs); }
   for (size_t i = 0; i < program.processes.size(); ++i) { processes[i]->exit(); }
   rt::run_pending_system_tasks();
