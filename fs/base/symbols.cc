@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,7 @@ namespace daxfs {
 namespace {
 
 // The sanitizers' symbolizer takes what it gets for a return address, and looks one byte before.
-void* as_return_address(void* address) { return static_cast<char*>(address) + 1; }
+void* as_return_address(void* address) { return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(address) + 1); }
 
 std::string demangled(const char* symbol) {
   int status = 0;
