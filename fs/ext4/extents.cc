@@ -390,6 +390,9 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
     const LookupLock lock(inode, clipped.flags, site);
     found = look_cached(inode, clipped, &hit);
     trace_extent(inode, found, /*changed=*/false);
+    if (found.ok() && found->state == BlockState::kHole && (clipped.flags & MapRequest::kDelay) != 0) {
+      FS_RETURN_IF_ERROR(inode.reserve_delayed(clipped.lblk));
+    }
   }
   if (hit && inode.volume().options().es_test) {
     FS_RETURN_IF_ERROR(recheck_cached(inode, clipped, site));

@@ -45,9 +45,10 @@ struct MapRequest {
     kNoLock = 1u << 8,     // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
     kNoCache = 1u << 9,    // what is found does not go to the extent status cache
     kReserved = 1u << 10,   // room was promised (delayed allocation)
+    kDelay = 1u << 11,      // of one block: promise room to it if it is a hole, before anybody can allocate it
   };
   static_assert(distinct_bits({kCreate, kUnwritten, kPreIo, kConvert, kConvertUnwritten, kZero, kKeepSize, kNoZeroout,
-                               kNoLock, kNoCache, kReserved}));
+                               kNoLock, kNoCache, kReserved, kDelay}));
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1

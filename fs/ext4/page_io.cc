@@ -23,8 +23,9 @@ using mm::Page;
 
 Inode& inode_of(mm::AddressSpace& mapping) { return static_cast<Inode&>(mapping.host()); }
 
-Result<MapResult> block_of_page(Inode& inode, const Page& page) {
-  return map_blocks(nullptr, inode, {.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())), .len = 1});
+Result<MapResult> block_of_page(Inode& inode, const Page& page, uint32_t flags = 0) {
+  return map_blocks(nullptr, inode,
+                    {.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())), .len = 1, .flags = flags});
 }
 
 LogicalBlock block_of(const Page& page) { return LogicalBlock(static_cast<uint32_t>(page.index.value())); }
@@ -182,13 +183,16 @@ Status read_page_locked(Inode& inode, Page& page) {
 Status prepare_buffer(Inode& inode, Page& page) {
   if ((mm::folio_state(page) & Folio::kPrivate) != 0) { return ok_status(); }
   FS_TRACE_SCOPE("ext4_da_get_block_prep", frame_ref(mm::page_pfn(page)));
-  FS_ASSIGN_OR_RETURN(MapResult map, block_of_page(inode, page));
-  // A delayed block is not looked up: nothing is there. Of a written one that would be wrong (O18). Kernel:
+  // Room for a hole is promised under the lock of the lookup: a direct write may be about to allocate it. Kernel:
   // ext4_da_map_blocks.
-  if (map.state == BlockState::kWritten && inode.extent_status.is_delayed(map.lblk)) { map.state = BlockState::kHole; }
+  FS_ASSIGN_OR_RETURN(MapResult map, block_of_page(inode, page, MapRequest::kDelay));
+  // A delayed block is not looked up: nothing is there. Of a written one that would be wrong (O18).
+  if (map.state == BlockState::kWritten && inode.extent_status.is_delayed(map.lblk)) {
+    FS_RETURN_IF_ERROR(inode.reserve_delayed(map.lblk));
+    map.state = BlockState::kHole;
+  }
   switch (map.state) {
     case BlockState::kHole:
-      FS_RETURN_IF_ERROR(inode.reserve_delayed(map.lblk));
       cache::attach_buffer(page, BufferState::kDelayed, FsBlock());
       break;
     case BlockState::kUnwritten:
