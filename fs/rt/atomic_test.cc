@@ -41,6 +41,9 @@ TEST(RefCount, CountsDownToTheLast) {
   EXPECT_EQ(ref.read(), 2);
   EXPECT_FALSE(ref.dec_and_test());
   EXPECT_TRUE(ref.inc_not_zero());
+  EXPECT_TRUE(ref.dec_not_one());
+  EXPECT_FALSE(ref.dec_not_one()) << "the last one stays";
+  EXPECT_TRUE(ref.inc_not_zero());
   EXPECT_FALSE(ref.dec_and_test());
   EXPECT_TRUE(ref.dec_and_test());
   EXPECT_FALSE(ref.inc_not_zero());

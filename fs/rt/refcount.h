@@ -42,6 +42,9 @@ class RefCount {
   [[nodiscard]] bool inc_not_zero(Site site = Site::current());
   // True when this was the last reference; the caller then owns the object alone.
   [[nodiscard]] FS_NO_TSAN bool dec_and_test(Site site = Site::current()) { return sub_return(1, site) == 0; }
+  // Drops one unless it is the last; then false, and nothing happens. For contexts that may not free the object.
+  // Kernel: refcount_dec_not_one.
+  [[nodiscard]] bool dec_not_one(Site site = Site::current());
   // Drops n; returns the new count. For counts whose idle value is not zero.
   FS_NO_TSAN int32_t sub_return(int32_t n, Site site = Site::current()) {
     const int32_t now = fetch_add(-n, site) - n;
@@ -96,12 +99,31 @@ FS_NO_TSAN inline bool RefCount::inc_not_zero(Site site) {
   ++value_;
   return true;
 }
+
+FS_NO_TSAN inline bool RefCount::dec_not_one(Site site) {
+  point(PointKind::kRef, object_, site);
+  internal::announce_acquire(this);
+  if (value_ == 1) { return false; }
+  internal::announce_release(this);
+  if (__builtin_expect(value_ <= 0, 0)) { internal::report_ref_underflow(value_ - 1, site); }
+  --value_;
+  return true;
+}
 #else
 inline bool RefCount::inc_not_zero(Site site) {
   int32_t value = value_.load();
   while (value != 0) {
     if (value < 0 || value >= kSaturated) { internal::report_ref_overflow(value, site); }
     if (value_.compare_exchange_weak(value, value + 1)) { return true; }
+  }
+  return false;
+}
+
+inline bool RefCount::dec_not_one(Site site) {
+  int32_t value = value_.load();
+  while (value != 1) {
+    if (value <= 0) { internal::report_ref_underflow(value - 1, site); }
+    if (value_.compare_exchange_weak(value, value - 1)) { return true; }
   }
   return false;
 }

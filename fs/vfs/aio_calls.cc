@@ -39,11 +39,15 @@ void AioContext::Request::complete(Result<uint64_t> result) {
             "a request ends that is not in flight");
   event_.error = result.error();
   event_.bytes = result.ok() ? *result : 0;
-  if (rt::in_atomic() && file_->last_reference()) {
-    file_->inode().volume().dio_done_queue().queue(put_file_);
-  } else {
-    end();
+  if (rt::in_atomic()) {
+    ext4::Volume& volume = file_->inode().volume();
+    if (!file_->put_unless_last()) {
+      volume.dio_done_queue().queue(put_file_);
+      return;
+    }
+    file_.release();  // by then it may be gone
   }
+  end();
 }
 
 // The event comes last: who has it may unmount.

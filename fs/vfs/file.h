@@ -36,8 +36,8 @@ class File final : public mm::VmFile, public ext4::LiveFlags {
   bool writable() const;
   // RwFlags (fs/ext4/file_rw.h) of every read and write through this description.
   unsigned rw_flags() const override;
-  // The caller's reference is the only one: nobody can take another.
-  bool last_reference() const { return references_.load_unpointed() == 1; }
+  // As put(), but false and nothing happens if it is the last one: that may free blocks, and must be able to sleep.
+  [[nodiscard]] bool put_unless_last() { return references_.dec_not_one(); }
 
   // Durability of bytes [start, end], as ext4::sync_file; besides, an error of writeback since this description was
   // opened is told, once. YIELDS. Kernel: vfs_fsync_range, file_check_and_advance_wb_err.

@@ -140,6 +140,7 @@ void Model::note_files(const History& history) {
     const prog::Op& op = *record->op;
     switch (op.code) {
       case OpCode::kRename: case OpCode::kLink: case OpCode::kSymlink: case OpCode::kUnlink:
+      case OpCode::kRmdir:  // a file may get the name of the directory
         if (!refused(*record)) { names_static_ = false; }
         break;
       case OpCode::kFallocate:
