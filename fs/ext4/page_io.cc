@@ -180,6 +180,11 @@ Status read_page_locked(Inode& inode, Page& page) {
   return (mm::folio_state(page) & Folio::kUptodate) != 0 ? ok_status() : Status(Errc::kIo);
 }
 
+Result<bool> has_written_block(Inode& inode, const Page& page) {
+  FS_ASSIGN_OR_RETURN(const MapResult map, block_of_page(inode, page));
+  return map.state == BlockState::kWritten;
+}
+
 Status prepare_buffer(Inode& inode, Page& page) {
   if ((mm::folio_state(page) & Folio::kPrivate) != 0) { return ok_status(); }
   FS_TRACE_SCOPE("ext4_da_get_block_prep", frame_ref(mm::page_pfn(page)));

@@ -22,6 +22,8 @@ Status read_page_locked(Inode& inode, mm::Page& page);
 // Says where the page's bytes will go: its block, or one that is reserved (kDelayed). REQUIRES: locked.
 // Errors: kNoSpc, kCorrupted. YIELDS. Kernel: ext4_da_get_block_prep.
 Status prepare_buffer(Inode& inode, mm::Page& page);
+// Whether the page's block holds bytes, by the extent tree. YIELDS.
+Result<bool> has_written_block(Inode& inode, const mm::Page& page);
 
 // Sends the page to its block. REQUIRES: locked, start_writeback() done, buffer kMapped or kUnwritten. Unlocks. YIELDS.
 void submit_page(Inode& inode, mm::Page& page);
