@@ -183,8 +183,8 @@ Status zero_page_part(Inode& inode, uint64_t pos, uint64_t length) {
     const std::span<std::byte> part(copy.data(), length);
     status = page->memory->read(mm::page_pfn(*page), pos % kPageSize, part);
     const bool zero = std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
-    // A page of zeros over a hole stays as it is. Over a block it is written: since it was read a direct write that did not
-    // get through may have left bytes there.
+    // A page of zeros over a hole stays as it is. Over a block it is written: since it was read a direct write that
+    // did not get through may have left bytes there.
     bool changes = !zero;
     if (status.ok() && zero) {
       const Result<bool> written = has_written_block(inode, *page);

@@ -1,8 +1,6 @@
 #include "fuzz/exec/lone_call.h"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <span>
 #include <string>
@@ -15,6 +13,7 @@
 #include "fs/rt/clock.h"
 #include "fuzz/exec/observer_reads.h"
 #include "fuzz/oracle/model.h"
+#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::exec {
 
@@ -22,24 +21,14 @@ using daxfs::check::TreeExtent;
 using daxfs::check::TreeInode;
 using oracle::Objection;
 using oracle::OpRecord;
+using oracle::wide;
+using oracle::words;
 using prog::OpCode;
 
 namespace {
 
 constexpr uint64_t kBlock = daxfs::kBlockSize;
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
-
-std::string words(const char* format, ...) FS_PRINTF(1, 2);
-std::string words(const char* format, ...) {
-  char line[240];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  va_end(arguments);
-  return line;
-}
-
-unsigned long long wide(uint64_t value) { return value; }
 
 std::optional<Objection> against(const char* tag, std::string title) {
   return Objection{.tag = tag, .title = std::move(title), .detail = "nothing ran beside the call"};

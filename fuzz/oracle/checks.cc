@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
-#include "fs/base/compiler.h"
 #include "fs/base/types.h"
 #include "fuzz/oracle/room.h"
+#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::oracle {
 
@@ -21,31 +19,21 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-std::string text(const char* format, ...) FS_PRINTF(1, 2);
-std::string text(const char* format, ...) {
-  char line[320];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(line, sizeof(line), format, arguments);
-  va_end(arguments);
-  return line;
-}
-
-unsigned long long number(uint64_t value) { return value; }
-
 // "T1 op 2 (pread)", counted from 1 as programs' text does.
 std::string name_of(const OpRecord& record) {
   const std::string_view call = record.op->info().name;
   if (record.task == kInitTask) {
-    return text("P%u set-up op %u (%.*s)", record.process, record.index + 1,
-                static_cast<int>(call.size()), call.data());
+    return words("P%u set-up op %u (%.*s)", record.process, record.index + 1,
+                 static_cast<int>(call.size()), call.data());
   }
-  return text("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()), call.data());
+  return words("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()),
+               call.data());
 }
 
 std::string detail_of(const OpRecord& record, const FileHistory& file) {
-  return text("inode %u generation %u, operation at %llu..%llu, returned %lld\n", file.ino(), file.generation(),
-              number(record.begin_seq), number(record.end_seq), static_cast<long long>(record.ret));
+  return words("inode %u generation %u, operation at %llu..%llu, returned %lld\n", file.ino(),
+               file.generation(), wide(record.begin_seq), wide(record.end_seq),
+               static_cast<long long>(record.ret));
 }
 
 std::optional<Objection> object(std::string title, std::string detail) {
@@ -108,7 +96,7 @@ std::string values_of(const PossibleBytes& possible, uint64_t offset) {
   std::string values;
   for (size_t i = 0; i < possible.count; ++i) {
     if (i != 0) { values += ", "; }
-    values += text("0x%02x", possible.sources[i].at(offset));
+    values += words("0x%02x", possible.sources[i].at(offset));
   }
   return values;
 }
@@ -163,9 +151,9 @@ bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, 
 std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, const FileHistory& file,
                                         std::string detail) {
   const bool stale = wrong.value == daxfs::kStaleByte;
-  std::string title = text("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
-                           stale ? "stale byte " : "", wrong.value, number(wrong.offset),
-                           values_of(wrong.possible, wrong.offset).c_str());
+  std::string title = words("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
+                            stale ? "stale byte " : "", wrong.value, wide(wrong.offset),
+                            values_of(wrong.possible, wrong.offset).c_str());
   Objection objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
   objection.ino = file.ino();
   objection.offset = wrong.offset;
@@ -200,8 +188,10 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
   model.mappings(record).for_each_piece(range.address, end, period_of(record),
                                         [&](const Region* region, uint64_t from, uint64_t) {
     if (objection || region == nullptr || !region->prot_certain || (region->prot & prog::kProtWrite) != 0) { return; }
-    objection = object(text("%s wrote to byte %llu of its buffer, in a mapping without write permission",
-                            name_of(record).c_str(), number(from - range.address)), {});
+    objection =
+        object(words("%s wrote to byte %llu of its buffer, in a mapping without write permission",
+                     name_of(record).c_str(), wide(from - range.address)),
+               {});
   });
   return objection;
 }
@@ -223,8 +213,9 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const uint64_t length = asked(record);
   const auto got = static_cast<uint64_t>(record.ret);
   if (record.ret < 0 || got > length) {
-    return object(text("%s returned %lld for %llu bytes", name_of(record).c_str(), static_cast<long long>(record.ret),
-                       number(length)), {});
+    return object(words("%s returned %lld for %llu bytes", name_of(record).c_str(),
+                        static_cast<long long>(record.ret), wide(length)),
+                  {});
   }
   if (got != 0) {
     if (auto objection = check_target(model, record, got)) { return objection; }
@@ -240,8 +231,8 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
                          (!uses_scratch(record) || !model.memory_ran_out());
   if (got > most || cut_short) {
-    return object(text("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
-                       name_of(record).c_str(), number(*pos), number(got), number(least), number(most)),
+    return object(words("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
+                        name_of(record).c_str(), wide(*pos), wide(got), wide(least), wide(most)),
                   detail_of(record, *file));
   }
   if (record.data.size() != got || !whole) { return std::nullopt; }
@@ -262,15 +253,17 @@ std::optional<Objection> check_number(Model& model, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   const auto lowest = model.descriptors().lowest_free(record);
   if (!lowest || *lowest == record.ret) { return std::nullopt; }
-  return object(text("%s returned descriptor %lld; the lowest free one was %d", name_of(record).c_str(),
-                     static_cast<long long>(record.ret), *lowest), {});
+  return object(words("%s returned descriptor %lld; the lowest free one was %d",
+                      name_of(record).c_str(), static_cast<long long>(record.ret), *lowest),
+                {});
 }
 
 std::optional<Objection> check_write(const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
-  return object(text("%s returned %lld for %llu bytes", name_of(record).c_str(), static_cast<long long>(record.ret),
-                     number(asked(record))), {});
+  return object(words("%s returned %lld for %llu bytes", name_of(record).c_str(),
+                      static_cast<long long>(record.ret), wide(asked(record))),
+                {});
 }
 
 // --- accesses through mappings
@@ -299,8 +292,9 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
     default: break;
   }
   if (!wrong) { return std::nullopt; }
-  std::string title = text("%s got %s at byte %llu of its range, which was mapped and inside the file",
-                           name_of(record).c_str(), signal_name(record.signal), number(address - record.address));
+  std::string title =
+      words("%s got %s at byte %llu of its range, which was mapped and inside the file",
+            name_of(record).c_str(), signal_name(record.signal), wide(address - record.address));
   return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
@@ -318,8 +312,8 @@ std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64
     if (page_down(offset) >= region->file->size(period).least) { return std::nullopt; }
     if (region->file->may_be_bad(offset, offset + 1, period)) { return std::nullopt; }
   }
-  return object(text("%s stopped at byte %llu of its range, which was mapped and inside the file",
-                     name_of(record).c_str(), number(address - record.address)),
+  return object(words("%s stopped at byte %llu of its range, which was mapped and inside the file",
+                      name_of(record).c_str(), wide(address - record.address)),
                 region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
@@ -434,8 +428,8 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     if (objection) { return; }
     if (region == nullptr) {
       if (!model.mappings(record).surely_unmapped(from, period) || model.asynchronous()) { return; }
-      objection = object(text("%s succeeded at byte %llu of its range, where nothing is mapped",
-                              name_of(record).c_str(), number(from - begin)),
+      objection = object(words("%s succeeded at byte %llu of its range, where nothing is mapped",
+                               name_of(record).c_str(), wide(from - begin)),
                          {});
       return;
     }
@@ -454,8 +448,8 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     }
     const SizeRange size = file.size(period);
     if (page_down(last) >= size.most) {
-      objection = object(text("%s reached file offset %llu; the file had at most %llu bytes", name_of(record).c_str(),
-                              number(last), number(size.most)),
+      objection = object(words("%s reached file offset %llu; the file had at most %llu bytes",
+                               name_of(record).c_str(), wide(last), wide(size.most)),
                          detail_of(record, file));
     } else if (reads_memory(code) && record.data.size() == count) {
       objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from), /*in_file=*/false);
@@ -480,8 +474,8 @@ std::optional<Objection> check_attributes(Model& model, const OpRecord& record) 
   if (!regular || file == nullptr) { return std::nullopt; }
   const SizeRange size = file->size(period_of(record));
   if (size.least <= row[2] && row[2] <= size.most) { return std::nullopt; }
-  return object(text("%s says size %llu; only %llu to %llu possible", name_of(record).c_str(), number(row[2]),
-                     number(size.least), number(size.most)),
+  return object(words("%s says size %llu; only %llu to %llu possible", name_of(record).c_str(),
+                      wide(row[2]), wide(size.least), wide(size.most)),
                 detail_of(record, *file));
 }
 
@@ -506,9 +500,10 @@ std::optional<Objection> check_lseek(Model& model, const OpRecord& record) {
     wrong = static_cast<uint64_t>(offset) < size.least;
   }
   if (!wrong) { return std::nullopt; }
-  return object(text("%s to %lld returned %lld (%s) in a file of %llu to %llu bytes", name_of(record).c_str(),
-                     static_cast<long long>(offset), static_cast<long long>(record.ret),
-                     daxfs::errc_name(record.error), number(size.least), number(size.most)),
+  return object(words("%s to %lld returned %lld (%s) in a file of %llu to %llu bytes",
+                      name_of(record).c_str(), static_cast<long long>(offset),
+                      static_cast<long long>(record.ret), daxfs::errc_name(record.error),
+                      wide(size.least), wide(size.most)),
                 detail_of(record, *file));
 }
 
@@ -579,7 +574,7 @@ std::optional<Objection> check_error(const prog::Program& program, const History
     default:
       return std::nullopt;
   }
-  return object(text("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
+  return object(words("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
                 "nothing in the run can cause this error");
 }
 
@@ -631,9 +626,11 @@ std::optional<Objection> check_refused(const Model& model, const OpRecord& recor
     }
   });
   if (crowded || !model.descriptors().certain(record)) { return std::nullopt; }
-  return Objection{"O8", text("%s returned, but the device refused to write page %llu of inode %u meanwhile",
-                              name_of(record).c_str(), number(record.lost.page), record.lost.ino),
-                   {}};
+  return Objection{
+      "O8",
+      words("%s returned, but the device refused to write page %llu of inode %u meanwhile",
+            name_of(record).c_str(), wide(record.lost.page), record.lost.ino),
+      {}};
 }
 
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
@@ -651,18 +648,23 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
     return std::nullopt;
   }
   if (lost.cached && is_write(record.op->code)) {
-    return Objection{"O8", text("%s with O_DSYNC returned, but page %llu of inode %u is still dirty",
-                                name_of(record).c_str(), number(lost.page), lost.ino),
+    return Objection{"O8",
+                     words("%s with O_DSYNC returned, but page %llu of inode %u is still dirty",
+                           name_of(record).c_str(), wide(lost.page), lost.ino),
                      {}};
   }
   if (lost.cached) {
-    return Objection{"O8", text("%s returned, but page %llu of inode %u was dirty before and has not been written",
-                                name_of(record).c_str(), number(lost.page), lost.ino),
-                     {}};
+    return Objection{
+        "O8",
+        words("%s returned, but page %llu of inode %u was dirty before and has not been written",
+              name_of(record).c_str(), wide(lost.page), lost.ino),
+        {}};
   }
-  return Objection{"O8", text("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
-                              name_of(record).c_str(), number(lost.page), lost.ino),
-                   {}};
+  return Objection{
+      "O8",
+      words("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
+            name_of(record).c_str(), wide(lost.page), lost.ino),
+      {}};
 }
 
 }  // namespace
@@ -697,8 +699,10 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
   const Period end = {kNever - 1, kNever - 1};
   const SizeRange size = file->size(end);
   if (found.size < size.least || found.size > size.most) {
-    auto objection = object(text("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
-                                 number(found.size), number(size.least), number(size.most)), {});
+    auto objection =
+        object(words("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
+                     wide(found.size), wide(size.least), wide(size.most)),
+               {});
     objection->ino = found.ino;
     objection->of_size = true;
     return objection;
@@ -710,7 +714,9 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
     if (file->may_be_bad(piece.offset, piece.offset + length, end)) { continue; }  // nobody could read it
     const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
                                          : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
-    if (bad) { return object_to_byte(text("on the medium inode %u", found.ino), wrong, *file, {}); }
+    if (bad) {
+      return object_to_byte(words("on the medium inode %u", found.ino), wrong, *file, {});
+    }
   }
   return std::nullopt;
 }

@@ -2,11 +2,12 @@
 #include "fuzz/oracle/stale.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
+#include <string>
+#include <utility>
 
 #include "fs/base/types.h"
 #include "fuzz/oracle/model.h"
+#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::oracle {
 
@@ -70,10 +71,11 @@ std::optional<Objection> check_leftovers(const OpRecord& record) {
   const size_t at = find_run(record.data);
   if (at == record.data.size()) { return std::nullopt; }
   const std::string_view call = record.op->info().name;
-  char title[160];
-  std::snprintf(title, sizeof(title), "T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read",
-                record.task, record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
-  return Objection{"O16", title, "free blocks and fresh pages hold that byte, and the program never writes it\n"};
+  std::string title =
+      words("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
+            record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
+  return Objection{"O16", std::move(title),
+                   "free blocks and fresh pages hold that byte, and the program never writes it\n"};
 }
 
 std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const FinalPiece> pieces) {
@@ -82,9 +84,8 @@ std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const
     const Bytes inside = piece.bytes.first(std::min<uint64_t>(piece.bytes.size(), found.size - piece.offset));
     const size_t at = find_run(inside);
     if (at == inside.size()) { continue; }
-    char title[160];
-    std::snprintf(title, sizeof(title), "on the medium inode %u has stale bytes 0x%02x at file offset %llu", found.ino,
-                  kStaleByte, static_cast<unsigned long long>(piece.offset + at));
+    std::string title = words("on the medium inode %u has stale bytes 0x%02x at file offset %llu",
+                              found.ino, kStaleByte, wide(piece.offset + at));
     Objection objection{"O16", title, "free blocks hold that byte, and the program never writes it\n"};
     objection.ino = found.ino;
     objection.offset = piece.offset + at;
@@ -112,10 +113,9 @@ std::optional<Objection> check_tail(const prog::Program& program, const History&
   const auto wrong = std::find_if(found.tail.begin(), found.tail.end(), [](std::byte b) { return b != std::byte{0}; });
   if (!met || wrong == found.tail.end()) { return std::nullopt; }
   const uint64_t offset = found.size + static_cast<uint64_t>(wrong - found.tail.begin());
-  char title[160];
-  std::snprintf(title, sizeof(title),
-                "on the medium inode %u has 0x%02x behind its end, at offset %llu; only 0x00 possible", found.ino,
-                std::to_integer<unsigned>(*wrong), static_cast<unsigned long long>(offset));
+  std::string title =
+      words("on the medium inode %u has 0x%02x behind its end, at offset %llu; only 0x00 possible",
+            found.ino, std::to_integer<unsigned>(*wrong), wide(offset));
   Objection objection{"O16", title, "the end of the last block of a file shows when the file grows\n"};
   objection.ino = found.ino;
   objection.offset = offset;
