@@ -4,6 +4,8 @@
 // The machine is started by ci/kernel-guest and keeps running. Its folder has `ram`, the machine's
 // whole memory, in which its persistent memory is, and `mailbox` (guest_mailbox.h).
 //
+// Locking: none; one test at a time asks a machine.
+// Tested by: props/differential_test.cc, where a machine runs.
 // Not covered: more than one process or task; memory_failure and reclaim; addresses.
 #pragma once
 

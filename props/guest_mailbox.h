@@ -4,6 +4,9 @@
 // The test lays an image into the machine's persistent memory and an order into the mailbox, counts
 // `asked` up and waits until `answered` is equal. Areas lie at fixed offsets; what does not fit is
 // refused by the test.
+//
+// Locking: `asked` and `answered` pass the memory from one to the other.
+// Tested by: props/differential_test.cc, where a machine runs.
 #pragma once
 
 #include <atomic>

@@ -5,6 +5,8 @@
 //
 // Not covered: more than one process or task; memory_failure and reclaim; addresses. Asynchronous requests are waited
 // for when they are begun.
+//
+// Locking: none; the process that runs a program is its own.  Tested by: props/differential_test.cc.
 #pragma once
 
 #include <cstddef>

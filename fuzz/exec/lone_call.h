@@ -4,6 +4,7 @@
 // to be touched has new times there, fiemap and lseek say what the extents say, statfs what the groups count.
 // Concurrent calls are not looked at: there is enough that runs alone in any run.
 //
+// Locking: none; a look between two points of the task that made the call (observer_reads.h).
 // Invariants:
 //   LC1 a call leaves the times that it is to change, and those of the directories it changes, at its own time or
 //       later; a call that only reads leaves mtime and ctime of its file.

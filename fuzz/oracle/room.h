@@ -5,7 +5,7 @@
 // a call that asks for more than there is makes everything possible.
 //
 // Invariants: NR1 nothing fails for want of room while there is plenty.
-// Tested by: fuzz/oracle/room_test.cc
+// Locking: none.  Tested by: fuzz/oracle/room_test.cc
 #pragma once
 
 #include <cstdint>

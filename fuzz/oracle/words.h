@@ -1,6 +1,6 @@
 // fuzz/oracle/words.h - the words of objections: printf's formats as strings.
 //
-// Locking: none; YIELDS never, so calls that are judged while tasks run may use it.
+// Locking: none; no scheduling point, so that calls can be judged while tasks run.
 // Tested by: what judges say, fuzz/oracle/judge_test.cc, fuzz/exec/lone_call_test.cc.
 #pragma once
 

@@ -1,7 +1,7 @@
 // fuzz/sched/order_cell.h - a small number for an order of two places of the source: one was passed, then the other, at
 // one object, by two tasks.
 //
-// Tested by: fuzz/exec/interleaving_test.cc, fuzz/sched/touches_test.cc.
+// Locking: none.  Tested by: fuzz/exec/interleaving_test.cc, fuzz/sched/touches_test.cc.
 #pragma once
 
 #include <cstddef>
