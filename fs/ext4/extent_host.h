@@ -1,11 +1,13 @@
-// fs/ext4/extent_host.h - what an extent tree needs from the world: root, nodes, blocks.
+// fs/ext4/extent_host.h - what an extent tree or a block map needs from the world: root, nodes, blocks.
 //
 // The tree's code knows neither inode nor volume, so that tests can run it on a model of both. The
 // real one is in extents.cc. Kernel: none (there the tree calls the buffer cache, the journal and
 // mballoc by name).
 // Locking: every call happens with the tree locked (i_data_sem); those that change something,
 //   exclusively.
-// Tested by: fs/ext4/extent_tree_test.cc.
+// Invariants:
+//   BF1  code for one format never runs on an inode of the other: whoever asks for a root says which.
+// Tested by: fs/ext4/extent_tree_test.cc, fs/ext4/indirect_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -36,11 +38,14 @@ class ExtentHost {
   virtual ~ExtentHost() = default;
 
   virtual const ExtentTreeLimits& limits() const = 0;
+  virtual BlockFormat format() const { return BlockFormat::kExtents; }
+  // REQUIRES: the format is kExtents, kIndirect (BF1).
   virtual ExtentNode root() = 0;
+  virtual std::byte* map_root() { return root().bytes(); }
   virtual void root_changed() = 0;
 
-  // Reads a node and checks its checksum, nothing else. REQUIRES: block_valid(block, 1). YIELDS.
-  // Errors: kIo, kCorrupted.
+  // Reads a node (of a block map: an indirect block) and checks its checksum, if it has one, nothing else.
+  // REQUIRES: block_valid(block, 1). YIELDS. Errors: kIo, kCorrupted.
   virtual Result<NodePin> read_node(FsBlock block) = 0;
   // Before a change of a node's bytes. YIELDS.
   virtual Status will_change(NodePin& pin) = 0;

@@ -81,6 +81,7 @@ class ExtentNode {
   ExtentNode() = default;
   explicit ExtentNode(std::byte* bytes) : bytes_(bytes) {}
 
+  std::byte* bytes() const { return bytes_; }
   uint16_t entries() const { return header().eh_entries; }
   uint16_t max() const { return header().eh_max; }
   uint16_t depth() const { return header().eh_depth; }

@@ -23,6 +23,7 @@
 
 #include "fs/base/result.h"
 #include "fs/base/types.h"
+#include "fs/ext4/block_tree.h"
 #include "fs/ext4/extent_host.h"
 #include "fs/ext4/extent_node.h"
 
@@ -63,23 +64,17 @@ class ExtentPath {
   std::array<Level, kExtentDepthMax + 1> levels_;
 };
 
-class ExtentTree {
+class ExtentTree final : public BlockTree {
  public:
   explicit ExtentTree(ExtentHost& host) : host_(host), limits_(host.limits()) {}
 
-  struct Lookup {
-    std::optional<ExtentRun> run;     // the extent that contains the block
-    uint64_t hole_end = kLogicalEnd;  // without one: where the next extent begins
-    std::optional<ExtentRun>
-        neighbor;  // the extent before the block, or else behind it, in the same leaf
-    std::optional<FsBlock> leaf;  // the leaf's own block, unless it is the root
-  };
-  Result<Lookup> lookup(LogicalBlock lblk);
-  // The first extent that ends behind `from`.
-  Result<std::optional<ExtentRun>> next_extent(LogicalBlock from);
+  // A hole ends where the next extent begins.
+  Result<Lookup> lookup(LogicalBlock lblk) override;
+  Result<std::optional<ExtentRun>> next_extent(LogicalBlock from) override;
 
+  uint32_t insert_max(LogicalBlock /*lblk*/) const override { return UINT32_MAX; }
   // REQUIRES: the run covers a hole (ET1) and fits one record. Merges with neighbours.
-  Status insert(const ExtentRun& run);
+  Status insert(const ExtentRun& run) override;
   // Makes [first, first + len) an extent of its own. REQUIRES: it lies in one extent.
   Status isolate(LogicalBlock first, uint32_t len);
   // Changes the state of a part of one extent. REQUIRES: ET4, and len fits the new state. On kNoSpc
@@ -90,12 +85,11 @@ class ExtentTree {
   // did.
   Result<bool> transfer_to_neighbor(const ExtentRun& run, LogicalBlock first, uint32_t len);
 
-  Status remove_range(LogicalBlock first, LogicalBlock end);
+  Status remove_range(LogicalBlock first, LogicalBlock end) override;
   Status shift_left(LogicalBlock start, uint32_t blocks);
   Status shift_right(LogicalBlock start, uint32_t blocks);
 
-  // Nodes besides the root. Reads and checks the whole tree.
-  Result<uint64_t> check();
+  Result<uint64_t> check() override;
 
  private:
   using NodePin = ExtentHost::NodePin;

@@ -2,12 +2,10 @@
 #include "fs/ext4/extents.h"
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
 
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
-#include "fs/ext4/balloc.h"
+#include "fs/ext4/inode_extent_host.h"
 #include "fs/ext4/super.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/trace.h"
@@ -16,186 +14,14 @@ namespace daxfs::ext4 {
 
 namespace {
 
-constexpr int64_t kSectorsPerBlock = kBlockSize / kSectorSize;
-
-// Context is the volume, argument the inode's seed.
-Status verify_node_csum(void* context, uint64_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
-  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) {
-    return ok_status();
-  }
-  const ExtentNode node(const_cast<std::byte*>(bytes.data()));  // only read
-  if (node.csum_ok(static_cast<uint32_t>(seed))) {
-    return ok_status();
-  }
-  return FS_CORRUPT("extent node %llu: bad checksum",
-                    static_cast<unsigned long long>(block.value()));
-}
-
-void set_node_csum(void* context, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
-  ExtentNode node(bytes.data());
-  // A block that was formatted as a node keeps a sane header; one that media aliased may not.
-  if (static_cast<const Volume*>(context)->geometry().metadata_csum() &&
-      node.max() <= kExtentNodeEntries) {
-    node.set_csum(static_cast<uint32_t>(seed));
-  }
-}
-
-// One call's view of an inode's tree. REQUIRES: i_data_sem while it lives, exclusive if there is a
-// handle.
-class InodeExtentHost final : public ExtentHost {
- public:
-  // `reserved`: data blocks have been promised, and may come from what is kept back.
-  InodeExtentHost(Inode& inode, jbd2::Handle* handle, bool reserved = false)
-      : inode_(inode), volume_(inode.volume()), handle_(handle), reserved_(reserved) {
-    limits_.block_end = FsBlock(volume_.geometry().block_count);
-  }
-
-  const ExtentTreeLimits& limits() const override { return limits_; }
-  // To look at; a change is announced by root_changed (fs/rt/shared.h).
-  ExtentNode root() override {
-    return ExtentNode(const_cast<std::byte*>(std::as_const(inode_).i_block().data()));
-  }
-  void root_changed() override {
-    (void)inode_.i_block();
-    inode_changed_ = true;
-  }
-
-  Result<NodePin> read_node(FsBlock block) override {
-    const jbd2::Verifier verifier{&verify_node_csum, &volume_, inode_.csum_seed()};
-    FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer, volume_.buffers().get(block, verifier));
-    return pin(std::move(buffer), block);
-  }
-  Status will_change(NodePin& pin) override {
-    FS_ASSIGN_OR_RETURN(const jbd2::WriteAccess access, handle_->get_write_access(*pin.buffer));
-    pin.node = ExtentNode(access.bytes().data());
-    return ok_status();
-  }
-  Status changed(NodePin& pin) override {
-    return handle_->dirty_metadata(*pin.buffer, {&set_node_csum, &volume_, inode_.csum_seed()});
-  }
-
-  Result<NodePin> allocate_node(FsBlock goal) override {
-    const AllocationRequest request{
-        .goal = goal, .count_wanted = 1, .flags = kAllocMetadata | kAllocUseReserved};
-    FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
-    Result<NodePin> pinned = pin_new(run.first);
-    if (!pinned.ok()) {
-      free_blocks(volume_, *handle_, run.first, 1).ignore_error("the first error is the cause");
-      return pinned;
-    }
-    count(1);
-    return pinned;
-  }
-  Status free_node(FsBlock block) override {
-    handle_->forget(block);
-    FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, block, 1));
-    return uncount(1);
-  }
-
-  bool block_valid(FsBlock first, uint32_t count) const override {
-    return volume_.valid_data_blocks(first, count);
-  }
-
-  Result<BlockRun> allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) override {
-    const AllocationRequest request{
-        .goal = goal,
-        .count_wanted = wanted,
-        .flags = (align_pmd ? kAllocAlignPmd : 0) | (reserved_ ? kAllocUseReserved : 0)};
-    FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
-    count(run.count);
-    return BlockRun{.first = run.first, .count = run.count};
-  }
-  Status free_data(FsBlock first, uint32_t blocks) override {
-    FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, first, blocks));
-    return uncount(blocks);
-  }
-  Status zero_data(FsBlock first, uint32_t blocks) override;
-
-  // Bug kCacheDuringSplit (8b4b19a2f963): every search of the tree went to the cache.
-  void searched_in_split(LogicalBlock lblk, uint64_t end) override {
-    if (historical(Bug::kCacheDuringSplit)) {
-      inode_.extent_status.insert({.lblk = lblk, .end = end, .pblk = FsBlock(0), .state = ExtentStatus::State::kHole});
-    }
-  }
-  void became_written(LogicalBlock first, uint32_t len, FsBlock pblk) override {
-    FS_TRACE_WRITE(extent_ref(inode_.ino(), first.value(), len), extent_value(pblk, /*unwritten=*/true),
-                   extent_value(pblk, /*unwritten=*/false));
-  }
-  uint32_t huge_blocks() const override { return volume_.huge_blocks(); }
-  FsBlock home_goal() const override { return default_goal(volume_, inode_.ino()); }
-  uint64_t eof_block() const override { return div_round_up(inode_.i_disksize(), kBlockSize); }
-
-  // Writes the inode if its root or its block count changed, whatever became of the change itself.
-  Status finish(Status outcome) {
-    if (!inode_changed_) {
-      return outcome;
-    }
-    const Status written = inode_.mark_data_dirty(*handle_);
-    return outcome.ok() ? written : outcome;
-  }
-
- private:
-  void count(int64_t blocks) {
-    inode_.add_sectors(blocks * kSectorsPerBlock);
-    inode_changed_ = true;
-  }
-  // Blocks that were freed. A medium may say that the file had fewer; they are gone all the same, as in the kernel.
-  Status uncount(uint32_t blocks) {
-    const uint64_t counted = inode_.sectors() / static_cast<uint64_t>(kSectorsPerBlock);
-    if (counted < blocks) {
-      static_cast<void>(FS_CORRUPT("inode %u: i_blocks counts %llu blocks, %u are freed", inode_.ino().value(),
-                                   static_cast<unsigned long long>(counted), blocks));
-    }
-    count(-static_cast<int64_t>(std::min<uint64_t>(blocks, counted)));
-    return ok_status();
-  }
-  static NodePin pin(jbd2::BufferRef buffer, FsBlock block) {
-    NodePin pin;
-    pin.node = ExtentNode(
-        const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
-    pin.block = block;
-    pin.buffer = std::move(buffer);
-    return pin;
-  }
-  Result<NodePin> pin_new(FsBlock block) {
-    FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer, volume_.buffers().get_new(block));
-    NodePin fresh = pin(std::move(buffer), block);
-    FS_RETURN_IF_ERROR(will_change(fresh));
-    return fresh;
-  }
-
-  Inode& inode_;
-  Volume& volume_;
-  jbd2::Handle* const handle_;
-  const bool reserved_;
-  ExtentTreeLimits limits_;
-  bool inode_changed_ = false;
-};
-
-Status InodeExtentHost::zero_data(FsBlock first, uint32_t blocks) {
-  static constexpr std::array<std::byte, kBlockSize> kZeros{};
-  pmem::Device& device = volume_.device();
-  const uint64_t offset = first.value() * kBlockSize;
-  const uint64_t size = blocks * kBlockSize;
-  if (device.poisoned(offset, size)) {
-    for (uint64_t at = offset; at < offset + size; at += kBlockSize) {
-      FS_RETURN_IF_ERROR(device.store_clearing_poison(at, kZeros));
-    }
-  } else {
-    FS_RETURN_IF_ERROR(device.zero(offset, size));
-  }
-  device.fence();
-  return ok_status();
-}
-
 // Runs a change of the tree and writes what it did to the inode.
 template <typename F>
 Status change_tree(jbd2::Handle& handle, Inode& inode, F&& change) FS_REQUIRES(inode.i_data_sem) {
   inode.i_data_sem.assert_held_write();
   inode.extent_status.clear();
   InodeExtentHost host(inode, &handle);
-  ExtentTree tree(host);
-  return host.finish(change(tree));
+  BlockMapper mapper(host);
+  return host.finish(change(mapper));
 }
 
 }  // namespace
@@ -283,7 +109,7 @@ void note_delayed(Inode& inode, const MapResult& map, uint32_t flags) {
 // The same of a change, which may have made neighbours written, too.
 void note_delayed_change(Inode& inode, const MapResult& map, uint32_t flags, BlockMapper& mapper) {
   MapResult changed = map;
-  const auto found = mapper.tree().lookup(map.lblk);
+  const auto found = mapper.blocks().lookup(map.lblk);
   if (map.state == BlockState::kWritten && found.ok() && found->run.has_value()) {
     changed.lblk = found->run->lblk;
     changed.len = found->run->len;
@@ -315,7 +141,7 @@ Result<MapResult> look_cached(Inode& inode, const MapRequest& request, bool* hit
   }
   InodeExtentHost host(inode, nullptr);
   BlockMapper mapper(host);
-  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, mapper.tree().lookup(request.lblk));
+  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, mapper.blocks().lookup(request.lblk));
   if ((request.flags & MapRequest::kNoCache) == 0) {
     if (found.run.has_value()) {
       inode.extent_status.insert({.lblk = found.run->lblk,
@@ -388,6 +214,8 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
   bool hit = false;
   {
     const LookupLock lock(inode, clipped.flags, site);
+    InodeExtentHost host(inode, nullptr);
+    BlockMapper(host).check_format(clipped);
     found = look_cached(inode, clipped, &hit);
     trace_extent(inode, found, /*changed=*/false);
     if (found.ok() && found->state == BlockState::kHole && (clipped.flags & MapRequest::kDelay) != 0) {
@@ -460,7 +288,7 @@ Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock firs
   FS_TRACE_SCOPE("ext4_ext_remove_space", extent_ref(inode.ino(), first.value(), end - first));
   inode.extent_status.remove_delayed(first, end.value());
   const Status status = change_tree(
-      handle, inode, [&](ExtentTree& tree) { return tree.remove_range(first, end); });
+      handle, inode, [&](BlockMapper& mapper) { return mapper.blocks().remove_range(first, end); });
   FS_TRACE_WRITE(extent_ref(inode.ino(), first.value(), end - first), kUnknownValue, 0);
   return status;
 }
@@ -468,13 +296,13 @@ Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock firs
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
   inode.extent_status.remove_delayed(start - blocks, kLogicalEnd);
   return change_tree(handle, inode,
-                     [&](ExtentTree& tree) { return tree.shift_left(start, blocks); });
+                     [&](BlockMapper& mapper) { return mapper.tree().shift_left(start, blocks); });
 }
 
 Status shift_right_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
   inode.extent_status.remove_delayed(start, kLogicalEnd);
   return change_tree(handle, inode,
-                     [&](ExtentTree& tree) { return tree.shift_right(start, blocks); });
+                     [&](BlockMapper& mapper) { return mapper.tree().shift_right(start, blocks); });
 }
 
 Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from) {
@@ -484,13 +312,13 @@ Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from) {
 
 Result<std::optional<ExtentRun>> next_extent_locked(Inode& inode, LogicalBlock from) {
   InodeExtentHost host(inode, nullptr);
-  return ExtentTree(host).next_extent(from);
+  return BlockMapper(host).blocks().next_extent(from);
 }
 
 Result<uint64_t> extent_node_count(Inode& inode) {
   const rt::ReadLock lock(inode.i_data_sem);
   InodeExtentHost host(inode, nullptr);
-  return ExtentTree(host).check();
+  return BlockMapper(host).blocks().check();
 }
 
 Status check_extent_tree(Inode& inode) { return extent_node_count(inode).status(); }

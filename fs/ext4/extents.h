@@ -1,8 +1,8 @@
-// fs/ext4/extents.h - the blocks of a file: look up, allocate, convert, remove, shift.
+// fs/ext4/extents.h - the blocks of a file, by extents or by a block map: look up, allocate, convert, remove, shift.
 //
 // Kernel: ext4_map_blocks (fs/ext4/inode.c), ext4_ext_map_blocks, ext4_ext_remove_space,
-//   ext4_ext_shift_extents, ext4_convert_unwritten_extents (fs/ext4/extents.c). The tree itself:
-//   extent_tree.h.
+//   ext4_ext_shift_extents, ext4_convert_unwritten_extents (fs/ext4/extents.c). The trees themselves:
+//   extent_tree.h, indirect.h.
 // Locking: i_data_sem guards the tree. Functions without `_locked` take it (read to look, exclusive
 //   to change) inside the running handle; `_locked` ones want it exclusive.
 // Errors: kCorrupted for media that is not a tree, kIo for poison, kNoSpc for data or tree blocks.
@@ -52,6 +52,7 @@ Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, Logi
 Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end)
     FS_REQUIRES(inode.i_data_sem);
 
+// REQUIRES of both shifts: a file of extents (BF1).
 // Moves every extent at or behind `start` by `blocks` towards 0 (COLLAPSE_RANGE). kInval if
 // something is in the way.
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks)

@@ -84,6 +84,9 @@ Status zero_partial_blocks(Inode& inode, ByteRange range) {
   return ok_status();
 }
 
+// Without extents nothing is allocated ahead: there are no unwritten blocks. REQUIRES: i_rwsem.
+bool has_extents(const Inode& inode) { return inode.block_format() == BlockFormat::kExtents; }
+
 // The size that the call asks for, or 0 if it is to stay.
 uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
   if ((mode & kFallocKeepSize) != 0) {
@@ -95,6 +98,8 @@ uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
 // Kernel: ext4_fallocate.
 Status allocate(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_fallocate", inode_ref(inode.ino()));
+  // Under the lock: another task may have changed the format.
+  if (!has_extents(inode)) { return Errc::kOpNotSupp; }
   const uint64_t new_size = wanted_size(inode, mode, range);
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
@@ -151,6 +156,7 @@ Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
 // Kernel: ext4_zero_range.
 Status zero_range(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_zero_range", inode_ref(inode.ino()));
+  if (!has_extents(inode)) { return Errc::kOpNotSupp; }
   FS_RETURN_IF_ERROR(flush_cached_range(inode, range.begin, range.end - 1));
   const uint64_t new_size = wanted_size(inode, mode, range);
   const DioBarrier barrier(inode);
@@ -191,7 +197,9 @@ Status check_inode(Inode& inode, unsigned mode, uint64_t offset, uint64_t length
   if (offset > kMaxFileBytes || length > kMaxFileBytes - offset) {
     return Errc::kFBig;
   }
-  return ok_status();
+  // Asked again under the lock. Kernel: ext4_collapse_range, ext4_insert_range, which test this before alignment.
+  const bool shifts = (mode & (kFallocCollapseRange | kFallocInsertRange)) != 0;
+  return shifts && (flags & kFlagExtents) == 0 ? Status(Errc::kOpNotSupp) : ok_status();
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
   if (offset + length >= inode.i_size()) {
     return Errc::kInval;
   }
+  if (inode.block_format() != BlockFormat::kExtents) { return Errc::kOpNotSupp; }
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kCollapseRange);
@@ -63,6 +64,7 @@ Status insert_range(Inode& inode, uint64_t offset, uint64_t length) {
   if (!block_aligned(offset, length)) {
     return Errc::kInval;
   }
+  if (inode.block_format() != BlockFormat::kExtents) { return Errc::kOpNotSupp; }
   if (length > kMaxFileBytes - inode.i_size()) {
     return Errc::kFBig;
   }

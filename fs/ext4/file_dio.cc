@@ -140,6 +140,14 @@ DioResult overwrite_unlocked(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
   return done;
 }
 
+// The request worked on a copy of the buffer.
+DioResult advanced(io::IovBuffer& buffer, DioResult done) {
+  if (done.has_value() && done->ok()) {
+    buffer.advance(**done);
+  }
+  return done;
+}
+
 // RETURNS: the request's result, if it is an overwrite and was done that way; else pos and buffer are as before.
 std::optional<DioResult> try_unlocked(Inode& inode, InodeRwLock& lock, io::IovBuffer& buffer,
                                       uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
@@ -223,7 +231,7 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   FS_TRACE_SCOPE("ext4_dio_write_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
   if (auto done = try_unlocked(inode, lock, buffer, pos, flags, kiocb)) {
-    return std::move(*done);
+    return advanced(buffer, std::move(*done));
   }
   const bool unaligned = unaligned_io(buffer, *pos);
   const Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
@@ -265,9 +273,9 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
                             .done_queue = &inode.volume().dio_done_queue()});
   set_current_io_end(inode, nullptr, lock.shared());
   if (extend) {
-    return handle_inode_extension(inode, *pos, *count, std::move(*done));
+    done = handle_inode_extension(inode, *pos, *count, std::move(*done));
   }
-  return done;
+  return advanced(buffer, std::move(done));
 }
 
 }  // namespace daxfs::ext4

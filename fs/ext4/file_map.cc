@@ -97,10 +97,11 @@ Status fiemap(Inode& inode, uint64_t start, uint64_t length, FiemapVisitor& visi
   const rt::ReadLock lock(inode.i_rwsem);
   // As with FIEMAP_FLAG_SYNC: what has no block yet gets one. Kernel: fiemap_prep, which writes all of the file.
   FS_RETURN_IF_ERROR(flush_cached_range(inode, 0, ~uint64_t{0}));
-  if (start >= kMaxFileBytes || length == 0) {
+  const uint64_t max_bytes = max_file_bytes(inode);
+  if (start >= max_bytes || length == 0) {
     return ok_status();
   }
-  const uint64_t end = std::min(length, kMaxFileBytes - start) + start;
+  const uint64_t end = std::min(length, max_bytes - start) + start;
   uint64_t at = start / kBlockSize;
   const uint64_t blocks_end = div_round_up(end, kBlockSize);
   std::optional<FiemapExtent> pending;

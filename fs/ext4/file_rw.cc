@@ -7,11 +7,14 @@
 #include "fs/dax/rw.h"
 #include "fs/ext4/file_buffered.h"
 #include "fs/ext4/file_dio.h"
+#include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_times.h"
 #include "fs/ext4/fsync.h"
+#include "fs/ext4/indirect.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/inode_rw_lock.h"
 #include "fs/ext4/iomap_ops.h"
+#include "fs/ext4/super.h"
 #include "fs/ext4/write_steps.h"
 #include "fs/rt/trace.h"
 
@@ -42,6 +45,20 @@ Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* 
   return done;
 }
 
+// What is left of a direct write that met a hole it may not fill. Kernel: the end of ext4_dio_write_iter.
+Result<uint64_t> write_rest(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
+  Result<uint64_t> done = uint64_t{0};
+  {
+    InodeRwLock lock(inode);
+    FS_RETURN_IF_ERROR(lock.lock(/*shared=*/false, flags));
+    done = write_exclusive(inode, buffer, &pos, flags);
+  }
+  if (!done.ok() || *done == 0) { return done; }
+  // On to the device and out of the cache, as a direct write would have it; whether that works is not what it returns.
+  if (flush_cached_range(inode, pos, pos + *done - 1).ok()) { after_direct_write(inode, pos, *done); }
+  return done;
+}
+
 Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
   FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
   if (!inode.is_dax()) { return buffered_read(inode, buffer, pos); }
@@ -49,10 +66,21 @@ Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, 
   FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
   // Where no block can be, nobody gets as far as the end of the file. Kernel: ext4_iomap_begin.
   if (pos >= kMaxFileBytes) { return Errc::kInval; }
+  if (pos >= max_file_bytes(inode)) { return Errc::kIo; }
   return dax::iomap_rw(inode, buffer, pos, /*write=*/false, iomap_ops());
 }
 
 }  // namespace
+
+uint64_t max_file_bytes(const Inode& inode) {
+  if (inode.block_format() != BlockFormat::kIndirect) { return kMaxFileBytes; }
+  return block_map_max_bytes(inode.volume().geometry().huge_file());
+}
+
+bool beyond_max_file_bytes(const Inode& inode, uint64_t pos) {
+  if (pos > kMaxFileBytes) { return true; }
+  return pos > block_map_max_bytes(inode.volume().geometry().huge_file()) && (inode.flags() & kFlagExtents) == 0;
+}
 
 bool use_direct(const Inode& inode, unsigned flags) {
   return (flags & kRwDirect) != 0 && !inode.is_dax();
@@ -79,6 +107,10 @@ DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, un
   DioResult done = [&]() -> DioResult {
     if (use_direct(inode, flags)) {
       DioResult direct = dio_write(inode, buffer, pos, flags, kiocb, live);
+      if (direct.has_value() && direct->ok() && buffer.remaining() != 0) {
+        const Result<uint64_t> rest = write_rest(inode, buffer, *pos + **direct, flags);
+        return rest.ok() ? Result<uint64_t>(**direct + *rest) : rest;
+      }
       if (!direct.has_value() || direct->ok() || direct->error() != Errc::kBusy) { return direct; }
       // A page could not be dropped: through the cache, then, and on to the device.
       flags |= kRwDataSync;

@@ -21,6 +21,10 @@ class Inode;
 
 // Largest file size (kernel: s_maxbytes): 2^32 - 1 blocks.
 inline constexpr uint64_t kMaxFileBytes = ((uint64_t{1} << 32) - 1) * 4096;
+// Bytes that this file can have: fewer without extents. REQUIRES: i_rwsem or i_data_sem, any mode.
+uint64_t max_file_bytes(const Inode& inode);
+// Whether `pos` is more than that, asked without a lock.
+bool beyond_max_file_bytes(const Inode& inode, uint64_t pos);
 
 enum RwFlags : unsigned {
   kRwDirect = 1,    // O_DIRECT

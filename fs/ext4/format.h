@@ -9,6 +9,10 @@
 
 namespace daxfs::ext4 {
 
+// How i_block of an inode is to be read: not as block numbers (but a device's, or the target of a short symbolic link),
+// as the root of an extent tree, or as the old map of direct and indirect blocks.
+enum class BlockFormat : uint8_t { kNone, kExtents, kIndirect };
+
 inline constexpr uint16_t kSuperMagic = 0xEF53;
 inline constexpr uint64_t kSuperOffset = 1024;  // bytes from the start of the device
 inline constexpr uint32_t kRootIno = 2;

@@ -75,6 +75,7 @@ struct Geometry {
   bool group_csum() const { return (feature_ro_compat & (kRoCompatMetadataCsum | kRoCompatGdtCsum)) != 0; }
   bool is_64bit() const { return (feature_incompat & kIncompat64Bit) != 0; }
   bool flex_bg() const { return (feature_incompat & kIncompatFlexBg) != 0; }
+  bool extents() const { return (feature_incompat & kIncompatExtents) != 0; }  // of new files
   bool huge_file() const { return (feature_ro_compat & kRoCompatHugeFile) != 0; }
   bool dir_nlink() const { return (feature_ro_compat & kRoCompatDirNlink) != 0; }
   bool has_journal() const { return (feature_compat & kCompatHasJournal) != 0; }

@@ -71,7 +71,18 @@ void Inode::note_dirty_page() {
 
 pmem::Device& Inode::device() { return volume_.device(); }
 
-void Inode::set_identity(uint32_t generation, uint32_t flags) {
+// Kernel: EXT4_INODE_EXTENTS, ext4_inode_is_fast_symlink.
+void Inode::set_block_format(BlockFormat format) {
+  format_ = format;
+  const rt::SpinGuard guard(i_lock_);
+  flags_ = format == BlockFormat::kExtents ? flags_ | kFlagExtents : flags_ & ~kFlagExtents;
+}
+
+void Inode::set_identity(uint32_t generation, uint32_t flags, uint64_t size) {
+  const bool has_blocks = is_directory() || is_regular() || (is_symlink() && size >= sizeof(RootBytes));
+  format_ = (flags & kFlagExtents) != 0 ? BlockFormat::kExtents
+            : has_blocks               ? BlockFormat::kIndirect
+                                       : BlockFormat::kNone;
   generation_ = generation;
   csum_seed_ = volume_.inode_csum_seed(ino_, generation);
   const DaxMode mode = volume_.options().dax;
@@ -80,7 +91,7 @@ void Inode::set_identity(uint32_t generation, uint32_t flags) {
 }
 
 void Inode::load(const RawInode& raw) {
-  set_identity(raw.i_generation, raw.i_flags);
+  set_identity(raw.i_generation, raw.i_flags, raw.size());
   i_size_.store(raw.size());
   std::memcpy(i_block().data(), raw.i_block, sizeof(raw.i_block));
   file_acl_ = raw.i_file_acl_lo | static_cast<uint64_t>(raw.i_file_acl_high) << 32;
@@ -99,7 +110,7 @@ void Inode::load(const RawInode& raw) {
 }
 
 void Inode::init_new(uint32_t generation, uint32_t flags) {
-  set_identity(generation, flags);
+  set_identity(generation, flags, /*size=*/sizeof(RootBytes));  // a symbolic link is given its target later
   const TimeSpec now = current_time();
   const rt::SpinGuard guard(i_lock_);
   flags_ = flags;

@@ -4,7 +4,7 @@
 // Locking:
 //   i_rwsem      rank kInode (kInodeDir for a directory). Exclusive: writes, truncate, fallocate, directory entries.
 //   mapping().invalidate_lock   excludes page faults while blocks leave the file.
-//   i_data_sem   rank kDataSem. The extent tree: i_block(), the extent nodes.
+//   i_data_sem   rank kDataSem. The extent tree or block map: i_block(), the nodes; with i_rwsem, which of them it is.
 //   i_lock       spinlock, leaf. Times, link count, i_blocks, i_disksize: short copies only.
 //   i_size       atomic; written under i_rwsem exclusive, read anywhere (kernel: i_size_read).
 // Invariants:
@@ -24,6 +24,7 @@
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/ext4/extent_status.h"
+#include "fs/ext4/format.h"
 #include "fs/ext4/inode_dio.h"
 #include "fs/ext4/writeback_state.h"
 #include "fs/io/iomap.h"
@@ -98,6 +99,10 @@ class Inode final : public io::IomapHost {
   bool is_regular() const { return type() == kModeRegular; }
   bool is_symlink() const { return type() == kModeSymlink; }
   bool is_dax() const override { return dax_; }
+  // How its blocks are found. REQUIRES: i_rwsem or i_data_sem, any mode.
+  BlockFormat block_format() const { return format_; }
+  // Also the flag. REQUIRES: both exclusive, or nobody else sees the inode.
+  void set_block_format(BlockFormat format);
   void note_dirty_page() override;
   Volume& volume() { return volume_; }
   const Volume& volume() const { return volume_; }
@@ -130,7 +135,7 @@ class Inode final : public io::IomapHost {
   // Sets the times named to `now`. RETURNS whether any of them changed.
   bool update_times(TimeSpec now, bool mtime, bool ctime, bool atime = false);
 
-  // --- extent tree root. REQUIRES: i_data_sem (any mode to read, exclusive to write).
+  // --- root of the extent tree or block map. REQUIRES: i_data_sem (any mode to read, exclusive to write).
   // To change: the announcement of shared.h is here, so ask again after a point.
   RootBytes& i_block() { return i_block_.write(); }
   const RootBytes& i_block() const { return i_block_.get(); }
@@ -155,7 +160,7 @@ class Inode final : public io::IomapHost {
   friend class InodeCache;
   friend class InodeRef;
 
-  void set_identity(uint32_t generation, uint32_t flags);
+  void set_identity(uint32_t generation, uint32_t flags, uint64_t size);
   void load(const RawInode& raw);
   void init_new(uint32_t generation, uint32_t flags);
   void fill_attributes(RawInode& raw) const;
@@ -184,6 +189,7 @@ class Inode final : public io::IomapHost {
   rt::Shared<TimeSpec, "i_crtime"> crtime_ FS_GUARDED_BY(i_lock_);
 
   rt::Shared<RootBytes, "i_block"> i_block_;  // guarded by i_data_sem
+  rt::Shared<BlockFormat, "i_format"> format_ = BlockFormat::kNone;  // says the same as i_flags; for whoever has a lock
   mm::AddressSpace mapping_;
   rt::Atomic<uint32_t> delayed_blocks_{0};
 

@@ -21,7 +21,7 @@ namespace {
 // Flags that a new inode takes from its directory (kernel: EXT4_FL_INHERITED), as far as we give them a meaning.
 constexpr uint32_t kInheritedByDirectories = kFlagDax;
 constexpr uint32_t kInheritedByFiles = kFlagDax;
-// Formats of data that we cannot read: encrypted, verity, indirect blocks, inline.
+// Formats of data that we cannot read: encrypted, verity, inline.
 constexpr uint32_t kFlagEncrypt = 0x800;
 constexpr uint32_t kFlagVerity = 0x100000;
 constexpr uint32_t kFlagEaInode = 0x200000;
@@ -38,18 +38,12 @@ Status check_raw(Ino ino, const RawInode& raw, bool allow_unlinked) {
   if ((raw.i_flags & (kFlagEncrypt | kFlagVerity | kFlagEaInode | kFlagInlineData)) != 0) {
     return FS_CORRUPT("inode %u: flags 0x%x need a format we do not read", number, raw.i_flags);
   }
-  const bool fast_symlink = type == kModeSymlink && (raw.i_flags & kFlagExtents) == 0;
   switch (type) {
     case kModeDirectory:
       if (raw.size() % kBlockSize != 0) { return FS_CORRUPT("directory inode %u: size is not whole blocks", number); }
       [[fallthrough]];
     case kModeRegular:
     case kModeSymlink:
-      if (fast_symlink && raw.size() < sizeof(raw.i_block)) { return ok_status(); }
-      if ((raw.i_flags & kFlagExtents) == 0) {
-        return FS_CORRUPT("inode %u maps its blocks without extents", number);
-      }
-      return ok_status();
     case kModeCharDevice:
     case kModeBlockDevice:
     case kModeFifo:
@@ -138,6 +132,8 @@ Result<InodeRef> InodeCache::iget(Ino ino, bool allow_unlinked) {
     auto inode = std::make_unique<Inode>(volume_, ino, raw.i_mode);
     inode->load(raw);
     inode->references_ = 1;
+    // All of it: what it names has no checksums, and a loop in it would keep walks busy for ever.
+    if (inode->block_format() == BlockFormat::kIndirect) { FS_RETURN_IF_ERROR(check_extent_tree(*inode)); }
     const rt::SpinGuard guard(lock_);
     // Reloaded: meanwhile another task may have loaded it, or even loaded, changed and evicted it.
     if (find_locked(ino) != nullptr || evictions_ != evictions) { continue; }
@@ -154,10 +150,11 @@ Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t m
   auto* inode = new Inode(volume_, ino, mode);
   const uint16_t type = mode & kModeTypeMask;
   const bool has_data = directory || type == kModeRegular || type == kModeSymlink;
+  const bool extents = has_data && volume_.geometry().extents();
   inode->init_new(volume_.next_generation(),
-                  (has_data ? kFlagExtents : 0u) |
+                  (extents ? kFlagExtents : 0u) |
                       (dir.flags() & (directory ? kInheritedByDirectories : kInheritedByFiles)));
-  if (has_data) { format_extent_root(inode->i_block()); }
+  if (extents) { format_extent_root(inode->i_block()); }
   inode->references_ = 1;
   {
     const rt::SpinGuard guard(lock_);

@@ -78,20 +78,27 @@ Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
   if ((flags & io::kIomapDax) != 0) {
     request.flags = MapRequest::kCreate | MapRequest::kZero;
     // Bug kDaxWriteUnwritten (12735f881952): like direct I/O, though a fault may come to the blocks meanwhile.
-    if (historical(Bug::kDaxWriteUnwritten) && (flags & io::kIomapFault) == 0) {
+    if (historical(Bug::kDaxWriteUnwritten) && (flags & io::kIomapFault) == 0 &&
+        inode.block_format() == BlockFormat::kExtents) {
       request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
     }
   } else if (begin >= inode.i_size() && !inode.volume().options().dioread_nolock) {
     // Nobody can read beyond EOF while the bytes are on their way; without the inode lock a reader goes on behind it.
     request.flags = MapRequest::kCreate;
-  } else {
+  } else if (inode.block_format() == BlockFormat::kExtents) {
     request.flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo;
+  } else if (begin >= inode.i_size()) {
+    request.flags = MapRequest::kCreate | MapRequest::kZero;
   }
   FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), internal::kFileCredits));
   const Result<MapResult> mapped = map_blocks(&handle, inode, request);
   const Status stopped = handle.stop(mapped.status());
   if (!stopped.ok()) {
     return stopped;
+  }
+  // Without unwritten blocks a hole that can be read is filled through the cache, or readers would see what was there.
+  if (mapped->state == BlockState::kHole) {
+    return Errc::kNotBlk;
   }
   return mapped;
 }

@@ -24,7 +24,7 @@ MapResult BlockMapper::answer(const MapRequest& request, const ExtentTree::Looku
 }
 
 Result<MapResult> BlockMapper::look(const MapRequest& request) {
-  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, tree_.lookup(request.lblk));
+  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, blocks().lookup(request.lblk));
   return answer(request, found);
 }
 
@@ -43,8 +43,14 @@ bool BlockMapper::must_change(const MapResult& found, uint32_t flags) {
   return false;
 }
 
+void BlockMapper::check_format(const MapRequest& request) const {
+  const bool wants = (request.flags & (MapRequest::kUnwritten | MapRequest::kConvertUnwritten)) != 0;
+  FS_BUG_ON(wants && (request.flags & MapRequest::kZeroElse) == 0 && host_.format() != BlockFormat::kExtents, "MB3",
+            "unwritten blocks are asked for at %u, and the file has no extents", request.lblk.value());
+}
+
 Result<MapResult> BlockMapper::map(const MapRequest& request) {
-  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, tree_.lookup(request.lblk));
+  FS_ASSIGN_OR_RETURN(const ExtentTree::Lookup found, blocks().lookup(request.lblk));
   MapResult result = answer(request, found);
   const uint32_t flags = request.flags;
   if (!must_change(result, flags)) {
@@ -88,8 +94,11 @@ FsBlock BlockMapper::goal(LogicalBlock lblk, const ExtentTree::Lookup& found) co
 
 Result<MapResult> BlockMapper::fill_hole(const MapRequest& request, const ExtentTree::Lookup& found,
                                          uint32_t len) {
-  const bool unwritten = (request.flags & MapRequest::kUnwritten) != 0;
-  const uint32_t wanted = std::min(len, extent_length_max(unwritten));
+  const bool extents = host_.format() == BlockFormat::kExtents;
+  const bool unwritten = extents && (request.flags & MapRequest::kUnwritten) != 0;
+  const uint32_t fits = blocks().insert_max(request.lblk);
+  if (fits == 0) { return Errc::kFBig; }
+  const uint32_t wanted = std::min({len, fits, extent_length_max(unwritten)});
   const uint32_t unit = host_.huge_blocks();
   const bool align = wanted >= unit && request.lblk.value() % unit == 0;
   FS_ASSIGN_OR_RETURN(const BlockRun blocks,
@@ -98,10 +107,11 @@ Result<MapResult> BlockMapper::fill_hole(const MapRequest& request, const Extent
             blocks.count, wanted);
 
   // Zeroed before the tree shows them: once there, a fault may map them.
-  const bool zero = (request.flags & MapRequest::kZero) != 0 && !unwritten;
+  const uint32_t zeroes = MapRequest::kZero | (extents ? 0U : uint32_t{MapRequest::kZeroElse});
+  const bool zero = (request.flags & zeroes) != 0 && !unwritten;
   Status status = zero ? host_.zero_data(blocks.first, blocks.count) : ok_status();
   if (status.ok()) {
-    status = tree_.insert(
+    status = this->blocks().insert(
         {.lblk = request.lblk, .len = blocks.count, .pblk = blocks.first, .unwritten = unwritten});
   }
   if (!status.ok()) {

@@ -5,11 +5,13 @@
 //   (fs/ext4/extents.c).
 // Locking: BlockMapper runs under i_data_sem: read for look, exclusive for the others. extents.h is
 //   for everybody else.
+// A file without extents keeps no unwritten blocks: there kCreate gives written ones, whatever else is asked.
 // Invariants:
 //   MB1  a mapping handed out lies inside what was asked, and is not empty.
 //   MB2  (judged in tests) with kZero, every block that a call makes visible as written was zeroed
 //   and fenced before.
-// Tested by: fs/ext4/map_blocks_test.cc.
+//   MB3  unwritten blocks are asked for in files of extents only.
+// Tested by: fs/ext4/map_blocks_test.cc, fs/ext4/indirect_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,7 @@
 #include "fs/base/types.h"
 #include "fs/ext4/extent_host.h"
 #include "fs/ext4/extent_tree.h"
+#include "fs/ext4/indirect.h"
 
 namespace daxfs::ext4 {
 
@@ -46,9 +49,10 @@ struct MapRequest {
     kNoCache = 1u << 9,    // what is found does not go to the extent status cache
     kReserved = 1u << 10,   // room was promised (delayed allocation)
     kDelay = 1u << 11,      // of one block: promise room to it if it is a hole, before anybody can allocate it
+    kZeroElse = 1u << 12,   // with kUnwritten: where the format has no unwritten blocks, written zeros instead
   };
   static_assert(distinct_bits({kCreate, kUnwritten, kPreIo, kConvert, kConvertUnwritten, kZero, kKeepSize, kNoZeroout,
-                               kNoLock, kNoCache, kReserved, kDelay}));
+                               kNoLock, kNoCache, kReserved, kDelay, kZeroElse}));
 
   LogicalBlock lblk;
   uint32_t len = 0;    // blocks; at least 1
@@ -69,7 +73,7 @@ inline constexpr uint32_t kZeroOutMax = 32 * 1024 / kBlockSize;  // blocks
 
 class BlockMapper {
  public:
-  explicit BlockMapper(ExtentHost& host) : host_(host), tree_(host) {}
+  explicit BlockMapper(ExtentHost& host) : host_(host), tree_(host), map_(host) {}
 
   // Only looks. REQUIRES: request.lblk + request.len <= kLogicalEnd, len > 0; the same for map.
   Result<MapResult> look(const MapRequest& request);
@@ -77,7 +81,12 @@ class BlockMapper {
   static bool must_change(const MapResult& found, uint32_t flags);
   // Looks, and changes what the flags ask.
   Result<MapResult> map(const MapRequest& request);
+  // Asserts MB3.
+  void check_format(const MapRequest& request) const;
 
+  // The one place that asks for the format of the file.
+  BlockTree& blocks() { return host_.format() == BlockFormat::kIndirect ? static_cast<BlockTree&>(map_) : tree_; }
+  // For what only extents can do (BF1).
   ExtentTree& tree() { return tree_; }
   // What a lookup of the request's first block means for the request.
   MapResult answer(const MapRequest& request, const ExtentTree::Lookup& found) const;
@@ -97,6 +106,7 @@ class BlockMapper {
 
   ExtentHost& host_;
   ExtentTree tree_;
+  IndirectMap map_;
   bool split_failed_ = false;
 };
 

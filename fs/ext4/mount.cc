@@ -111,7 +111,7 @@ class MountSteps {
       return refuse(message_, Errc::kInval, "unsupported incompatible features: %s",
                     feature_list(unknown, kIncompatNames).c_str());
     }
-    const uint32_t missing = (kIncompatFiletype | kIncompatExtents) & ~super.s_feature_incompat;
+    const uint32_t missing = kIncompatFiletype & ~super.s_feature_incompat;
     if (missing != 0) {
       return refuse(message_, Errc::kInval, "required features are missing: %s",
                     feature_list(missing, kIncompatNames).c_str());

@@ -143,7 +143,7 @@ Status write_symlink_block(jbd2::Handle& handle, Inode& inode, std::string_view 
 
 Status fill_symlink(jbd2::Handle& handle, Inode& inode, std::string_view target) {
   if (target.size() < sizeof(Inode::RootBytes)) {
-    inode.set_flags(inode.flags() & ~kFlagExtents);
+    inode.set_block_format(BlockFormat::kNone);
     inode.i_block() = {};
     std::memcpy(inode.i_block().data(), target.data(), target.size());
   } else {
@@ -286,10 +286,7 @@ Result<std::string> readlink(Inode& inode) {
   if (size == 0 || size > kSymlinkMax) {
     return FS_CORRUPT("symlink inode %u has size %llu", inode.ino().value(), static_cast<unsigned long long>(size));
   }
-  if ((inode.flags() & kFlagExtents) == 0) {
-    if (size >= sizeof(Inode::RootBytes)) {
-      return FS_CORRUPT("symlink inode %u is neither fast nor in a block", inode.ino().value());
-    }
+  if ((inode.flags() & kFlagExtents) == 0 && size < sizeof(Inode::RootBytes)) {
     const rt::ReadLock lock(inode.i_data_sem);
     return std::string(reinterpret_cast<const char*>(std::as_const(inode).i_block().data()), size);
   }

@@ -24,8 +24,6 @@ namespace daxfs::ext4 {
 
 namespace {
 
-bool has_extents(const Inode& inode) { return (inode.flags() & kFlagExtents) != 0; }
-
 Status check_new_size(Inode& inode, uint64_t new_size) {
   if (!inode.is_regular()) {
     return Errc::kInval;
@@ -36,7 +34,7 @@ Status check_new_size(Inode& inode, uint64_t new_size) {
   if ((inode.flags() & (kFlagImmutable | kFlagAppend)) != 0) {
     return Errc::kPerm;
   }
-  if (new_size > kMaxFileBytes) {
+  if (new_size > max_file_bytes(inode)) {
     return Errc::kFBig;
   }
   return ok_status();
@@ -139,7 +137,7 @@ Status evict_data(Inode& inode) {
   }
   drop_file_finally(inode);
   const bool deleted = inode.links() == 0 && !inode.volume().read_only();
-  if (!deleted || !has_extents(inode) || inode.sectors() == 0) {
+  if (!deleted || inode.block_format() == BlockFormat::kNone || inode.sectors() == 0) {
     return ok_status();
   }
   inode.set_i_size(0);

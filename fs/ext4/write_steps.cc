@@ -66,10 +66,11 @@ Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint6
   if ((flags & kRwAppend) != 0) {
     *pos = inode.i_size();
   }
-  if (*pos >= kMaxFileBytes) {
+  const uint64_t max_bytes = max_file_bytes(inode);
+  if (*pos >= max_bytes) {
     return Errc::kFBig;
   }
-  buffer.truncate(kMaxFileBytes - *pos);
+  buffer.truncate(max_bytes - *pos);
   return buffer.remaining();
 }
 

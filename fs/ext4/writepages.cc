@@ -20,13 +20,15 @@ using mm::BufferState;
 using mm::Folio;
 using mm::Page;
 
-// Gives the page a block: unwritten until the bytes are there, so that nobody reads what the block held before.
+// Gives the page a block: unwritten until the bytes are there, so that nobody reads what the block held before; zeros
+// in a file that has no unwritten blocks.
 Status map_page(jbd2::Handle& handle, Inode& inode, Page& page) {
   Folio& folio = mm::folio_of(page);
   const bool delayed = folio.buffer == BufferState::kDelayed;
   MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())),
                      .len = 1,
-                     .flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo};
+                     .flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo |
+                              MapRequest::kZeroElse};
   if (delayed) { request.flags |= MapRequest::kReserved; }
   FS_ASSIGN_OR_RETURN(const MapResult map, map_blocks(&handle, inode, request));
   if (delayed) { inode.release_delayed(request.lblk); }

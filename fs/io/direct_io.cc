@@ -74,6 +74,7 @@ class Dio {
   rt::Workqueue* const done_queue_;
   uint64_t moved_ = 0;  // bytes handed to bios or copied
   bool unwritten_ = false;
+  bool stops_short_ = false;  // before what direct I/O may not do
   bool in_flight_ = false;  // the submitter is gone: the last bio ends the request
   Status error_;            // of the walk
 
@@ -145,7 +146,11 @@ void Dio::walk(unsigned flags) {
   while (left != 0) {
     Iomap iomap;
     error_ = begin_checked(*ops_, host_, pos_, left, flags, &iomap);
-    if (!error_.ok()) {
+    if (error_.error() == Errc::kNotBlk) {  // the caller goes on by another way, behind what is done by then
+      error_ = ok_status();
+      stops_short_ = true;
+    }
+    if (!error_.ok() || stops_short_) {
       break;
     }
     const uint64_t length = std::min(iomap.end() - pos_, left);
@@ -217,6 +222,10 @@ std::optional<Result<uint64_t>> Dio::start(bool pin_first) {
     walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
   }
   release_rest();
+  if (stops_short_) {
+    wait_for_bios();
+    return finish();
+  }
   in_flight_ = true;  // told by the decrement
   if (pending_.fetch_sub(1) == 1) {
     return finish();

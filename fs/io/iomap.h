@@ -69,7 +69,8 @@ class IomapHost : public mm::MappingHost {
 class IomapOps {
  public:
   // Finds (with kIomapWrite: allocates) the piece at `pos`, at most `length` bytes are of interest.
-  // Errors: kNoSpc, kIo, kCorrupted, kAgain with kIomapNoWait. YIELDS.
+  // Errors: kNoSpc, kIo, kCorrupted, kAgain with kIomapNoWait, kNotBlk (direct I/O has to end here, without an error).
+  // YIELDS.
   virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
                              Iomap* iomap) = 0;
   // Called once for each successful iomap_begin. `written` bytes of [pos, pos + length) were used.

@@ -238,7 +238,7 @@ Result<int64_t> seek_file(ext4::Inode& inode, uint64_t pos, int64_t offset, uint
     default:
       return Errc::kInval;
   }
-  if (target < 0 || static_cast<uint64_t>(target) > ext4::kMaxFileBytes) { return Errc::kInval; }
+  if (target < 0 || ext4::beyond_max_file_bytes(inode, static_cast<uint64_t>(target))) { return Errc::kInval; }
   return target;
 }
 

@@ -65,7 +65,7 @@ Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, 
   FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
   if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
   if (length == 0) { return Errc::kInval; }
-  if (start > ext4::kMaxFileBytes) { return Errc::kFBig; }
+  if (ext4::beyond_max_file_bytes(file->inode(), start)) { return Errc::kFBig; }
   if (start == ext4::kMaxFileBytes) { return Errc::kInval; }  // no block can be there
   struct Collector final : ext4::FiemapVisitor {
     std::vector<ext4::FiemapExtent> extents;
