@@ -73,7 +73,7 @@ prog::Options options_for(Family family) {
   off({OpCode::kMemoryFailure, OpCode::kReclaim});
   if (!in_guest(family)) {
     // Differ by design: extents and what counts as data; drop_caches changes that too; DAX has other flag rules.
-    off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags});
+    off({OpCode::kFiemap, OpCode::kDropCaches, OpCode::kSetXflags, OpCode::kSetFlags});
     // Not made over there: what is begun here and ends later.
     off({OpCode::kIoSubmitPread, OpCode::kIoSubmitPwrite, OpCode::kIoGetevents});
   }

@@ -184,6 +184,10 @@ class Child {
         attributes.fsx_xflags = op.flags;
         return answer(ioctl(fd(op), FS_IOC_FSSETXATTR, &attributes));
       }
+      case OpCode::kSetFlags: {
+        int flags = static_cast<int>(op.flags);
+        return answer(ioctl(fd(op), FS_IOC_SETFLAGS, &flags));
+      }
       case OpCode::kDropCaches:
         if (drop_caches_ >= 0) { [[maybe_unused]] const ssize_t n = ::write(drop_caches_, "3", 1); }
         return answer(0);

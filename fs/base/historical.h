@@ -192,7 +192,9 @@
   X(kReleaseTrimsUnderDio, "release-trims-blocks-under-dio", "C36", "e4229d6b0bc9",                                    \
     "closing a file frees blocks behind its end without waiting for direct writes to them", "O15 O17 IE2")             \
   X(kDioModeReadTwice, "dio-mode-read-twice", "C40", "CVE-2014-8086",                                                  \
-    "a write asks twice whether the file is open for direct I/O", "O11 O14")
+    "a write asks twice whether the file is open for direct I/O", "O11 O14")                                           \
+  X(kFormatBeforeLock, "fallocate-extent-check-before-lock", "C39", "280227a75b56",                                    \
+    "fallocate asks whether the file has extents before it takes the inode lock", "MB3")
 
 namespace daxfs {
 

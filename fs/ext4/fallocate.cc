@@ -99,7 +99,7 @@ uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {
 Status allocate(Inode& inode, unsigned mode, ByteRange range) {
   FS_TRACE_SCOPE("ext4_fallocate", inode_ref(inode.ino()));
   // Under the lock: another task may have changed the format.
-  if (!has_extents(inode)) { return Errc::kOpNotSupp; }
+  if (!has_extents(inode) && !historical(Bug::kFormatBeforeLock)) { return Errc::kOpNotSupp; }
   const uint64_t new_size = wanted_size(inode, mode, range);
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
@@ -236,6 +236,12 @@ Status fallocate(Inode& inode, unsigned mode, uint64_t offset, uint64_t length) 
   FS_RETURN_IF_ERROR(check_inode(inode, mode, offset, length));
   if ((mode & kFallocUnshareRange) != 0) {
     return Errc::kOpNotSupp;  // the VFS knows it, ext4 does not
+  }
+  // Bug kFormatBeforeLock (280227a75b56): the answer may not be true any more when the lock is held.
+  constexpr unsigned kOtherModes =
+      kFallocPunchHole | kFallocCollapseRange | kFallocInsertRange | kFallocZeroRange;
+  if (historical(Bug::kFormatBeforeLock) && (mode & kOtherModes) == 0 && (inode.flags() & kFlagExtents) == 0) {
+    return Errc::kOpNotSupp;
   }
   const rt::WriteLock lock(inode.i_rwsem);
   const ByteRange range{.begin = offset, .end = offset + length};

@@ -102,6 +102,7 @@ Result<ExtentHost::NodePin> InodeExtentHost::allocate_node(FsBlock goal) {
 }
 
 Status InodeExtentHost::free_node(FsBlock block) {
+  if (nodes_ != nullptr) { std::erase(*nodes_, block); }
   handle_->forget(block);
   FS_RETURN_IF_ERROR(free_blocks(volume_, *handle_, block, 1));
   return uncount(1);

@@ -42,7 +42,7 @@ class InodeExtentHost final : public ExtentHost {
   FsBlock home_goal() const override;
   uint64_t eof_block() const override;
 
-  // The blocks that allocate_node gave so far are noted there.
+  // From now on what allocate_node gave and free_node did not take back is noted there.
   void note_nodes(std::vector<FsBlock>* nodes) { nodes_ = nodes; }
   // Writes the inode if its root or its block count changed, whatever became of the change itself.
   Status finish(Status outcome);

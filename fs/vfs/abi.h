@@ -84,6 +84,13 @@ inline constexpr uint32_t kXflagImmutable = 0x8;
 inline constexpr uint32_t kXflagAppend = 0x10;
 inline constexpr uint32_t kXflagDax = 0x8000;
 
+// FS_IOC_SETFLAGS flags that mean something here; what EXT4_FL_USER_VISIBLE does not have is refused.
+inline constexpr uint32_t kFsImmutable = 0x10;
+inline constexpr uint32_t kFsAppend = 0x20;
+inline constexpr uint32_t kFsExtents = 0x80000;
+inline constexpr uint32_t kFsDax = 0x2000000;
+inline constexpr uint32_t kFsVisible = 0x725bdfff;
+
 inline constexpr uint64_t kRwCountMax = 0x7ffff000;        // MAX_RW_COUNT, bytes
 inline constexpr uint64_t kTaskSize = uint64_t{1} << 47;   // addresses at or beyond fault at once
 inline constexpr size_t kPathMax = 4096;                   // bytes, with the final NUL

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fs/ext4/indirect.h"
+#include "fs/vfs/abi.h"
 #include "fs/vfs/test_world.h"
 
 namespace daxfs::vfs {
@@ -145,6 +146,99 @@ TEST(BlockMap, DirectoriesAndLinksHaveMaps) {
     EXPECT_TRUE(w.p->unlink("slow").ok());
     EXPECT_TRUE(w.p->unlink("fast").ok());
   });
+}
+
+TEST(ChangeOfFormat, AFileKeepsItsBytes) {
+  for (const char* mount : {"dax=always", "dax=never"}) {
+    in_world({.mount = mount}, [](World& w) {
+      const int fd = w.open("f");
+      EXPECT_EQ(w.pwrite(fd, 3 * k4K, 4096, 7), static_cast<int64_t>(3 * k4K));
+      EXPECT_TRUE(w.p->setflags(fd, 0).ok());
+      EXPECT_EQ(w.stat(fd).flags & kFsExtents, 0u);
+      EXPECT_EQ(w.layout(fd, 6), ".www..");
+      EXPECT_EQ(w.sectors(fd), 3 * 8u);
+      EXPECT_EQ(w.fallocate(fd, 0, 0, 4096), Errc::kOpNotSupp);
+      EXPECT_EQ(w.pwrite(fd, 2 * k4K, 11 * 4096, 8), static_cast<int64_t>(2 * k4K));
+      EXPECT_TRUE(w.p->fsync(fd).ok());
+      EXPECT_EQ(w.sectors(fd), 6 * 8u);
+      EXPECT_TRUE(w.p->setflags(fd, kFsExtents).ok());
+      EXPECT_EQ(w.sectors(fd), 5 * 8u);
+      EXPECT_EQ(w.layout(fd, 14), ".www.......ww.");
+      EXPECT_EQ(w.at(fd, 4096), 7);
+      EXPECT_EQ(w.at(fd, 13 * 4096 - 1), 8);
+      EXPECT_EQ(w.fallocate(fd, 0, 0, 4096), Errc::kOk);
+      EXPECT_TRUE(w.p->setflags(fd, kFsExtents).ok());  // as it is
+      w.remount();
+      EXPECT_EQ(w.at(w.open("f"), 13 * 4096 - 1), 8);
+    });
+  }
+}
+
+TEST(ChangeOfFormat, OnlyWhatFitsTheInodeLosesItsExtents) {
+  in_world([](World& w) {
+    const int empty = w.open("empty");
+    EXPECT_TRUE(w.p->setflags(empty, 0).ok());
+    const int unwritten = w.open("unwritten");
+    EXPECT_EQ(w.fallocate(unwritten, 0, 0, 4096), Errc::kOk);
+    EXPECT_EQ(w.p->setflags(unwritten, 0).error(), Errc::kOpNotSupp);
+    const int two = w.open("two");
+    EXPECT_EQ(w.pwrite(two, 1, 0, 1) + w.pwrite(two, 1, 8192, 1), 2);
+    EXPECT_EQ(w.p->setflags(two, kFsDax).error(), Errc::kOpNotSupp);
+    EXPECT_NE(w.stat(two).flags & kFsDax, 0u);  // the other flags had been set by then
+    const int far = w.open("far");
+    EXPECT_EQ(w.pwrite(far, 1, 12 * 4096, 1), 1);
+    EXPECT_EQ(w.p->setflags(far, 0).error(), Errc::kOpNotSupp);
+    EXPECT_EQ(w.p->setflags(far, kFsExtents | 0x80000000).error(), Errc::kOpNotSupp);
+    const int directory = w.open(".", kReadOnly | kOpenDirectory);
+    EXPECT_TRUE(w.p->setflags(directory, 0).ok());
+    EXPECT_EQ(w.at(w.open("far", kRw), 12 * 4096), 1);
+    EXPECT_TRUE(w.p->setflags(directory, kFsExtents).ok());
+  });
+  in_world(without_extents("dax=always"), [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.p->setflags(fd, kFsExtents).error(), Errc::kInval);
+    EXPECT_TRUE(w.p->setflags(fd, kFsAppend).ok());
+    EXPECT_TRUE(w.p->setflags(fd, 0).ok());
+  });
+}
+
+// More runs than a root has room for, and a mapping that stays.
+TEST(ChangeOfFormat, ManyRunsBecomeATree) {
+  in_world([](World& w) {
+    const int fd = w.open("f");
+    EXPECT_TRUE(w.p->setflags(fd, 0).ok());
+    for (int64_t block = 0; block < 800; block += 2) { EXPECT_EQ(w.pwrite(fd, 10, block * 4096, 1 + block % 200), 10); }
+    EXPECT_EQ(w.pwrite(fd, 10, kInTriple, 5), 10);
+    const VirtAddr address = w.map(fd, 800 * k4K);
+    EXPECT_EQ(w.peek(address + 40 * k4K), 41);
+    EXPECT_EQ(w.sectors(fd), (401 + 1 + 3) * 8u);
+    EXPECT_TRUE(w.p->setflags(fd, kFsExtents).ok());
+    EXPECT_EQ(w.sectors(fd), (401 + 2) * 8u);
+    for (int64_t block = 0; block < 800; block += 2) { EXPECT_EQ(w.at(fd, block * 4096), 1 + block % 200); }
+    EXPECT_EQ(w.at(fd, kInTriple + 9), 5);
+    EXPECT_EQ(w.peek(address + 42 * k4K), 43);
+  });
+}
+
+// Whichever allocation fails, the file has one format or the other, and all its bytes.
+TEST(ChangeOfFormat, WithoutRoomForTheTreeTheFileStaysAsItIs) {
+  int refused = 0;
+  for (int failing = 1; failing <= 12; ++failing) {
+    const std::string mount = "dax=always,fail_alloc=" + std::to_string(failing);
+    in_world({.mount = mount}, [&](World& w) {
+      const int fd = w.open("f");
+      EXPECT_TRUE(w.p->setflags(fd, 0).ok());
+      for (int64_t block = 0; block < 12; block += 2) { (void)w.pwrite(fd, 10, block * 4096, 9); }
+      const std::string before = w.layout(fd, 12);
+      const uint64_t sectors = w.sectors(fd);
+      const Status changed = w.p->setflags(fd, kFsExtents);
+      refused += changed.error() == Errc::kNoSpc ? 1 : 0;
+      EXPECT_EQ((w.stat(fd).flags & kFsExtents) != 0, changed.ok());
+      EXPECT_EQ(w.layout(fd, 12), before);
+      if (!changed.ok()) { EXPECT_EQ(w.sectors(fd), sectors); }
+    });
+  }
+  EXPECT_EQ(refused, 1);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ static_assert(distinct_bits({kMmapShared, kMmapPrivate, kMmapFixed, kMmapAnonymo
 static_assert(distinct_bits({kRemapMayMove, kRemapFixed, kRemapDontUnmap}));
 static_assert(distinct_bits({kMsyncAsync, kMsyncInvalidate, kMsyncSync}));
 static_assert(distinct_bits({kXflagImmutable, kXflagAppend, kXflagDax}));
+static_assert(distinct_bits({kFsImmutable, kFsAppend, kFsExtents, kFsDax}));
 
 Process::Process(Filesystem& fs, mm::Mm* mm)
     : fs_(fs),

@@ -82,7 +82,9 @@ class Process {
   Status sync();
   void drop_caches() { fs_.drop_caches(); }
   Result<std::vector<ext4::FiemapExtent>> fiemap(int fd, uint64_t start, uint64_t length);
+  // FS_IOC_FSSETXATTR, FS_IOC_SETFLAGS; only the second can change between extents and a block map.
   Status setxflags(int fd, uint32_t xflags);
+  Status setflags(int fd, uint32_t flags);
 
   // --- names (name_calls.cc)
   Status rename(std::string_view from, std::string_view to, uint32_t flags = 0);

@@ -3,6 +3,7 @@
 #include "fs/ext4/file_pages.h"
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode_dio.h"
+#include "fs/ext4/migrate.h"
 #include "fs/ext4/namei_internal.h"
 #include "fs/ext4/truncate.h"
 #include "fs/vfs/abi.h"
@@ -78,19 +79,10 @@ Result<std::vector<ext4::FiemapExtent>> Process::fiemap(int fd, uint64_t start, 
   return std::move(collector.extents);
 }
 
-Status Process::setxflags(int fd, uint32_t xflags) {
-  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
-  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
-  // Flags that are not modelled pass, as flags do that ext4 does not know.
-  ext4::Volume& volume = fs_.volume();
-  if (volume.read_only()) { return Errc::kRoFs; }
-  ext4::Inode& inode = file->inode();
-  const rt::WriteLock lock(inode.i_rwsem);
-  uint32_t flags = inode.flags() & ~(ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagDax);
-  if ((xflags & kXflagImmutable) != 0) { flags |= ext4::kFlagImmutable; }
-  if ((xflags & kXflagAppend) != 0) { flags |= ext4::kFlagAppend; }
-  // Whether the inode in memory uses DAX changes only when it is loaded anew.
-  if ((xflags & kXflagDax) != 0) { flags |= ext4::kFlagDax; }
+namespace {
+
+// `flags` are those of the inode, changed in what they may change. Kernel: ext4_fileattr_set, ext4_ioctl_setflags.
+Status set_inode_flags(ext4::Inode& inode, uint32_t flags) FS_REQUIRES(inode.i_rwsem) {
   // An immutable file stays as it is as long as it stays immutable.
   const uint32_t kept = flags & inode.flags() & ext4::kFlagImmutable;
   if (kept != 0 && flags != inode.flags()) { return Errc::kPerm; }
@@ -99,10 +91,45 @@ Status Process::setxflags(int fd, uint32_t xflags) {
     { const ext4::DioBarrier in_flight(inode); }
     FS_RETURN_IF_ERROR(ext4::flush_file_range(inode, 0, UINT64_MAX));
   }
-  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(volume.journal(), ext4::internal::kCredits));
-  inode.set_flags(flags);
+  const bool has_extents = inode.block_format() == ext4::BlockFormat::kExtents;
+  const bool wants_extents = (flags & ext4::kFlagExtents) != 0;
+  const uint32_t as_it_is = has_extents ? ext4::kFlagExtents : 0;
+  FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), ext4::internal::kCredits));
+  inode.set_flags((flags & ~ext4::kFlagExtents) | as_it_is);
   inode.update_times(ext4::current_time(), /*mtime=*/false, /*ctime=*/true);
-  return handle.stop(inode.mark_dirty(handle));
+  FS_RETURN_IF_ERROR(handle.stop(inode.mark_dirty(handle)));
+  if (wants_extents == has_extents) { return ok_status(); }
+  return wants_extents ? ext4::migrate_to_extents(inode) : ext4::migrate_to_block_map(inode);
+}
+
+}  // namespace
+
+Status Process::setxflags(int fd, uint32_t xflags) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  // Flags that are not modelled pass, as flags do that ext4 does not know.
+  if (fs_.volume().read_only()) { return Errc::kRoFs; }
+  ext4::Inode& inode = file->inode();
+  const rt::WriteLock lock(inode.i_rwsem);
+  uint32_t flags = inode.flags() & ~(ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagDax);
+  if ((xflags & kXflagImmutable) != 0) { flags |= ext4::kFlagImmutable; }
+  if ((xflags & kXflagAppend) != 0) { flags |= ext4::kFlagAppend; }
+  // Whether the inode in memory uses DAX changes only when it is loaded anew.
+  if ((xflags & kXflagDax) != 0) { flags |= ext4::kFlagDax; }
+  return set_inode_flags(inode, flags);
+}
+
+Status Process::setflags(int fd, uint32_t flags) {
+  FS_ASSIGN_OR_RETURN(const FileRef file, fds_.get(fd));
+  if ((file->flags() & kOpenPath) != 0) { return Errc::kBadf; }
+  if (fs_.volume().read_only()) { return Errc::kRoFs; }
+  if ((flags & ~kFsVisible) != 0) { return Errc::kOpNotSupp; }
+  ext4::Inode& inode = file->inode();
+  const rt::WriteLock lock(inode.i_rwsem);
+  constexpr uint32_t kModelled = kFsImmutable | kFsAppend | kFsExtents | kFsDax;
+  static_assert(kModelled ==
+                (ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagExtents | ext4::kFlagDax));
+  return set_inode_flags(inode, (inode.flags() & ~kModelled) | (flags & kModelled));
 }
 
 }  // namespace daxfs::vfs

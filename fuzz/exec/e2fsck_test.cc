@@ -88,7 +88,8 @@ void order_failures(prog::Program& program, prog::Random& random) {
 }
 
 prog::Program failing_program(prog::Random& random) {
-  static constexpr std::array<std::string_view, 6> kImages = {"small", "small", "small", "files", "csum", "huge"};
+  static constexpr std::array<std::string_view, 7> kImages = {"small", "small", "small", "files",
+                                                              "maps",  "csum",  "huge"};
   prog::Options options;
   options.file_bytes_max = 64 << 10;
   options.images = kImages;

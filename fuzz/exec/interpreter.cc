@@ -157,7 +157,7 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
     case OpCode::kSync:
     case OpCode::kDropCaches:
     case OpCode::kFiemap:
-    case OpCode::kSetXflags:
+    case OpCode::kSetXflags: case OpCode::kSetFlags:
     case OpCode::kMemoryFailure:
     case OpCode::kReclaim:
       return run_space_call(call);
@@ -343,6 +343,7 @@ void Interpreter::run_space_call(Call& call) {
     case OpCode::kSync: return call.answer(process.sync());
     case OpCode::kReclaim: return call.done(process.fs().reclaim(kReclaimPages));
     case OpCode::kSetXflags: return call.answer(process.setxflags(call.fd(), op.flags));
+    case OpCode::kSetFlags: return call.answer(process.setflags(call.fd(), op.flags));
     case OpCode::kMemoryFailure: {
       std::vector<daxfs::mm::FrameUser> users;
       const Status failed = process.memory_failure(call.fd(), static_cast<uint64_t>(op.offset), &users);

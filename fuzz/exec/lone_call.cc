@@ -212,7 +212,7 @@ std::optional<Objection> LoneCall::check_untouched() const {
 std::optional<Objection> LoneCall::check_file_times(const OpRecord& record) {
   TreeInode inode;
   const bool changes = changes_file(op_, record);
-  const bool attributes = op_.code == OpCode::kSetXflags;
+  const bool attributes = op_.code == OpCode::kSetXflags || op_.code == OpCode::kSetFlags;
   if ((!changes && !attributes) || record.ino == 0 || !reader().inode(record.ino, inode)) { return std::nullopt; }
   if (inode.generation != record.generation) { return std::nullopt; }
   touched_[0] = {record.ino, record.generation, /*mtime=*/changes};

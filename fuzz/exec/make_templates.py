@@ -29,10 +29,12 @@ TEMPLATES = {
     "huge": (4096, ["-N", "64", "-O", "^has_journal,^resize_inode", "-E", "stride=512,stripe_width=512"]),
     "tiny": (128, ["-N", "32", "-O", "^has_journal,^resize_inode"]),
     "files": (1024, ["-N", "32", "-O", "^has_journal,^resize_inode"]),
+    "maps": (1024, ["-N", "32", "-O", "^has_journal,^resize_inode,^extent,^64bit"]),
 }
+NO_EXTENTS = {"maps"}  # whose files have block maps; else as "files"; what would be unwritten is a hole
 TIMES = ["atime", "ctime", "mtime", "crtime"]
 PLAIN_FILES = ["g0", "g1", "g2", "g3", "g4", "g5"]
-# Of the template "files": name: (blocks: "written", "unwritten" or "hole", DAX flag). fuzz/exec/templates.h says the same.
+# Of the templates "files" and "maps": name: (blocks: "written", "unwritten" or "hole", DAX flag). fuzz/exec/templates.h says the same.
 SPARSE_FILE = "f4"  # every other block is written: a tree with a node
 FILLED_FILES = {
     "f0": ("written", True), "f1": ("unwritten", True), "f2": ("hole", True), "f3": ("written", True),
@@ -76,7 +78,9 @@ def put_file(path, content):
 
 def make_template(path, name):
     blocks, extra = TEMPLATES[name]
-    filled = FILLED_FILES if name == "files" else {}
+    filled = FILLED_FILES if name in ("files", "maps") else {}
+    extents = 0 if name in NO_EXTENTS else EXTENTS
+    dax = DAX_AND_EXTENTS & ~EXTENTS | extents
     with open(path, "wb") as image:
         image.truncate(blocks * BLOCK)
     options = "hash_seed=00112233-4455-6677-8899-aabbccddeeff,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"
@@ -107,12 +111,12 @@ def make_template(path, name):
         os.utime(tree, (1767225600, 1767225600))
         run("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-U", "deadbeef-0000-4000-8000-00000000da0f",
             "-E", ",".join(extended), "-d", tree, *rest, path)
-    commands = "sif / flags 0x2080000\nsif / uid 0\nsif / gid 0\n"
-    for name, (content, dax) in filled.items():
-        commands += f"sif {name} flags {DAX_AND_EXTENTS if dax else EXTENTS:#x}\n"
-        if content == "unwritten":
+    commands = f"sif / flags {dax:#x}\nsif / uid 0\nsif / gid 0\n"
+    for name, (content, wants_dax) in filled.items():
+        commands += f"sif {name} flags {dax if wants_dax else extents:#x}\n"
+        if content == "unwritten" and extents:
             commands += f"fallocate {name} 0 {FILLED_BLOCKS - 1}\n"
-    commands += "".join(f"sif {name} flags {DAX_AND_EXTENTS:#x}\n" for name in inner if name not in FILLED_LINKS)
+    commands += "".join(f"sif {name} flags {dax:#x}\n" for name in inner if name not in FILLED_LINKS)
     for name in [*names, *inner]:
         for field, value in (("uid", "0"), ("gid", "0"), ("generation", "0"), *((t, "@1767225600") for t in TIMES),
                              *((t + "_extra", "0") for t in TIMES)):

@@ -26,7 +26,7 @@ std::span<const std::byte> image_template(std::string_view name) {
   return {};
 }
 
-bool template_has_contents(std::string_view name) { return name == "files"; }
+bool template_has_contents(std::string_view name) { return name == "files" || name == "maps"; }
 
 std::string template_names() {
   std::string names;

@@ -138,6 +138,7 @@ void Anatomy::renew_node(std::span<std::byte> image, uint32_t seed, Part part,
     return store(kBlockBytes - 4, media::dir_block_csum(owner, bytes));
   }
   if (part == Part::kExtents) {
+    if ((inode.flags & media::kFlagExtents) == 0) { return; }  // an indirect block has none
     const uint64_t most = at<media::ExtentHeader>(image, site.offset).max;
     if (12 + 12 * most + 4 <= kBlockBytes) {
       store(12 + 12 * most, media::extent_block_csum(owner, bytes));

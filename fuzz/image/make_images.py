@@ -26,9 +26,11 @@ IMAGES = {
     "groups": (2048, ["-N", "128", "-g", "512"], False),
     "old": (1024, ["-N", "128", "-g", "512", "-I", "128", "-O", "^has_journal,^metadata_csum,uninit_bg,^flex_bg"], False),
     "plain": (512, ["-N", "64", "-O", "^has_journal,^metadata_csum"], False),
+    "maps": (1024, ["-N", "64", "-O", "^has_journal,^extent,^64bit"], False),
 }
 EXTENTS = 0x80000
 DAX_AND_EXTENTS = 0x2080000
+DAX = 0x2000000
 
 
 def crc32c(crc, data):
@@ -50,7 +52,7 @@ def inode_of(path, name):
     return int(templates.re.search(r"Inode: (\d+)", debugfs(path, [f"stat {name}"], write=False)).group(1))
 
 
-def populate(path, tree):
+def populate(path, tree, dax):
     def file(name, content):
         source = os.path.join(tree, name)
         with open(source, "wb") as out:
@@ -79,14 +81,14 @@ def populate(path, tree):
     commands += ["expand_dir d1"] * 4 + [f"write {empty} d1/f0"] + [f"ln d1/f0 d1/{name}" for name in names]
     commands += [f"sif d1/f0 links_count {len(names) + 1}"]
     for name in ("f0", "f1", "f2", "f3", "f4", "f7", "d0/f0", "d0/d1/f0", "d1/f0"):
-        commands.append(f"sif {name} flags {DAX_AND_EXTENTS:#x}")
+        commands.append(f"sif {name} flags {dax:#x}")
     debugfs(path, commands)
 
 
-def settle(path):
+def settle(path, dax):
     """Clocks and numbers that would differ from build to build; e2fsck makes the index."""
     templates.execute(("e2fsck", "-fyD", path))  # its exit code says that it changed something
-    commands = ["sif / flags 0x2080000", "sif / uid 0", "sif / gid 0"]
+    commands = [f"sif / flags {dax:#x}", "sif / uid 0", "sif / gid 0"]
     for name in ("/", "f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "g0", "g1", "g2", "g3", "d0", "d0/f0", "d0/d1", "d0/d1/f0",
                  "d1", "d1/f0", "d2", "d3", "l0", "l1"):
         commands += [f"sif {name} generation 0", f"sif {name} uid 0", f"sif {name} gid 0"]
@@ -139,15 +141,17 @@ def orphan(path):
 
 def make(path, name):
     blocks, extra, orphans = IMAGES[name]
+    extents = "^extent" not in " ".join(extra)
+    dax = DAX_AND_EXTENTS if extents else DAX
     with open(path, "wb") as image:
         image.truncate(blocks * BLOCK)
     options = "hash_seed=00112233-4455-6677-8899-aabbccddeeff,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"
     templates.run("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-U", "deadbeef-0000-4000-8000-00000000da0f", "-E", options,
                   *extra, path, str(blocks))
     with tempfile.TemporaryDirectory() as tree:
-        populate(path, tree)
-    settle(path)
-    for file in ("f4", "g2"):
+        populate(path, tree, dax)
+    settle(path, dax)
+    for file in ("f4", "g2") if extents else ():
         deepen(path, file, "^metadata_csum" not in " ".join(extra))
     templates.run("e2fsck", "-fn", path)
     if orphans:

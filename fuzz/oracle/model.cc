@@ -133,9 +133,17 @@ bool may_zero_edges(const prog::Op& op) {
 
 }  // namespace
 
+// Without extents a direct write into a hole goes through the cache.
+bool may_have_block_maps(const prog::Program& program, const History& history) {
+  return program.image == "maps" || std::any_of(history.records.begin(), history.records.end(), [](const auto& record) {
+           return record.op != nullptr && record.op->code == OpCode::kSetFlags;
+         });
+}
+
 // Files of all records, and what is known about them at once.
-void Model::note_files(const History& history) {
+void Model::note_files(const prog::Program& program, const History& history) {
   bool edges_in_doubt = false;  // some file's, of which we do not know
+  const bool maps = may_have_block_maps(program, history);
   for (const OpRecord* record : order_) {
     const prog::Op& op = *record->op;
     switch (op.code) {
@@ -170,12 +178,12 @@ void Model::note_files(const History& history) {
       if ((op.flags & (prog::kOAccMode | prog::kOPath)) != 0 && (op.flags & prog::kOPath) == 0) { file.regular = true; }
       if ((op.flags & prog::kOAppend) != 0) { file.opened_append = true; }
       if ((op.flags & prog::kODirect) != 0) { file.opened_direct = true; }
-      if ((op.flags & prog::kODirect) == 0 && !record->dax) { file.through_cache = true; }
+      if (((op.flags & prog::kODirect) == 0 || maps) && !record->dax) { file.through_cache = true; }
     }
     if (sets_flags) {
       const bool direct = (op.flags & prog::kODirect) != 0;
       file.opened_direct = file.opened_direct || direct;
-      file.through_cache = file.through_cache || (!direct && !record->dax);
+      file.through_cache = file.through_cache || ((!direct || maps) && !record->dax);
     }
     if ((is_transfer(op.code) || op.code == OpCode::kMmap) && done) {
       const bool anonymous = op.code == OpCode::kMmap && (op.flags & prog::kMapAnon) != 0;
@@ -383,7 +391,8 @@ void Model::build(const prog::Program& program, const History& history) {
   stores_may_fail_ = std::any_of(history.records.begin(), history.records.end(), [](const OpRecord& record) {
     const prog::Op& op = *record.op;
     return op.code == OpCode::kMemoryFailure || (op.code == OpCode::kMadvise && op.flags == prog::kAdvHwPoison) ||
-           (op.code == OpCode::kSetXflags && (op.flags & prog::kXflagImmutable) != 0);
+           (op.code == OpCode::kSetXflags && (op.flags & prog::kXflagImmutable) != 0) ||
+           (op.code == OpCode::kSetFlags && (op.flags & prog::kFsImmutable) != 0);
   });
   asynchronous_ = std::any_of(history.records.begin(), history.records.end(),
                               [](const OpRecord& record) { return is_asynchronous(record.op->code); });
@@ -400,7 +409,7 @@ void Model::build(const prog::Program& program, const History& history) {
   order_records(history);
   memory_ran_out_ = history.memory_ran_out;
   descriptors_.build(order_, history.no_descriptors);
-  note_files(history);
+  note_files(program, history);
   for (const OpRecord* record : order_) { note_mapping(*record); }
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].finish(); }
   note_private_copies();

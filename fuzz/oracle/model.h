@@ -57,7 +57,7 @@ class Model {
  private:
   // model.cc: who is who
   void order_records(const History& history);
-  void note_files(const History& history);
+  void note_files(const prog::Program& program, const History& history);
   void note_mapping(const OpRecord& record);
   void note_mremap(const OpRecord& record);
   void may_unmap_target(const OpRecord& record, uint64_t length);

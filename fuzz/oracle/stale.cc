@@ -102,7 +102,7 @@ std::optional<Objection> check_tail(const prog::Program& program, const History&
   });
   bool met = false;
   for (const OpRecord& record : history.records) {
-    if (record.op == nullptr || record.op->code == OpCode::kSetXflags ||
+    if (record.op == nullptr || record.op->code == OpCode::kSetXflags || record.op->code == OpCode::kSetFlags ||
         device_writes_mapping(record, flags_change)) {
       return std::nullopt;
     }

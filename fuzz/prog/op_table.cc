@@ -81,6 +81,12 @@ constexpr FlagName kXattrNames[] = {
     {"immutable", kXflagImmutable, kXflagImmutable},
     {"append", kXflagAppend, kXflagAppend},
 };
+constexpr FlagName kInodeNames[] = {
+    {"extents", kFsExtents, kFsExtents},
+    {"dax", kFsDax, kFsDax},
+    {"immutable", kFsImmutable, kFsImmutable},
+    {"append", kFsAppend, kFsAppend},
+};
 constexpr FlagName kProtNames[] = {
     {"read", kProtRead, kProtRead},
     {"write", kProtWrite, kProtWrite},
@@ -115,6 +121,7 @@ constexpr FlagTable kMapTable = {"mmap flags", "0", kMapNames, false};
 constexpr FlagTable kRemapTable = {"mremap flags", "0", kRemapNames, false};
 constexpr FlagTable kSyncTable = {"msync flags", "0", kSyncNames, false};
 constexpr FlagTable kXattrTable = {"inode flags", "0", kXattrNames, false};
+constexpr FlagTable kInodeTable = {"inode flags", "0", kInodeNames, false};
 constexpr FlagTable kProtTable = {"a protection", "none", kProtNames, false};
 constexpr FlagTable kWhenceTable = {"a whence", "set", kWhenceNames, true};
 constexpr FlagTable kAdviceTable = {"an advice", "normal", kAdviceNames, true};
@@ -141,6 +148,7 @@ const FlagTable* flag_table(OperandKind kind) {
     case OperandKind::kRemapFlags: return &kRemapTable;
     case OperandKind::kSyncFlags: return &kSyncTable;
     case OperandKind::kXattrFlags: return &kXattrTable;
+    case OperandKind::kInodeFlags: return &kInodeTable;
     case OperandKind::kProt: return &kProtTable;
     case OperandKind::kWhence: return &kWhenceTable;
     case OperandKind::kAdvice: return &kAdviceTable;

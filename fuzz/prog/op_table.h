@@ -37,6 +37,7 @@ enum class OperandKind : uint8_t {
   kRemapFlags,   // Op::flags    maymove|fixed
   kSyncFlags,    // Op::flags    sync|invalidate
   kXattrFlags,   // Op::flags    dax|immutable
+  kInodeFlags,   // Op::flags    extents|dax
   kWhence,       // Op::flags    set
   kAdvice,       // Op::flags    dontneed
   kProt,         // Op::prot     read|write
@@ -113,7 +114,8 @@ inline constexpr size_t kOperandsMax = 6;
     kLength)                                                                                      \
   X(kReclaim, "reclaim", kNone, 2, "memory is short: pages of the page cache leave it") \
   X(kSetFl, "setfl", kNone, 2, "fcntl F_SETFL: O_DIRECT on or off, as the flags say", kFd,        \
-    kOpenFlags)
+    kOpenFlags)                                                                                   \
+  X(kSetFlags, "setflags", kNone, 2, "set the inode flags (FS_IOC_SETFLAGS)", kFd, kInodeFlags)
 // clang-format on
 
 enum class OpCode : uint8_t {
@@ -201,5 +203,6 @@ inline constexpr uint32_t kAdvNormal = 0, kAdvRandom = 1, kAdvSequential = 2, kA
                           kAdvPopulateRead = 22, kAdvPopulateWrite = 23, kAdvHwPoison = 100,
                           kAdvSoftOffline = 101;
 inline constexpr uint32_t kXflagImmutable = 0x8, kXflagAppend = 0x10, kXflagDax = 0x8000;
+inline constexpr uint32_t kFsImmutable = 0x10, kFsAppend = 0x20, kFsExtents = 0x80000, kFsDax = 0x2000000;
 
 }  // namespace daxfuzz::prog

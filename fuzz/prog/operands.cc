@@ -63,6 +63,8 @@ constexpr Choice kSyncChoices[] = {
     {6, kMsSync}, {2, kMsAsync}, {1, kMsInvalidate}, {1, kMsSync | kMsInvalidate}, {1, 0}};
 constexpr Choice kXattrChoices[] = {
     {6, kXflagDax}, {3, 0}, {1, kXflagImmutable}, {1, kXflagAppend}};
+constexpr Choice kInodeChoices[] = {
+    {4, 0}, {4, kFsDax}, {3, kFsExtents}, {3, kFsExtents | kFsDax}, {1, kFsExtents | kFsImmutable}};
 constexpr Choice kWhenceChoices[] = {
     {3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
 constexpr Choice kAdviceChoices[] = {
@@ -80,6 +82,7 @@ std::span<const Choice> choices(OperandKind kind) {
     case OperandKind::kRemapFlags: return kRemapChoices;
     case OperandKind::kSyncFlags: return kSyncChoices;
     case OperandKind::kXattrFlags: return kXattrChoices;
+    case OperandKind::kInodeFlags: return kInodeChoices;
     case OperandKind::kWhence: return kWhenceChoices;
     case OperandKind::kAdvice: return kAdviceChoices;
     default: return kProtChoices;

@@ -118,6 +118,7 @@ task T3 in P0
   reclaim
   process_vm_readv m0 4K 8K
   setxflags f0 dax|immutable|append
+  setflags f0 extents|dax|immutable|append
   setfl f0 rdwr|direct
   memory_failure f0 4K
   unlink "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
