@@ -15,7 +15,7 @@ namespace daxfs::ext4 {
 
 namespace {
 
-constexpr int64_t kSectorsPerBlock = kBlockSize / kSectorSize;
+constexpr int64_t kBlockSectors = kBlockSize / kSectorSize;
 
 // Context is the volume, argument the inode's seed.
 Status verify_node_csum(void* context, uint64_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
@@ -168,13 +168,13 @@ Status InodeExtentHost::finish(Status outcome) {
 }
 
 void InodeExtentHost::count(int64_t blocks) {
-  inode_.add_sectors(blocks * kSectorsPerBlock);
+  inode_.add_sectors(blocks * kBlockSectors);
   inode_changed_ = true;
 }
 
 // Blocks that were freed. A medium may say that the file had fewer; they are gone all the same, as in the kernel.
 Status InodeExtentHost::uncount(uint32_t blocks) {
-  const uint64_t counted = inode_.sectors() / static_cast<uint64_t>(kSectorsPerBlock);
+  const uint64_t counted = inode_.sectors() / static_cast<uint64_t>(kBlockSectors);
   if (counted < blocks) {
     static_cast<void>(FS_CORRUPT("inode %u: i_blocks counts %llu blocks, %u are freed", inode_.ino().value(),
                                  static_cast<unsigned long long>(counted), blocks));
