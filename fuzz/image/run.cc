@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <cstdlib>
 #include <cstring>
 
@@ -42,6 +43,7 @@ struct Runner::Run {
   std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
   std::array<exec::Interpreter::ProcessState, prog::kProcessesMax> states;
   std::array<exec::Arena, prog::kTasksMax + 1> arenas;
+  std::deque<oracle::OpRecord> records{};  // the end of a request that was left in flight comes back to its own
   uint64_t sequence = 0;
   daxfs::FindingHandler engines_handler = nullptr;
   void* engines_context = nullptr;
@@ -103,6 +105,7 @@ bool explicable(const prog::OpInfo& info, Errc error) {
     case Errc::kIntr:
     case Errc::kXdev:
     case Errc::kNFile:
+    case Errc::kNotBlk:
     case Errc::kNoSys:
     case Errc::kNoData:
     case Errc::kRange:
@@ -136,7 +139,7 @@ void Runner::Run::on_finding(void* arg, Finding&& finding) {
 }
 
 void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const prog::Op& op) {
-  oracle::OpRecord record;
+  oracle::OpRecord& record = records.emplace_back();
   record.op = &op;
   record.process = static_cast<uint8_t>(process);
   interpreter.step(states[process], op, record);
