@@ -17,7 +17,7 @@
 //   duplicate names in different blocks of a directory; a missing file type in a directory entry;
 //   depth fields inside extent trees and empty nodes; extents past logical block 2^32; attribute
 //   blocks of reserved inodes; any list of bad blocks; every reserved descriptor block of the
-//   resize inode; names of external journals; first block of the journal.
+//   resize inode; names of external journals; first block of the journal; extra_isize of the journal's inode.
 // e2fsck -fn asks about problems of the superblock and the descriptors but still exits with 0; we
 // count them. Tested by: media_test.cc, media_corrupt_test.cc, media_fuzz_test.cc.
 #pragma once

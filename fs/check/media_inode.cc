@@ -251,6 +251,7 @@ void check_reserved(Context& c, uint32_t ino, const Inode& inode, uint32_t seed)
   if (inode.links_count != 0 && (inode.flags & kFlagExtents) != 0 && !c.extents) {
     complain(c, here, "extents flag without the extents feature");
   }
+  check_inline_xattrs(c, ino, inode);  // Linux reads the journal's inode as any other
   check_blocks(c, ino, inode, seed);
 }
 

@@ -136,6 +136,10 @@ Status IoEnd::convert(uint64_t pos, uint64_t size) {
   const uint32_t count = internal::block_after(pos + size) - first;
   return internal::with_handle(*inode_, [&](jbd2::Handle& handle) -> Status {
     FS_ASSIGN_OR_RETURN(const bool complete, convert_unwritten_extents(handle, *inode_, first, count));
+    if (!complete && !inode_->volume().device().watches_owners()) {
+      return FS_CORRUPT("inode %u: somebody else freed blocks at %llu", inode_->ino().value(),
+                        static_cast<unsigned long long>(pos));
+    }
     FS_WARN_ON(!complete, "IE2", about(extent_ref(inode_->ino(), first.value(), count)),
                "inode %u: blocks of a write at %llu are gone before it is over", inode_->ino().value(),
                static_cast<unsigned long long>(pos));

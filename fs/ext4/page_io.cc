@@ -121,6 +121,9 @@ struct WriteRequest {
     const LogicalBlock block = self->block;
     self->status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
       FS_ASSIGN_OR_RETURN(const bool complete, convert_unwritten_extents(handle, inode, block, 1));
+      if (!complete && !inode.volume().device().watches_owners()) {
+        return FS_CORRUPT("inode %u: somebody else freed block %u", inode.ino().value(), block.value());
+      }
       FS_WARN_ON(!complete, "IE2", about(extent_ref(inode.ino(), block.value())),
                  "inode %u: block %u is gone before its page's writeback is over", inode.ino().value(), block.value());
       return ok_status();
