@@ -186,8 +186,7 @@ Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t p
 }
 
 // Kernel: dax_zero_iter.
-Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapOps& ops,
-                  bool* did_zero) {
+Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapOps& ops) {
   constexpr unsigned kFlags = io::kIomapDax | io::kIomapZero;
   pmem::Device& device = host.device();
   while (length != 0) {
@@ -200,9 +199,6 @@ Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapO
       const bool whole_pages = at % kPageSize == 0 && piece % kPageSize == 0;
       status = !whole_pages && pages_poisoned(device, at, piece) ? Status(Errc::kIo)
                                                                  : device.zero(at, piece);
-      if (status.ok() && did_zero != nullptr) {
-        *did_zero = true;
-      }
     }
     const Status ended = ops.iomap_end(host, pos, piece, status.ok() ? piece : 0, kFlags, iomap);
     FS_RETURN_IF_ERROR(status);
@@ -211,14 +207,6 @@ Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapO
     length -= piece;
   }
   return ok_status();
-}
-
-Status truncate_page(io::IomapHost& host, uint64_t pos, io::IomapOps& ops, bool* did_zero) {
-  const uint64_t used = pos % kBlockSize;
-  if (used == 0) {
-    return ok_status();
-  }
-  return zero_range(host, pos, kBlockSize - used, ops, did_zero);
 }
 
 }  // namespace daxfs::dax

@@ -1,6 +1,6 @@
 // fs/dax/rw.h - read and write system calls on DAX files, and zeroing of partial blocks.
 //
-// Kernel: fs/dax.c (dax_iomap_rw, dax_iomap_iter, dax_zero_range, dax_truncate_page).
+// Kernel: fs/dax.c (dax_iomap_rw, dax_iomap_iter, dax_zero_range).
 // Locking: caller holds the inode rwsem (write: exclusive, read: shared); no handle, because
 // copying takes page faults. Invariants:
 //   DW1  iomap_begin for a DAX write yields a written block.
@@ -22,12 +22,7 @@ namespace daxfs::dax {
 Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write,
                           io::IomapOps& ops, unsigned extra_flags = 0);
 
-// Zeroes the bytes of [pos, pos + length) that have written blocks. *did_zero becomes true if there
-// were any. YIELDS.
-Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapOps& ops,
-                  bool* did_zero);
-
-// Zeroes from `pos` to the end of its block; nothing if pos is block aligned. YIELDS.
-Status truncate_page(io::IomapHost& host, uint64_t pos, io::IomapOps& ops, bool* did_zero);
+// Zeroes the bytes of [pos, pos + length) that have written blocks. YIELDS.
+Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapOps& ops);
 
 }  // namespace daxfs::dax

@@ -266,18 +266,6 @@ Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, Logic
   return complete;
 }
 
-Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                  LogicalBlock end) {
-  for (uint64_t at = first.value(); at < end.value();) {
-    const MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(at)),
-                             .len = static_cast<uint32_t>(end.value() - at),
-                             .flags = MapRequest::kConvertUnwritten};
-    FS_ASSIGN_OR_RETURN(const MapResult mapped, map_blocks(&handle, inode, request));
-    at += mapped.len;
-  }
-  return ok_status();
-}
-
 Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
   const rt::WriteLock lock(inode.i_data_sem);
   return remove_range_locked(handle, inode, first, end);

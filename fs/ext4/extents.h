@@ -42,9 +42,6 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
 // everywhere. Kernel: ext4_convert_unwritten_extents.
 Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
                                        uint32_t len);
-// Written becomes unwritten in [first, end); holes stay.
-Status convert_range_to_unwritten(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                  LogicalBlock end);
 
 // Frees the blocks of [first, end) and the tree nodes that become empty. kNoSpc only if it had to
 // split an extent and found no block for that: then nothing changed.

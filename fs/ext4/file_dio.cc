@@ -48,7 +48,7 @@ Result<uint64_t> dio_write_checks(Inode& inode, InodeRwLock& lock, io::IovBuffer
   bool shared = !unaligned_io(buffer, *pos) && (flags & kRwAppend) == 0 &&
                 *pos + buffer.remaining() <= inode.i_size();
   for (;;) {
-    FS_RETURN_IF_ERROR(lock.lock(shared, flags));
+    lock.lock(shared);
     FS_ASSIGN_OR_RETURN(const uint64_t count, generic_write_checks(inode, buffer, pos, flags));
     if (!shared || count == 0) {
       return count;
@@ -161,10 +161,7 @@ std::optional<DioResult> try_unlocked(Inode& inode, InodeRwLock& lock, io::IovBu
   if (early) {
     overwrite = is_overwrite(inode, *pos, buffer.remaining());
   }
-  const Status locked = lock.lock(/*shared=*/false, flags);
-  if (!locked.ok()) {
-    return DioResult(Result<uint64_t>(locked));
-  }
+  lock.lock(/*shared=*/false);
   const Result<uint64_t> count = generic_write_checks(inode, buffer, pos, flags);
   if (!count.ok() || *count == 0) {
     return DioResult(count);
@@ -218,10 +215,7 @@ DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned f
     io_end->finished();
   }
   InodeRwLock lock(inode);
-  const Status locked = lock.lock(/*shared=*/true, flags);
-  if (!locked.ok()) {
-    return Result<uint64_t>(locked);
-  }
+  lock.lock(/*shared=*/true);
   return read_locked_or_not(inode, buffer, pos, kiocb, IoEnd::begin(inode, 0));
 }
 

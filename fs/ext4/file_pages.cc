@@ -59,7 +59,7 @@ void drop_file_behind(Inode& inode, uint64_t size) {
 
 Status zero_file_part(Inode& inode, uint64_t pos, uint64_t length) {
   if (cached(inode)) { return zero_page_part(inode, pos, length); }
-  return dax::zero_range(inode, pos, length, iomap_ops(), nullptr);
+  return dax::zero_range(inode, pos, length, iomap_ops());
 }
 
 Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end) {

@@ -20,7 +20,7 @@
 
 namespace daxfs::ext4 {
 
-static_assert(distinct_bits({kRwDirect, kRwAppend, kRwSync, kRwDataSync, kRwNoWait}));
+static_assert(distinct_bits({kRwDirect, kRwAppend, kRwSync, kRwDataSync}));
 
 namespace {
 
@@ -50,7 +50,7 @@ Result<uint64_t> write_rest(Inode& inode, io::IovBuffer& buffer, uint64_t pos, u
   Result<uint64_t> done = uint64_t{0};
   {
     InodeRwLock lock(inode);
-    FS_RETURN_IF_ERROR(lock.lock(/*shared=*/false, flags));
+    lock.lock(/*shared=*/false);
     done = write_exclusive(inode, buffer, &pos, flags);
   }
   if (!done.ok() || *done == 0) { return done; }
@@ -59,11 +59,11 @@ Result<uint64_t> write_rest(Inode& inode, io::IovBuffer& buffer, uint64_t pos, u
   return done;
 }
 
-Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags) {
+Result<uint64_t> cached_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos) {
   FS_TRACE_SCOPE("ext4_file_read_iter", inode_ref(inode.ino()));
   if (!inode.is_dax()) { return buffered_read(inode, buffer, pos); }
   InodeRwLock lock(inode);
-  FS_RETURN_IF_ERROR(lock.lock(/*shared=*/true, flags));
+  lock.lock(/*shared=*/true);
   // Where no block can be, nobody gets as far as the end of the file. Kernel: ext4_iomap_begin.
   if (pos >= kMaxFileBytes) { return Errc::kInval; }
   if (pos >= max_file_bytes(inode)) { return Errc::kIo; }
@@ -91,7 +91,7 @@ DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, uns
     return Result<uint64_t>(uint64_t{0});
   }
   DioResult done = use_direct(inode, flags) ? dio_read(inode, buffer, *pos, flags, kiocb)
-                                            : DioResult(cached_read(inode, buffer, *pos, flags));
+                                            : DioResult(cached_read(inode, buffer, *pos));
   if (done.has_value()) {
     if (!done->ok()) {
       return done;
@@ -116,8 +116,8 @@ DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, un
       flags |= kRwDataSync;
     }
     InodeRwLock lock(inode);
-    const Status locked = lock.lock(/*shared=*/false, flags);
-    return locked.ok() ? write_exclusive(inode, buffer, pos, flags) : Result<uint64_t>(locked);
+    lock.lock(/*shared=*/false);
+    return write_exclusive(inode, buffer, pos, flags);
   }();
   if (!done.has_value() || !done->ok() || **done == 0) {
     return done;

@@ -31,7 +31,6 @@ enum RwFlags : unsigned {
   kRwAppend = 2,    // O_APPEND: *pos is set to the size first
   kRwSync = 4,      // O_SYNC
   kRwDataSync = 8,  // O_DSYNC
-  kRwNoWait = 16,   // RWF_NOWAIT
 };
 
 // RwFlags of an open file as they are now: F_SETFL may change them while a call runs. A call asks once, when it begins.

@@ -1,13 +1,11 @@
 // fs/ext4/inode_rw_lock.h - InodeRwLock: the inode lock of a read or write, shared or exclusive, decided at run time.
 //
-// Kernel: inode_lock, inode_lock_shared and their trylocks in fs/ext4/file.c.
+// Kernel: inode_lock, inode_lock_shared in fs/ext4/file.c.
 // Tested by: fs/ext4/file_rw_test.cc.
 #pragma once
 
 #include <cstdint>
 
-#include "fs/base/result.h"
-#include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode.h"
 
 namespace daxfs::ext4 {
@@ -20,21 +18,13 @@ class InodeRwLock {
   InodeRwLock& operator=(const InodeRwLock&) = delete;
   ~InodeRwLock() { unlock(); }
 
-  // With kRwNoWait: kAgain if somebody holds it. The analysis cannot follow a lock whose mode is
-  // data.
-  Status lock(bool shared, unsigned flags) FS_NO_THREAD_SAFETY_ANALYSIS {
-    if ((flags & kRwNoWait) != 0) {
-      const bool got = shared ? inode_.i_rwsem.try_down_read() : inode_.i_rwsem.try_down_write();
-      if (!got) {
-        return Errc::kAgain;
-      }
-    } else if (shared) {
+  void lock(bool shared) FS_NO_THREAD_SAFETY_ANALYSIS {  // which cannot follow a lock whose mode is data
+    if (shared) {
       inode_.i_rwsem.down_read();
     } else {
       inode_.i_rwsem.down_write();
     }
     state_ = shared ? State::kShared : State::kExclusive;
-    return ok_status();
   }
   void unlock() FS_NO_THREAD_SAFETY_ANALYSIS {  // see lock
     const State state = state_;

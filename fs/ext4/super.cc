@@ -31,18 +31,12 @@ Volume::Volume(pmem::Device& device, mm::Memory* memory, const MountOptions& opt
       groups_(*this) {}
 
 Volume::~Volume() {
-  FS_BUG_ON(mounted_ && !abandoned_, "SB1", "a mounted volume is destroyed without unmount");
+  FS_BUG_ON(mounted_, "SB1", "a mounted volume is destroyed without unmount");
   if (inodes_ != nullptr) { layer_->destroy(inodes_); }
 }
 
 uint32_t Volume::huge_blocks() const {
   return has_memory() ? static_cast<uint32_t>(memory_->huge_pages()) : uint32_t{kPagesPerPmd};
-}
-
-void Volume::abandon() {
-  abandoned_ = true;
-  buffers_.abandon();
-  journal_.abandon();
 }
 
 Result<std::unique_ptr<Volume>> Volume::mount(pmem::Device& device, mm::Memory& memory, const MountOptions& options,

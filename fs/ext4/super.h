@@ -118,9 +118,6 @@ class Volume {
   // Evicts inodes, writes counters and state. The volume may only be destroyed afterwards, whatever it returns.
   // Waits for every interrupt and work item that is pending, so call it from the root task. YIELDS. PERSISTS.
   [[nodiscard]] Status unmount();
-  // The run that used this volume was abandoned in the middle (a finding): no assertion about its end holds. The volume
-  // may then be destroyed without unmount.
-  void abandon();
   // Makes counters on the medium exact. YIELDS. PERSISTS.
   Status sync_fs();
   StatFs statfs();
@@ -208,7 +205,6 @@ class Volume {
   rt::Atomic<uint32_t> requests_{0};
   rt::WaitQueue request_waiters_{"block requests"};
   bool mounted_ = false;
-  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::ext4

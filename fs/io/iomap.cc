@@ -6,8 +6,7 @@
 
 namespace daxfs::io {
 
-static_assert(distinct_bits({kIomapWrite, kIomapZero, kIomapReport, kIomapFault, kIomapDirect, kIomapNoWait,
-                             kIomapDax}));
+static_assert(distinct_bits({kIomapWrite, kIomapZero, kIomapReport, kIomapFault, kIomapDirect, kIomapDax}));
 static_assert(distinct_bits({Iomap::kNew, Iomap::kDirty, Iomap::kShared}));
 
 Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,

@@ -52,7 +52,6 @@ enum IomapFlags : unsigned {
   kIomapReport = 4,   // only looking (fiemap, seek)
   kIomapFault = 8,    // on behalf of a page fault
   kIomapDirect = 16,  // direct I/O
-  kIomapNoWait = 32,
   kIomapDax = 64,
 };
 
@@ -69,8 +68,7 @@ class IomapHost : public mm::MappingHost {
 class IomapOps {
  public:
   // Finds (with kIomapWrite: allocates) the piece at `pos`, at most `length` bytes are of interest.
-  // Errors: kNoSpc, kIo, kCorrupted, kAgain with kIomapNoWait, kNotBlk (direct I/O has to end here, without an error).
-  // YIELDS.
+  // Errors: kNoSpc, kIo, kCorrupted, kNotBlk (direct I/O has to end here, without an error). YIELDS.
   virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
                              Iomap* iomap) = 0;
   // Called once for each successful iomap_begin. `written` bytes of [pos, pos + length) were used.

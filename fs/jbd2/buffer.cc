@@ -70,17 +70,11 @@ BufferCache::~BufferCache() {
   RawGuard guard(lock_);
   for (Slab* slab : slabs_) {
     for (const Buffer& buffer : slab->buffers) {
-      FS_BUG_ON(!abandoned_ && buffer.references_ != 0, "BC2", "block %llu: %u references at the end of the cache",
+      FS_BUG_ON(buffer.references_ != 0, "BC2", "block %llu: %u references at the end of the cache",
                 static_cast<unsigned long long>(buffer.block_.value()), buffer.references_);
     }
     Slab::destroy(slab);
   }
-}
-
-BufferRef BufferRef::dup() const {
-  RawGuard guard(buffer_->cache_->lock_);
-  ++buffer_->references_;
-  return BufferRef(buffer_);
 }
 
 void BufferRef::reset() {

@@ -140,7 +140,6 @@ class [[nodiscard]] BufferRef {
   Buffer& operator*() const { return *buffer_; }
   Buffer* operator->() const { return buffer_; }
   Buffer* get() const { return buffer_; }
-  BufferRef dup() const;
   void reset();
 
  private:
@@ -171,8 +170,6 @@ class BufferCache {
   void shrink();
 
   pmem::Device& device() { return device_; }
-  // The run that used this cache was abandoned in the middle: references may be left.
-  void abandon() { abandoned_ = true; }
 
  private:
   friend class BufferRef;
@@ -197,7 +194,6 @@ class BufferCache {
   std::vector<Slab*> slabs_ FS_GUARDED_BY(lock_);
   Buffer* free_ FS_GUARDED_BY(lock_) = nullptr;
   size_t cached_ FS_GUARDED_BY(lock_) = 0;  // in the index
-  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::jbd2

@@ -23,7 +23,7 @@ Journal::Journal(BufferCache& buffers) : buffers_(buffers), object_(rt::new_obje
 
 Journal::~Journal() {
   RawGuard guard(lock_);
-  FS_BUG_ON(!abandoned_ && handles_running_ != 0, "JO2", "a handle still runs at the end of the journal");
+  FS_BUG_ON(handles_running_ != 0, "JO2", "a handle still runs at the end of the journal");
 #if defined(DAXFS_RT_FIBER)
   for (HandleState* state : running_) { delete state; }
 #endif

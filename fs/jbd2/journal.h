@@ -44,8 +44,6 @@ class Journal {
     const RawGuard guard(lock_);
     return handles_running_ == 0;
   }
-  // The run that used this journal was abandoned in the middle: handles may be left.
-  void abandon() { abandoned_ = true; }
 
  private:
   friend class Handle;
@@ -65,7 +63,6 @@ class Journal {
   std::vector<std::unique_ptr<HandleState>> spare_ FS_GUARDED_BY(lock_);
   uint64_t handles_started_ FS_GUARDED_BY(lock_) = 0;
   bool aborted_ = false;
-  bool abandoned_ = false;
 };
 
 }  // namespace daxfs::jbd2

@@ -112,11 +112,6 @@ Pmd PageTable::load_pmd(VirtAddr address, Site site) const {
 
 TablePage* PageTable::pte_table(VirtAddr address) const { return as_table(load_pmd_unscheduled(address)); }
 
-uint64_t* PageTable::slot(VirtAddr address) const {
-  TablePage* ptes = pte_table(address);
-  return ptes == nullptr ? nullptr : &ptes->entries[pte_index(address)];
-}
-
 // The word that translates the page: its PTE, or the PMD that maps it huge.
 uint64_t* PageTable::translation(VirtAddr address) const {
   uint64_t* const word = pmd_slot(address);

@@ -124,7 +124,6 @@ class PageTable {
   TablePage* pmd_table(VirtAddr address) const;
   uint64_t* pmd_slot(VirtAddr address) const;
   TablePage* pte_table(VirtAddr address) const;
-  uint64_t* slot(VirtAddr address) const;
   uint64_t* translation(VirtAddr address) const;
   Pte view(Pmd huge, VirtAddr address) const;
   uint64_t pmd_index(VirtAddr address) const;
