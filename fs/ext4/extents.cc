@@ -266,11 +266,6 @@ Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, Logic
   return complete;
 }
 
-Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
-  const rt::WriteLock lock(inode.i_data_sem);
-  return remove_range_locked(handle, inode, first, end);
-}
-
 Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
                            LogicalBlock end) {
   FS_TRACE_SCOPE("ext4_ext_remove_space", extent_ref(inode.ino(), first.value(), end - first));

@@ -45,7 +45,6 @@ Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, Logic
 
 // Frees the blocks of [first, end) and the tree nodes that become empty. kNoSpc only if it had to
 // split an extent and found no block for that: then nothing changed.
-Status remove_range(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end);
 Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end)
     FS_REQUIRES(inode.i_data_sem);
 

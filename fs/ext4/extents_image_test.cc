@@ -20,6 +20,11 @@
 namespace daxfs::ext4 {
 namespace {
 
+Status remove_unlocked(jbd2::Handle& handle, Inode& inode, uint32_t first, uint32_t end) {
+  const rt::WriteLock lock(inode.i_data_sem);
+  return remove_range_locked(handle, inode, LogicalBlock(first), LogicalBlock(end));
+}
+
 using testing::Dice;
 
 class Mounted {
@@ -206,7 +211,7 @@ class FileHistory {
   }
   bool remove(uint32_t first, uint32_t end) {
     const Status status = mounted_.with_handle([&](jbd2::Handle& handle) {
-      return remove_range(handle, *file_, LogicalBlock(first), LogicalBlock(end));
+      return remove_unlocked(handle, *file_, first, end);
     });
     if (status.error() == Errc::kNoSpc) {
       return false;
@@ -327,7 +332,7 @@ TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
     // Leaves a few extents in leaves at both ends of the tree.
     ASSERT_TRUE(mounted
                     .with_handle([&](jbd2::Handle& handle) {
-                      return remove_range(handle, *file, LogicalBlock(5), LogicalBlock(3390));
+                      return remove_unlocked(handle, *file, 5, 3390);
                     })
                     .ok());
     EXPECT_EQ(file->sectors(), (3 + 5 + extent_node_count(*file).value()) * 8);
@@ -339,7 +344,7 @@ TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
     const uint64_t sectors = file->sectors();
     ASSERT_TRUE(mounted
                     .with_handle([&](jbd2::Handle& handle) {
-                      return remove_range(handle, *file, LogicalBlock(0), LogicalBlock(4000));
+                      return remove_unlocked(handle, *file, 0, 4000);
                     })
                     .ok());
     EXPECT_EQ(file->sectors(), 0u);

@@ -18,6 +18,9 @@ constexpr unsigned kSplitMax = 9;
 
 unsigned bit_of(XaMark mark) { return 1u << static_cast<unsigned>(mark); }
 
+// Half of the operations go by the calls of the array, the others by a cursor of their own.
+bool by_whole_array(const Op& op) { return op.index % 2 == 1 && (op.entry || op.order == 0); }
+
 }  // namespace
 
 std::string describe(XEntry entry) {
@@ -62,13 +65,15 @@ bool Lockstep<kShift>::step(const Op& op) {
 template <unsigned kShift>
 bool Lockstep<kShift>::store(const Op& op) {
   XEntry got;
-  XEntry stored;
-  {
+  XEntry stored = op.entry;
+  if (by_whole_array(op)) {
+    got = op.entry ? xa_.store(op.index, op.entry, op.order) : xa_.erase(op.index);
+  } else {
     daxfs::rt::SpinGuard guard(xa_.lock());
     State xas(xa_, op.index, op.order);
     got = xas.store(op.entry);
     // The cursor that stored reads its own entry without a new walk.
-    stored = op.entry ? xas.load() : op.entry;
+    if (op.entry) { stored = xas.load(); }
   }
   const XEntry expected = model_.store(op.index, op.order, op.entry);
   if (got.is_node() && op.order != 0) {
@@ -126,7 +131,12 @@ bool Lockstep<kShift>::change_mark(const Op& op) {
   const bool here = it != model_.items().end();
   bool before = false;
   bool after = false;
-  {
+  if (by_whole_array(op) && op.kind != OpKind::kUnmarkAll) {
+    before = xa_.get_mark(op.index, mark);
+    op.kind == OpKind::kMark ? xa_.set_mark(op.index, mark) : xa_.clear_mark(op.index, mark);
+    after = xa_.get_mark(op.index, mark);
+    if (!here) { return !before && !after ? true : fail("the mark of", op.index, "set", "clear, as nothing is there"); }
+  } else {
     daxfs::rt::SpinGuard guard(xa_.lock());
     State xas(xa_, op.index);
     const XEntry entry = xas.load();
@@ -281,6 +291,10 @@ bool Lockstep<kShift>::check() {
 template <unsigned kShift>
 bool Lockstep<kShift>::finish() {
   walk_.reset();
+  if (model_.items().size() % 2 == 1) {  // all at once, as when a file goes away; else one by one
+    xa_.destroy();
+    model_ = XArrayModel();
+  }
   while (!model_.items().empty()) {
     const Op op{.kind = OpKind::kErase, .index = model_.items().back().last};
     if (!store(op)) { return false; }
