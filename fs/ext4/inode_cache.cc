@@ -108,11 +108,11 @@ InodeCache::Lookup InodeCache::try_get(Ino ino, Inode** found, uint64_t* evictio
   return Lookup::kFound;
 }
 
-void InodeCache::wait_eviction(Ino ino, bool absent) {
+void InodeCache::wait_eviction(Ino ino) {
   state_changed_.wait_event([&] {
     const rt::SpinGuard guard(lock_);
     const Inode* inode = find_locked(ino);
-    return inode == nullptr || (!absent && !inode->evicting_);
+    return inode == nullptr || !inode->evicting_;
   });
 }
 
@@ -123,7 +123,7 @@ Result<InodeRef> InodeCache::iget(Ino ino, bool allow_unlinked) {
     const Lookup lookup = try_get(ino, &found, &evictions);
     if (lookup == Lookup::kFound) { return InodeRef::adopt(found); }
     if (lookup == Lookup::kBusy) {
-      wait_eviction(ino, /*absent=*/false);
+      wait_eviction(ino);
       continue;
     }
     if (!volume_.geometry().valid_ino(ino)) { return FS_CORRUPT("inode number %u is out of range", ino.value()); }
@@ -146,8 +146,8 @@ Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t m
   const bool directory = (mode & kModeTypeMask) == kModeDirectory;
   FS_ASSIGN_OR_RETURN(const Ino ino, allocate_inode(volume_, handle, dir.ino(), directory));
   // A freed number may be handed out again before its old object has left memory.
-  wait_eviction(ino, /*absent=*/true);
-  auto* inode = new Inode(volume_, ino, mode);
+  wait_eviction(ino);
+  auto inode = std::make_unique<Inode>(volume_, ino, mode);
   const uint16_t type = mode & kModeTypeMask;
   const bool has_data = directory || type == kModeRegular || type == kModeSymlink;
   const bool extents = has_data && volume_.geometry().extents();
@@ -158,10 +158,12 @@ Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t m
   inode->references_ = 1;
   {
     const rt::SpinGuard guard(lock_);
-    insert_locked(inode);
+    // Free in its bitmap, and yet somebody's. Kernel: insert_inode_locked fails, "doubly allocated?".
+    if (find_locked(ino) != nullptr) { return FS_CORRUPT("inode %u is allocated twice", ino.value()); }
+    insert_locked(inode.get());
   }
-  InodeRef ref = InodeRef::adopt(inode);
-  const Status written = inode->write_new(handle);
+  InodeRef ref = InodeRef::adopt(inode.release());
+  const Status written = ref->write_new(handle);
   // On failure the reference's end evicts the inode, which has no links, and frees the number.
   FS_RETURN_IF_ERROR(written);
   return ref;

@@ -97,8 +97,8 @@ class InodeCache {
   void put(Inode* inode);
   void evict(Inode* inode);
   Status delete_on_media(Inode& inode);
-  // Sleeps until no object of this number is on its way out; with `absent`, until there is none at all.
-  void wait_eviction(Ino ino, bool absent);
+  // Sleeps until no object of this number is on its way out.
+  void wait_eviction(Ino ino);
   Inode* take_unused();
   void remove_locked(Inode* inode) FS_REQUIRES(lock_);
   Inode* find_locked(Ino ino) FS_REQUIRES(lock_);

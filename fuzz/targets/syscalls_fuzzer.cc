@@ -89,6 +89,9 @@ extern "C" __attribute__((weak)) void __libfuzzer_is_present();  // NOLINT(bugpr
 static void without_entropic(int* argc, char*** argv) {
   static std::string flag = "-entropic=0";
   static std::vector<char*>& arguments = *new std::vector<char*>;
+  given_by_engine(argc, sizeof(*argc));
+  given_by_engine(argv, sizeof(*argv));
+  given_by_engine(*argv, sizeof(**argv) * static_cast<size_t>(*argc));
   if (*argc < 1 || &__libfuzzer_is_present == nullptr) { return; }
   arguments.assign(*argv, *argv + *argc);
   arguments.insert(arguments.begin() + 1, flag.data());
