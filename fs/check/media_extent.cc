@@ -219,6 +219,10 @@ void scan_extents(Context& c, uint32_t ino, const Inode& inode, uint32_t seed, B
     complain(c, {"inode", ino}, "extent tree of depth %u", root.depth);
     return;
   }
+  if (root.depth != 0 && root.entries == 0) {
+    complain(c, {"inode", ino}, "extent tree of depth %u without a node", root.depth);
+    return;
+  }
   const uint64_t size_blocks = (inode_size(inode) + kBlockBytes - 1) / kBlockBytes;
   ExtentWalk walk{.c = c, .ino = ino, .seed = seed, .inode = inode, .tally = tally,
                   .directory = is_type(inode, kModeDir), .eof_block = size_blocks - 1};
