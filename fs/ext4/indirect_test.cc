@@ -88,8 +88,9 @@ class MapVolume {
   }
   Status remove(Inode& inode, uint64_t first, uint64_t end) {
     return with_handle([&](jbd2::Handle& handle) {
-      return remove_range(handle, inode, LogicalBlock(static_cast<uint32_t>(first)),
-                          LogicalBlock(static_cast<uint32_t>(end)));
+      const rt::WriteLock lock(inode.i_data_sem);
+      return remove_range_locked(handle, inode, LogicalBlock(static_cast<uint32_t>(first)),
+                                 LogicalBlock(static_cast<uint32_t>(end)));
     });
   }
   pmem::Device& device() { return *device_; }
