@@ -132,4 +132,7 @@ bool reads_memory(prog::OpCode code);
 // Failed with an error that is returned before anything is touched.
 bool refused(const OpRecord& record);
 
+// Whether files of the run may have no extents.
+bool may_have_block_maps(const prog::Program& program, const History& history);
+
 }  // namespace daxfuzz::oracle
