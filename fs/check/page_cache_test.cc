@@ -262,6 +262,27 @@ TEST(PageCacheAudit, DirtyWithoutABufferIsO20) {
             "O20");
 }
 
+TEST(PageCacheAudit, ABufferThatGoesUnderAPinIsO20) {
+  const auto strip = [](mm::Page& page) {
+    mm::get_page(page);
+    mm::PagePin pin = mm::PagePin::adopt(page);
+    cache::drop_buffer(page);
+    pin.release();
+  };
+  EXPECT_EQ(tag_of_cached([&](const Damaged& d) { strip(d.page); }), "O20");
+  // Truncated, it may go.
+  EXPECT_EQ(tag_of_cached([](const Damaged& d) {
+              d.w.p->exit();
+              mm::get_page(d.page);
+              mm::PagePin pin = mm::PagePin::adopt(d.page);
+              mm::lock_folio(d.page);
+              cache::remove_page(d.mapping, d.page, cache::Remove::kAlways);
+              mm::unlock_folio(d.page);
+              pin.release();
+            }),
+            "silent");
+}
+
 TEST(PageCacheAudit, AWrittenBlockThatCountsAsDelayedIsO18) {
   EXPECT_EQ(tag_of_cached([](const Damaged& d) {
               d.w.p->fsync(d.fd).ignore_error("nothing fails here");

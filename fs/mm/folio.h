@@ -11,7 +11,8 @@
 //   The folio lock ranks kFolio: outside of i_data_sem, inside a handle.
 // Invariants:
 //   O20  a page becomes dirty only while it is prepared: its buffer says where its bytes will go, or that room is
-//   reserved.
+//   reserved. So a page of a file keeps its buffer while it is pinned (kernel, since 6.4: "mm: do not reclaim private
+//   data from pinned page").
 //   CF1  a folio is unlocked by who has it locked, and only then.
 // Not covered: folios of several pages; buffers smaller than a page.
 // Tested by: fs/check/page_cache_test.cc.

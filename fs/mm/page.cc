@@ -6,6 +6,7 @@
 #include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
+#include "fs/mm/address_space.h"
 #include "fs/mm/folio.h"
 #include "fs/mm/memory.h"
 #include "fs/rt/point.h"
@@ -94,13 +95,25 @@ void PagePin::require_owned(const Page& page, const char* what, Site site) {
   }
 }
 
-void PagePin::note_pinned(const Page& page) {
+bool PagePin::note_pinned(const Page& page) {
   if (page.is_pmem()) { page.memory->history().note(page_pfn(page), FrameEvent::kPinned); }
-  if (page.is_cached()) { __atomic_fetch_add(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST); }
+  if (!page.is_cached()) { return false; }
+  __atomic_fetch_add(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST);
+  return (__atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST) & Folio::kPrivate) != 0;
 }
 
-void PagePin::note_released(const Page& page) {
+// The flag first: a page that is truncated leaves its file before its buffer goes.
+FS_NO_TSAN bool PagePin::lost_buffer(const Page& page) const {
+  return prepared_ && (__atomic_load_n(&folio_of(page).state, __ATOMIC_SEQ_CST) & Folio::kPrivate) == 0 &&
+         mapping_ != nullptr && page.mapping == mapping_;
+}
+
+void PagePin::note_released(const Page& page) const {
   if (!page.is_cached()) { return; }
+  FS_WARN_ON(lost_buffer(page), "O20", about(frame_ref(page_pfn(page)), buffer_ref(page_pfn(page))),
+             "page %" PRIu64 " of inode %u lost its buffer under a pin, and is still in its file: who has it pinned "
+             "may write to it, and nothing would say where its bytes will go",
+             page.index.value(), mapping_->host().ino().value());
   rt::point(rt::PointKind::kRef, frame_object(page));
   __atomic_fetch_sub(&folio_of(page).pins, 1, __ATOMIC_SEQ_CST);
 }
@@ -115,6 +128,7 @@ PagePin& PagePin::operator=(PagePin&& other) noexcept {
   page_ = other.page_;
   mapping_ = other.mapping_;
   index_ = other.index_;
+  prepared_ = other.prepared_;
   other.page_ = nullptr;
   return *this;
 }

@@ -96,7 +96,7 @@ class [[nodiscard]] PagePin {
   static PagePin adopt(Page& page, Site site = Site::current()) { return PagePin(page, site); }
 
   PagePin(PagePin&& other) noexcept
-      : page_(other.page_), mapping_(other.mapping_), index_(other.index_) {
+      : page_(other.page_), mapping_(other.mapping_), index_(other.index_), prepared_(other.prepared_) {
     other.page_ = nullptr;
   }
   PagePin& operator=(PagePin&& other) noexcept;
@@ -131,17 +131,20 @@ class [[nodiscard]] PagePin {
   FS_NO_TSAN PagePin(Page& page, Site site)
       : page_(&page), mapping_(page.mapping), index_(page.index) {
     require_owned(page, "pin", site);
-    note_pinned(page);
+    prepared_ = note_pinned(page);
   }
-  // O15: the frame's block is not free. Not a scheduling point.
-  static void note_pinned(const Page& page);
-  static void note_released(const Page& page);
+  // O15: the frame's block is not free. RETURNS: whether it is a page of the cache with a buffer. Not a scheduling
+  // point.
+  static bool note_pinned(const Page& page);
+  void note_released(const Page& page) const;
+  bool lost_buffer(const Page& page) const;
   static void require_owned(const Page& page, const char* what, Site site);
   void report_unreleased() const;
 
   Page* page_ = nullptr;
   AddressSpace* mapping_ = nullptr;
   PgOff index_{0};
+  bool prepared_ = false;  // a page of the cache, with a buffer when it was pinned
 };
 
 }  // namespace daxfs::mm
