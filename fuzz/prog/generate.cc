@@ -78,6 +78,14 @@ class Generator {
     }
   }
 
+  // Not if the list gets longer than one may be.
+  void add_mount_option(std::string_view option) {
+    std::string mount = program_.mount;
+    if (!mount.empty()) { mount += ','; }
+    mount += option;
+    if (valid_mount_options(mount)) { program_.mount = mount; }
+  }
+
   void open(uint8_t process, uint8_t slot, uint8_t path, uint32_t flags) {
     add_init(process,
              Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
@@ -122,7 +130,7 @@ class Generator {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
     cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);  // the page cache has no huge pages
     if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
-      program_.mount.append(",flush=").append(std::to_string(1 << random_.below(4)));
+      add_mount_option("flush=" + std::to_string(1 << random_.below(4)));
     }
     const uint8_t file = cached_ ? kG0 : kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
@@ -276,17 +284,17 @@ class Generator {
   void direct_duel() {
     static constexpr OpCode kUsers[] = {OpCode::kIoSubmitPwrite, OpCode::kPwrite, OpCode::kIoSubmitPwrite,
                                         OpCode::kIoSubmitPread, OpCode::kPread};
-    static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kPwrite,
-                                           OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread};
+    static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kFtruncate,
+                                           OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread,
+                                           OpCode::kFallocate, OpCode::kPwrite};
     if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
     // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
     const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
     // What goes without the inode lock meets more there; most of all readers at EOF.
     if (program_.mount.starts_with("dax=inode") && program_.mount.find("dioread") == std::string::npos &&
-        random_.chance(1, eof != 0 ? 2 : 4)) {
-      std::string mount = program_.mount + ",dioread_nolock";
-      if (random_.chance(1, 4)) { mount += ",es_test"; }
-      if (valid_mount_options(mount)) { program_.mount = mount; }
+        random_.chance(1, eof != 0 ? 2 : 3)) {
+      add_mount_option("dioread_nolock");
+      if (random_.chance(1, 4)) { add_mount_option("es_test"); }
     }
     if (eof != 0) {
       if (random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1}); }  // a hole in front of it
@@ -333,8 +341,7 @@ class Generator {
       open(0, 3, world_.fd(0, 1).path, kORdWr);
       op = Op{.code = OpCode::kClose, .fd = 3};
       if (program_.mount.starts_with("dax=inode") && program_.mount.find("trim_eof") == std::string::npos) {
-        const std::string mount = program_.mount + ",trim_eof";  // then it matters
-        if (valid_mount_options(mount)) { program_.mount = mount; }
+        add_mount_option("trim_eof");  // then it matters
       }
     }
     insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
@@ -380,6 +387,12 @@ class Generator {
                                                              Pattern::kSequence)
                                                  : Memory{.kind = MemoryKind::kAnonymous};
     }
+    // Mostly what the other one transfers, or begins in it.
+    if (code == OpCode::kFallocate && random_.chance(3, 4)) {
+      op.offset = direct_range_.first / kPage * kPage + (random_.chance(1, 4) ? kPage : 0);
+      op.length = random_.chance(1, 2) ? direct_range_.second : random_.between(1, 3) * kPage;
+    }
+    if (info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) { direct_range_ = {op.offset, op.length}; }
     // Far behind what is there; or about EOF, or about what is allocated.
     if (code == OpCode::kFtruncate) {
       op.length = random_.chance(1, 2) ? eof + random_.between(6, 16) * kPage : random_.between(0, 4) * kPage;
@@ -427,7 +440,7 @@ class Generator {
                  .buffer = anonymous(0x67, Pattern::kSequence)});
     // What the set-up before allocated is not counted here: a few more or less.
     if (random_.chance(3, 4) && program_.mount.find("fail_") == std::string::npos) {
-      program_.mount.append(",fail_alloc=").append(std::to_string(random_.between(4, 10)));
+      add_mount_option("fail_alloc=" + std::to_string(random_.between(4, 10)));
     }
   }
 
@@ -477,6 +490,7 @@ class Generator {
   World world_;
   std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
   bool cached_ = false;  // the contended file has no DAX flag
+  std::pair<int64_t, int64_t> direct_range_{0, kPage};  // offset and length of the direct duel's last transfer
   int64_t shared_block_ = -1;  // where the block begins that a direct duel is about; -1: none
   bool small_ = false;   // two or three tasks with an operation or two
 };

@@ -37,6 +37,20 @@ TEST(Generate, NumbersOfTasksAreWithinTheOptions) {
   }
 }
 
+TEST(Generate, MountOptionsThatAreAddedNeverGetTooLong) {
+  Random random(1);
+  Options options;
+  static constexpr std::string_view kLong[] = {"dax=inode,reclaim=1234,flush=1234,es_test,huge=2"};
+  options.mounts = kLong;
+  size_t longest = 0;
+  for (int i = 0; i < 5000; i++) {
+    const Program program = generate(random, options);
+    ASSERT_EQ(validate(program), "") << print(program);
+    longest = std::max(longest, program.mount.size());
+  }
+  EXPECT_GT(longest, kLong[0].size());  // some were added
+}
+
 TEST(Generate, ProgramsAreValidAndWithinTheOptions) {
   Random random(1);
   Options options;

@@ -293,8 +293,9 @@ std::optional<LoopFinding> FuzzLoop::step() {
     if (outcome_.finding) { return take_finding(); }
     if (fresh) { keep(policy != nullptr); }
     if (turn == 0) { touches_.keep_events(outcome_.tasks_begin, outcome_.tasks_end); }
-    if (candidate_.tasks.size() < 2) { break; }  // nothing to interleave
-    if (turn == 0 && watches() && !touches_.met()) { turns = std::min(turns, kSchedulesOfApart); }
+    const bool alone = candidate_.tasks.size() < 2;  // but for the requests and workers that it left behind
+    if (alone && !watches()) { break; }
+    if (turn == 0 && watches() && !touches_.met()) { turns = std::min(turns, alone ? 1 : kSchedulesOfApart); }
   }
   return std::nullopt;
 }
