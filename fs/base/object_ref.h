@@ -30,6 +30,7 @@ enum class Noun : uint8_t {
   kOp,        // a: task, b: index of its operation
   kOpenFlags,  // a: inode. Value: 1 if the descriptor in question is for direct I/O
   kDiskSize,  // a: inode. Value: bytes, as the medium is to have them (i_disksize)
+  kBlockFormat,  // a: inode. Value: 1 if it has extents, 0 for a block map
   // Of files that are read and written through the page cache.
   kCacheBytes,  // a: frame, b: first byte in it, count: bytes. Value as of kBytes
   kBuffer,      // a: frame. Value: mm::BufferState, 0 for no buffer
@@ -75,6 +76,7 @@ constexpr ObjectRef bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
 constexpr ObjectRef contents_ref(uint64_t ino, uint64_t offset) { return {Noun::kContents, ino, offset, 1}; }
 constexpr ObjectRef open_flags_ref(Ino ino) { return {Noun::kOpenFlags, ino.value(), 0, 1}; }
 constexpr ObjectRef disk_size_ref(Ino ino) { return {Noun::kDiskSize, ino.value(), 0, 1}; }
+constexpr ObjectRef block_format_ref(Ino ino) { return {Noun::kBlockFormat, ino.value(), 0, 1}; }
 constexpr ObjectRef cache_bytes_ref(Pfn pfn, uint64_t first, uint64_t count) {
   return {Noun::kCacheBytes, pfn.value(), first, count};
 }

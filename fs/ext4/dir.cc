@@ -36,7 +36,7 @@ Status verify_dir_block(void* context, uint64_t /*argument*/, FsBlock block, jbd
   return ok_status();
 }
 
-void set_csum(void* /*context*/, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
+void set_dir_csum(void* /*context*/, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
   dir_block_set_csum(bytes, static_cast<uint32_t>(seed));
 }
 
@@ -59,7 +59,7 @@ Result<jbd2::BufferRef> dir_buffer(Inode& dir, LogicalBlock block) {
 
 Status finish_block(jbd2::Handle& handle, Inode& dir, jbd2::Buffer& buffer) {
   if (!has_csum(dir)) { return handle.dirty_metadata(buffer); }
-  return handle.dirty_metadata(buffer, {.function = set_csum, .context = nullptr, .argument = dir.csum_seed()});
+  return handle.dirty_metadata(buffer, {.function = set_dir_csum, .context = nullptr, .argument = dir.csum_seed()});
 }
 
 // An htree directory becomes a linear one before its first change: the format permits that, and the index would be

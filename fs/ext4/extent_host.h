@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "fs/base/object_ref.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/ext4/block_run.h"
@@ -72,6 +73,8 @@ class ExtentHost {
   virtual void searched_in_split(LogicalBlock /*lblk*/, uint64_t /*end*/) {}
   // Unwritten blocks became written, perhaps more than were asked for: `first` is at `pblk`. For traces.
   virtual void became_written(LogicalBlock /*first*/, uint32_t /*len*/, FsBlock /*pblk*/) {}
+  // Whose blocks they are, for findings.
+  virtual ObjectRef traced_format() const { return {}; }
   // i_disksize rounded up to blocks.
   virtual uint64_t eof_block() const = 0;
 };

@@ -85,7 +85,11 @@ Status zero_partial_blocks(Inode& inode, ByteRange range) {
 }
 
 // Without extents nothing is allocated ahead: there are no unwritten blocks. REQUIRES: i_rwsem.
-bool has_extents(const Inode& inode) { return inode.block_format() == BlockFormat::kExtents; }
+bool has_extents(const Inode& inode) {
+  const bool extents = inode.block_format() == BlockFormat::kExtents;
+  FS_TRACE_READ(block_format_ref(inode.ino()), extents ? 1 : 0);
+  return extents;
+}
 
 // The size that the call asks for, or 0 if it is to stay.
 uint64_t wanted_size(const Inode& inode, unsigned mode, ByteRange range) {

@@ -73,6 +73,8 @@ pmem::Device& Inode::device() { return volume_.device(); }
 
 // Kernel: EXT4_INODE_EXTENTS, ext4_inode_is_fast_symlink.
 void Inode::set_block_format(BlockFormat format) {
+  FS_TRACE_WRITE(block_format_ref(ino_), format_ == BlockFormat::kExtents ? 1 : 0,
+                 format == BlockFormat::kExtents ? 1 : 0);
   format_ = format;
   const rt::SpinGuard guard(i_lock_);
   flags_ = format == BlockFormat::kExtents ? flags_ | kFlagExtents : flags_ & ~kFlagExtents;
@@ -223,6 +225,7 @@ void Inode::set_links(uint32_t links) {
 
 uint32_t Inode::flags() const {
   const rt::SpinGuard guard(i_lock_);
+  FS_TRACE_READ(block_format_ref(ino_), (flags_ & kFlagExtents) != 0 ? 1 : 0);
   return flags_;
 }
 

@@ -272,7 +272,7 @@ Status process_orphan(Volume& volume, Ino ino) {
     inode.put();  // evicts: truncates, frees, and takes it off the list
     return ok_status();
   }
-  {
+  if (inode->block_format() != BlockFormat::kNone) {  // kernel: ext4_can_truncate
     const rt::WriteLock lock(inode->i_rwsem);
     FS_RETURN_IF_ERROR(truncate_blocks(*inode));
   }

@@ -21,6 +21,7 @@ class InodeExtentHost final : public ExtentHost {
 
   const ExtentTreeLimits& limits() const override { return limits_; }
   BlockFormat format() const override { return inode_.block_format(); }
+  ObjectRef traced_format() const override { return block_format_ref(inode_.ino()); }
   // To look at; a change is announced by root_changed (fs/rt/shared.h).
   ExtentNode root() override;
   std::byte* map_root() override;

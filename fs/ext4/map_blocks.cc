@@ -46,7 +46,8 @@ bool BlockMapper::must_change(const MapResult& found, uint32_t flags) {
 void BlockMapper::check_format(const MapRequest& request) const {
   const bool wants = (request.flags & (MapRequest::kUnwritten | MapRequest::kConvertUnwritten)) != 0;
   FS_BUG_ON(wants && (request.flags & MapRequest::kZeroElse) == 0 && host_.format() != BlockFormat::kExtents, "MB3",
-            "unwritten blocks are asked for at %u, and the file has no extents", request.lblk.value());
+            about(host_.traced_format()), "unwritten blocks are asked for at %u, and the file has no extents",
+            request.lblk.value());
 }
 
 Result<MapResult> BlockMapper::map(const MapRequest& request) {

@@ -32,7 +32,7 @@ uint32_t xattr_csum(uint32_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
   return crc32c(crc, bytes.data() + rest, bytes.size() - rest);
 }
 
-void set_csum(void* /*context*/, uint64_t seed, FsBlock block, jbd2::BlockBytes bytes) {
+void set_xattr_csum(void* /*context*/, uint64_t seed, FsBlock block, jbd2::BlockBytes bytes) {
   const uint32_t crc = xattr_csum(static_cast<uint32_t>(seed), block, bytes);
   std::memcpy(bytes.data() + offsetof(XattrHeader, h_checksum), &crc, sizeof(crc));
 }
@@ -53,8 +53,9 @@ Status release_xattr_block(Volume& volume, jbd2::Handle& handle, FsBlock block) 
   FS_ASSIGN_OR_RETURN(auto access, handle.get_write_access(*buffer));
   --access.as<XattrHeader>()->h_refcount;
   if (!volume.geometry().metadata_csum()) { return handle.dirty_metadata(*buffer); }
-  return handle.dirty_metadata(*buffer,
-                               {.function = set_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
+  return handle.dirty_metadata(
+      *buffer,
+      {.function = set_xattr_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
 }
 
 }  // namespace daxfs::ext4

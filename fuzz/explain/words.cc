@@ -204,6 +204,8 @@ std::string Words::file_access(const Step& step) const {
     case Noun::kOpenFlags:
       return (write ? "changes the flags of a descriptor" : "looks at its descriptor's flags") + of_file;
     case Noun::kDiskSize: return (write ? "sets the size on disk" : "reads the size on disk") + of_file;
+    case Noun::kBlockFormat:
+      return (write ? "gets " : "has ") + std::string(step.now != 0 ? "extents" : "a block map") + of_file;
     case Noun::kInFlight:
       if (!write) { return (step.now == 0 ? "no request is in flight" : "requests are in flight") + of_file; }
       return (step.now > step.before ? "a request is in flight" : "a request is over") + of_file;
@@ -236,6 +238,10 @@ std::string Words::state(const Step& step) const {
     case Noun::kDiskSize: value = size_value, what = "disk size "; break;
     case Noun::kOpenFlags:
       value = [](uint64_t direct) { return std::string(direct == 0 ? "cached" : "direct"); };
+      break;
+    case Noun::kBlockFormat:
+      value = [](uint64_t extents) { return std::string(extents == 0 ? "block map" : "extents"); };
+      what = "format ";
       break;
     case Noun::kBuffer: value = buffer_value, what = "buffer "; break;
     case Noun::kCachedExtent: value = cached_value, what = "cached "; break;

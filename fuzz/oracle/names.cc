@@ -528,6 +528,8 @@ void NameTree::gather_together(const prog::Program& program, std::span<const OpR
     together_.push_back(other);
     end = std::max(end, other->end_seq);
   }
+  // No order of listings matters; each may have begun beside changes that were followed already.
+  if (std::all_of(together_.begin(), together_.end(), only_lists)) { together_.resize(1); }
   if (together_.size() == 1 || single_steps(program)) { return; }
   if (only_lists(order[first])) { return together_.clear(); }
   std::erase_if(together_, only_lists);

@@ -39,6 +39,7 @@ constexpr Property kProperties[] = {
     {Noun::kSize, "size", true},
     {Noun::kDiskSize, "disk size", true},
     {Noun::kOpenFlags, "descriptor", true},
+    {Noun::kBlockFormat, "format", true},
     {Noun::kInFlight, "in flight", true},
     {Noun::kConversions, "to convert", true},
     {Noun::kCurrentRequest, "request", true},
@@ -129,7 +130,10 @@ class States {
         add_pages({Noun::kEntry, page.a, page.b, ref.count});
       }
       switch (ref.noun) {
-        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: case Noun::kOpenFlags: inodes_.insert(ref.a); break;
+        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: case Noun::kOpenFlags:
+        case Noun::kBlockFormat:
+          inodes_.insert(ref.a);
+          break;
         case Noun::kRequest: requests_.insert({ref.a, ref.b}); break;
         case Noun::kLock: add_lock(ref); break;
         default: break;
