@@ -2,6 +2,7 @@
 #include "fuzz/prog/edit.h"
 
 #include <algorithm>
+#include <string>
 
 #include "fuzz/prog/names.h"
 
@@ -107,6 +108,15 @@ void remove_process(Program& program, uint8_t process) {
       task.process--;
     }
   }
+}
+
+bool add_mount_option(Program& program, std::string_view option) {
+  std::string mount = program.mount;
+  if (!mount.empty()) { mount += ','; }
+  mount += option;
+  if (!valid_mount_options(mount)) { return false; }
+  program.mount = mount;
+  return true;
 }
 
 uint8_t intern_path(Program& program, std::string_view text) {

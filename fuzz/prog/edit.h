@@ -45,6 +45,9 @@ bool add_process(Program& program);
 // processes.
 void remove_process(Program& program, uint8_t process);
 
+// Declines, with false, if the list of options got longer than one may be.
+bool add_mount_option(Program& program, std::string_view option);
+
 // Operand value for a path: a row of the pool if it has `text`, otherwise a string, added if
 // needed. Bytes behind a NUL are dropped. Row 0 where the bounds for strings would be exceeded.
 uint8_t intern_path(Program& program, std::string_view text);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fs/base/types.h"
+#include "fuzz/prog/direct_duels.h"
 #include "fuzz/prog/edit.h"
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/operands.h"
@@ -45,7 +46,7 @@ class Generator {
       if (random_.chance(3, 4)) { duel(); }
       if (random_.chance(1, 4)) { duel(); }
       if (random_.chance(1, 8)) { dismantle(); }
-      if (random_.chance(1, 8)) { direct_duel(); }
+      if (random_.chance(1, 8)) { add_direct_duel(program_, world_, random_, options_); }
     }
     if (random_.chance(1, 24)) { fragment(); }
     if (random_.chance(1, 32)) { accident(); }
@@ -76,14 +77,6 @@ class Generator {
             op)) {
       world_.apply(process, op);
     }
-  }
-
-  // Not if the list gets longer than one may be.
-  void add_mount_option(std::string_view option) {
-    std::string mount = program_.mount;
-    if (!mount.empty()) { mount += ','; }
-    mount += option;
-    if (valid_mount_options(mount)) { program_.mount = mount; }
   }
 
   void open(uint8_t process, uint8_t slot, uint8_t path, uint32_t flags) {
@@ -130,7 +123,7 @@ class Generator {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
     cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);  // the page cache has no huge pages
     if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
-      add_mount_option("flush=" + std::to_string(1 << random_.below(4)));
+      add_mount_option(program_, "flush=" + std::to_string(1 << random_.below(4)));
     }
     const uint8_t file = cached_ ? kG0 : kF0;
     if (random_.chance(1, 24)) { return; }  // rarely: nothing is prepared
@@ -213,7 +206,7 @@ class Generator {
     if (random_.chance(1, 4) && world_.fd(0, 0).bindings != 0) {
       add_small_duel(program_, world_, random_, options_);
     } else if (random_.chance(3, 10)) {
-      direct_duel();
+      add_direct_duel(program_, world_, random_, options_);
     } else if (again_ && random_.chance(1, 2)) {
       first_touch();
     } else if (random_.chance(3, 4)) {
@@ -279,127 +272,6 @@ class Generator {
     return std::max<int64_t>(at, 0) / kPage * kPage;
   }
 
-  // Two tasks on the file of descriptor 1, whose transfers go around caches: one that transfers, one that transfers or
-  // changes what is behind it. Part of its blocks are data, and part are not.
-  void direct_duel() {
-    static constexpr OpCode kUsers[] = {OpCode::kIoSubmitPwrite, OpCode::kPwrite, OpCode::kIoSubmitPwrite,
-                                        OpCode::kIoSubmitPread, OpCode::kPread};
-    static constexpr OpCode kChangers[] = {OpCode::kPwrite,    OpCode::kIoSubmitPwrite, OpCode::kFtruncate,
-                                           OpCode::kFallocate, OpCode::kFtruncate,      OpCode::kPread,
-                                           OpCode::kFallocate, OpCode::kPwrite};
-    if (program_.tasks.size() < 2 || world_.fd(0, 1).bindings == 0) { return; }
-    // Sometimes it is about EOF: who writes across it, who reads behind it, who moves it.
-    const int64_t eof = random_.chance(2, 5) ? random_.between(1, 3) * kPage : 0;
-    // What goes without the inode lock meets more there; most of all readers at EOF.
-    if (program_.mount.starts_with("dax=inode") && program_.mount.find("dioread") == std::string::npos &&
-        random_.chance(1, eof != 0 ? 2 : 3)) {
-      add_mount_option("dioread_nolock");
-      if (random_.chance(1, 4)) { add_mount_option("es_test"); }
-    }
-    if (eof != 0) {
-      if (random_.chance(1, 2)) { add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1}); }  // a hole in front of it
-      add_init(0, Op{.code = OpCode::kFtruncate, .fd = 1, .length = eof});
-    } else if (random_.chance(3, 4)) {
-      add_init(0, Op{.code = OpCode::kFallocate, .fd = 1, .length = random_.between(2, 6) * kPage});
-      add_init(0, Op{.code = OpCode::kPwrite,
-                     .fd = 1,
-                     .length = kDirectData,
-                     .buffer = anonymous(0x64, Pattern::kSequence)});
-    }
-    const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
-    const auto second = static_cast<uint8_t>(
-        (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
-    // Sometimes it is about one block, which is new perhaps, and parts of it.
-    shared_block_ = eof == 0 && random_.chance(1, 4) ? random_.between(0, 4) * kPage : -1;
-    if (shared_block_ >= 0) {
-      static constexpr OpCode kWriters[] = {OpCode::kIoSubmitPwrite, OpCode::kIoSubmitPwrite, OpCode::kPwrite};
-      add_direct(first, random_.pick(kWriters), eof);
-      return add_direct(second, random_.pick(kWriters), eof);
-    }
-    const bool descriptor = random_.chance(1, 4);  // it changes, or another one of the file goes
-    const OpCode user = !descriptor ? random_.pick(kUsers)
-                                    : random_.chance(2, 3) ? OpCode::kPwrite : OpCode::kIoSubmitPwrite;
-    add_direct(first, user, eof);
-    const bool in_flight = user == OpCode::kIoSubmitPwrite || user == OpCode::kIoSubmitPread;
-    if (descriptor) {
-      change_descriptor(second);
-    } else if (in_flight && random_.chance(1, 4)) {  // the task does not wait for it, so it can itself be the other one
-      add_direct(first, random_.pick(kChangers), eof);
-    } else if (eof != 0 && random_.chance(1, 2)) {
-      add_direct(second, OpCode::kPread, eof);
-    } else {
-      add_direct(second, random_.pick(kChangers), eof);
-    }
-    if (random_.chance(1, 3)) { add_direct(second, OpCode::kPread, eof); }
-  }
-
-  // The descriptor changes under who uses it, or another one of the file goes.
-  void change_descriptor(uint8_t task) {
-    if (program_.tasks[task].process != 0) { return; }
-    Op op{.code = OpCode::kSetFl, .fd = 1, .flags = kORdWr | (random_.chance(1, 4) ? kODirect : 0)};
-    if (random_.chance(1, 2)) {
-      open(0, 3, world_.fd(0, 1).path, kORdWr);
-      op = Op{.code = OpCode::kClose, .fd = 3};
-      if (program_.mount.starts_with("dax=inode") && program_.mount.find("trim_eof") == std::string::npos) {
-        add_mount_option("trim_eof");  // then it matters
-      }
-    }
-    insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
-  }
-
-  static constexpr int64_t kSector = 512;
-  static constexpr int64_t kDirectData = 2 * kPage;  // data at the front of the file, where direct_duel puts some
-
-  // `eof`: 0 if it is of no interest.
-  void add_direct(uint8_t task, OpCode code, int64_t eof) {
-    if (program_.tasks[task].process != 0) { return; }
-    Op op;
-    op.code = code;
-    OperandMaker(world_, 0, random_, options_).randomise_all(op);
-    op.fd = 1;
-    const OpInfo& info = op.info();
-    const bool placed = shared_block_ >= 0 || random_.chance(7, 8);
-    if ((info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) && placed) {
-      // Half of them within the data, or wholly behind it.
-      const bool data = random_.chance(1, 2);
-      op.offset = random_.between(0, data ? 1 : 3) * kPage + (data ? 0 : kDirectData);
-      op.length = data ? kDirectData - op.offset : random_.between(1, 3) * kPage;
-      if (random_.chance(1, 4)) { op.offset = random_.between(0, 4) * kPage; }
-      // Parts of blocks: what is around them is zeroed if the block is new.
-      if (random_.chance(1, 5)) {
-        const int64_t skip = random_.between(0, 7) * kSector;
-        op.offset += skip;
-        op.length = std::max(kSector, op.length - skip - random_.between(0, 7) * kSector);
-      }
-      if (shared_block_ >= 0) {
-        const bool whole = random_.chance(1, 2);
-        const int64_t skip = whole ? 0 : random_.between(0, 7) * kSector;
-        op.offset = shared_block_ + skip;
-        op.length = whole ? kPage : random_.between(1, kPage / kSector - skip / kSector) * kSector;
-      }
-      if (eof != 0) {
-        // Up to EOF, across it or behind it: most who write are across, most who read want what is written there.
-        const int64_t usual = info.has(OperandKind::kSource) ? -kPage : 0;
-        op.offset = eof + (random_.chance(3, 4) ? usual : random_.between(-1, 1) * kPage);
-        op.length = random_.between(1, 3) * kPage;
-      }
-      op.buffer = info.has(OperandKind::kSource) ? anonymous(static_cast<uint8_t>(random_.between(0x41, 0x5a)),
-                                                             Pattern::kSequence)
-                                                 : Memory{.kind = MemoryKind::kAnonymous};
-    }
-    // Mostly what the other one transfers, or begins in it.
-    if (code == OpCode::kFallocate && random_.chance(3, 4)) {
-      op.offset = direct_range_.first / kPage * kPage + (random_.chance(1, 4) ? kPage : 0);
-      op.length = random_.chance(1, 2) ? direct_range_.second : random_.between(1, 3) * kPage;
-    }
-    if (info.has(OperandKind::kDest) || info.has(OperandKind::kSource)) { direct_range_ = {op.offset, op.length}; }
-    // Far behind what is there; or about EOF, or about what is allocated.
-    if (code == OpCode::kFtruncate) {
-      op.length = random_.chance(1, 2) ? eof + random_.between(6, 16) * kPage : random_.between(0, 4) * kPage;
-    }
-    insert_op(program_, Place{false, task, static_cast<uint8_t>(program_.tasks[task].ops.size())}, op);
-  }
-
   // One task takes away all that holds the contended file - mapping, descriptor, name - while another one transfers
   // to or from its pages: the file's last moments under I/O.
   void dismantle() {
@@ -440,7 +312,7 @@ class Generator {
                  .buffer = anonymous(0x67, Pattern::kSequence)});
     // What the set-up before allocated is not counted here: a few more or less.
     if (random_.chance(3, 4) && program_.mount.find("fail_") == std::string::npos) {
-      add_mount_option("fail_alloc=" + std::to_string(random_.between(4, 10)));
+      add_mount_option(program_, "fail_alloc=" + std::to_string(random_.between(4, 10)));
     }
   }
 
@@ -490,8 +362,6 @@ class Generator {
   World world_;
   std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
   bool cached_ = false;  // the contended file has no DAX flag
-  std::pair<int64_t, int64_t> direct_range_{0, kPage};  // offset and length of the direct duel's last transfer
-  int64_t shared_block_ = -1;  // where the block begins that a direct duel is about; -1: none
   bool small_ = false;   // two or three tasks with an operation or two
 };
 

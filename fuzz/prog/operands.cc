@@ -329,7 +329,6 @@ void OperandMaker::randomise_all(Op& op) {
   if (info.has(OperandKind::kFd) && op.fd != kBadFd &&
       (world_.fd(process_, op.fd).flags & kODirect) != 0 && random_.chance(7, 8) &&
       (op.buffer.kind == MemoryKind::kMapping || op.buffer.kind == MemoryKind::kAnonymous)) {
-    constexpr int64_t kSector = daxfs::kSectorSize;
     op.offset = op.offset / kSector * kSector;
     op.length = std::max<int64_t>(op.length / kSector * kSector, kSector);
     op.buffer.offset = op.buffer.offset / kSector * kSector;

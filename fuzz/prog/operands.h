@@ -14,6 +14,7 @@
 namespace daxfuzz::prog {
 
 inline constexpr int64_t kPage = daxfs::kPageSize;  // signed, as offsets of operations are
+inline constexpr int64_t kSector = daxfs::kSectorSize;
 
 class OperandMaker {
  public:
