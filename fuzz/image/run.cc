@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <cstdlib>
 #include <cstring>
 
@@ -43,14 +42,15 @@ struct Runner::Run {
   std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
   std::array<exec::Interpreter::ProcessState, prog::kProcessesMax> states;
   std::array<exec::Arena, prog::kTasksMax + 1> arenas;
-  std::deque<oracle::OpRecord> records{};  // the end of a request that was left in flight comes back to its own
+  // Of a task each, the last one the set-up's. The end of a request that was left in flight comes back to its own.
+  std::array<std::vector<oracle::OpRecord>, prog::kTasksMax + 1> records{};
   uint64_t sequence = 0;
   daxfs::FindingHandler engines_handler = nullptr;
   void* engines_context = nullptr;
 
   static void root(void* run);
   static void on_finding(void* run, Finding&& finding);
-  void step(size_t process, exec::Interpreter& interpreter, const prog::Op& op);
+  void step(size_t process, exec::Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record);
   void run_program();
   void finish();
   void check_image();
@@ -138,8 +138,8 @@ void Runner::Run::on_finding(void* arg, Finding&& finding) {
   run.engines_handler(run.engines_context, std::move(finding));
 }
 
-void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const prog::Op& op) {
-  oracle::OpRecord& record = records.emplace_back();
+void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const prog::Op& op,
+                       oracle::OpRecord& record) {
   record.op = &op;
   record.process = static_cast<uint8_t>(process);
   interpreter.step(states[process], op, record);
@@ -161,20 +161,24 @@ void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const pro
 
 void Runner::Run::run_program() {
   const prog::Program& program = input.program;
+  std::vector<oracle::OpRecord>& set_up = records[prog::kTasksMax];
+  set_up.resize(program.init_op_count());
+  size_t done = 0;
   for (size_t p = 0; p < program.processes.size(); ++p) {
     exec::Interpreter interpreter(program, arenas[prog::kTasksMax], &sequence);
     for (const prog::Op& op : program.processes[p].init) {
-      step(p, interpreter, op);
+      step(p, interpreter, op, set_up[done++]);
     }
   }
   for (size_t t = 0; t < program.tasks.size(); ++t) {
     Run* const run = this;
+    records[t].resize(program.tasks[t].ops.size());
     rt::spawn(exec::kTaskNames[t], [run, t] {
       const prog::Task& task = run->input.program.tasks[t];
       exec::Interpreter interpreter(run->input.program, run->arenas[t], &run->sequence);
       for (size_t i = 0; i < task.ops.size(); ++i) {
         rt::begin_op(static_cast<uint32_t>(i));
-        run->step(task.process, interpreter, task.ops[i]);
+        run->step(task.process, interpreter, task.ops[i], run->records[t][i]);
         rt::end_op();
       }
     });
