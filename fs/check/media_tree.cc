@@ -226,6 +226,7 @@ bool ImageReader::for_each_name(uint32_t dir, const std::vector<TreeExtent>& map
 
 uint32_t ImageReader::lookup(std::string_view path) const {
   uint32_t at = valid_ ? media::kRootIno : 0;
+  std::vector<uint32_t> way;  // for ".."
   std::vector<TreeExtent> map;
   while (at != 0) {
     const size_t start = path.find_first_not_of('/');
@@ -235,6 +236,12 @@ uint32_t ImageReader::lookup(std::string_view path) const {
     path.remove_prefix(want.size());
     TreeInode inode;
     if (!this->inode(at, inode) || !inode.is_directory()) { return 0; }
+    if (want == ".") { continue; }
+    if (want == "..") {
+      if (!way.empty()) { at = way.back(), way.pop_back(); }
+      continue;
+    }
+    way.push_back(at);
     extents(at, map);
     uint32_t found = 0;
     for_each_name(at, map, [&](std::string_view name, uint32_t ino) { found = name == want ? ino : found; });

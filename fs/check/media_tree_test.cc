@@ -103,6 +103,9 @@ TEST(MediaTree, LookupOfWhatIsNotThereIsZero) {
   EXPECT_EQ(reader.lookup("/none"), 0u);
   EXPECT_EQ(reader.lookup("/small/below"), 0u);
   EXPECT_EQ(reader.lookup("/dir//sub/"), reader.lookup("/dir/sub"));
+  EXPECT_EQ(reader.lookup("/dir/./sub/../../small"), reader.lookup("/small"));
+  EXPECT_EQ(reader.lookup("/../.."), 2u);
+  EXPECT_EQ(reader.lookup("/small/.."), 0u);
 }
 
 TEST(MediaTree, IndexedDirectoryListsEveryName) {
