@@ -1,16 +1,17 @@
+#include <random>
+
 #include <gnu/libc-version.h>
 #include <gtest/gtest.h>
 
-#include <random>
-
-#include "fs/base/crc32c.h"
 #include "fs/base/compiler.h"
+#include "fs/base/crc32c.h"
 #include "fs/base/flags.h"
 #include "fs/base/historical.h"
 #include "fs/base/report.h"
 #include "fs/base/result.h"
 #include "fs/base/scope_guard.h"
 #include "fs/base/symbols.h"
+#include "fs/base/text.h"
 #include "fs/base/types.h"
 
 namespace daxfs {
@@ -49,6 +50,11 @@ struct Caught {
   }
   ~Caught() { set_finding_handler(previous, previous_context); }
 };
+
+TEST(Text, FormatsLikePrintfAndCutsNothing) {
+  EXPECT_EQ(format("%d %s", 7, "a"), "7 a");
+  EXPECT_EQ(format("%1000d", 7), std::string(999, ' ') + "7");
+}
 
 TEST(Report, WarnRecordsTagTitleAndPlace) {
   Caught caught;

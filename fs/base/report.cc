@@ -1,9 +1,12 @@
 #include "fs/base/report.h"
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <utility>
+
+#include "fs/base/text.h"
 
 namespace daxfs {
 namespace {
@@ -19,17 +22,6 @@ HandlerSlot g_handler;
 constexpr size_t kCorruptionMessagesMax = 64;
 std::mutex g_corruption_mutex;
 std::vector<std::string> g_corruption_messages;
-
-FS_PRINTF(1, 0)
-std::string vformat(const char* format, va_list args) {
-  va_list copy;
-  va_copy(copy, args);
-  const int size = std::vsnprintf(nullptr, 0, format, copy);
-  va_end(copy);
-  std::string text(size > 0 ? static_cast<size_t>(size) : 0, '\0');
-  if (size > 0) { std::vsnprintf(text.data(), text.size() + 1, format, args); }
-  return text;
-}
 
 }  // namespace
 

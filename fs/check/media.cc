@@ -1,8 +1,9 @@
 #include "fs/check/media.h"
 
 #include <cstdarg>
-#include <cstdio>
+#include <utility>
 
+#include "fs/base/text.h"
 #include "fs/check/media_context.h"
 
 namespace daxfs::check {
@@ -10,19 +11,14 @@ namespace media {
 
 void complain(Context& c, At at, const char* format, ...) {
   if (c.report.problems.size() >= c.options.problems_max && !c.report.problems.empty()) { return; }
-  char where[128];
+  std::string where = std::string(at.noun) + ' ' + std::to_string(at.number);
   if (at.noun2 != nullptr) {
-    std::snprintf(where, sizeof(where), "%s %llu %s %llu", at.noun, static_cast<unsigned long long>(at.number),
-                  at.noun2, static_cast<unsigned long long>(at.number2));
-  } else {
-    std::snprintf(where, sizeof(where), "%s %llu", at.noun, static_cast<unsigned long long>(at.number));
+    where.append(" ").append(at.noun2).append(" ").append(std::to_string(at.number2));
   }
-  char what[512];
   va_list args;
   va_start(args, format);
-  std::vsnprintf(what, sizeof(what), format, args);
+  c.report.problems.push_back({std::move(where), vformat(format, args)});
   va_end(args);
-  c.report.problems.push_back({where, what});
 }
 
 bool claim(Context& c, uint64_t first, uint64_t count) {

@@ -6,6 +6,7 @@
 
 #include "fs/base/crc32c.h"
 #include "fs/base/report.h"
+#include "fs/base/text.h"
 #include "fs/ext4/flusher.h"
 #include "fs/ext4/format_assertions.h"
 #include "fs/ext4/inode_io.h"
@@ -18,12 +19,10 @@ namespace daxfs::ext4 {
 
 Status refuse(std::string* message, Errc errc, const char* format, ...) {
   if (message != nullptr) {
-    char text[256];
     va_list args;
     va_start(args, format);
-    std::vsnprintf(text, sizeof(text), format, args);
+    *message = vformat(format, args);
     va_end(args);
-    *message = text;
   }
   return errc;
 }

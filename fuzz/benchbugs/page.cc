@@ -3,13 +3,14 @@
 #include <cmath>
 
 #include "fuzz/benchbugs/results.h"
+#include "fs/base/text.h"
 #include "fuzz/markup/markup.h"
 
 namespace daxfuzz::benchbugs {
 namespace {
 
 using markup::escape;
-using markup::format;
+using daxfs::format;
 
 // Colours that people with any colour vision tell apart (Okabe, Ito), lighter on dark; curves differ in their dashes,
 // too.

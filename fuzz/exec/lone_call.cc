@@ -1,28 +1,28 @@
 #include "fuzz/exec/lone_call.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/text.h"
 #include "fs/ext4/inode.h"
 #include "fs/ext4/inode_cache.h"
 #include "fs/jbd2/journal.h"
 #include "fs/rt/clock.h"
 #include "fuzz/exec/observer_reads.h"
 #include "fuzz/oracle/model.h"
-#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::exec {
 
+using daxfs::format;
 using daxfs::check::TreeExtent;
 using daxfs::check::TreeInode;
 using oracle::Objection;
 using oracle::OpRecord;
-using oracle::wide;
-using oracle::words;
 using prog::OpCode;
 
 namespace {
@@ -187,9 +187,10 @@ std::optional<Objection> LoneCall::check_touched() const {
     if (!inode.fine_times || (inode.links == 0 && in_memory(fs_, touched.ino) == nullptr)) { continue; }
     const bool ctime = ctime_of(inode) >= now_;
     if (ctime && (!touched.mtime || mtime_of(inode) >= now_)) { continue; }
-    auto objection = against("LC1", words("%s left %s of inode %u, which is %s, as it was",
-                                          std::string(op_.info().name).c_str(), ctime ? "mtime" : "ctime", touched.ino,
-                                          inode.is_directory() ? "a directory" : "a file"));
+    auto objection =
+        against("LC1", format("%s left %s of inode %u, which is %s, as it was",
+                              std::string(op_.info().name).c_str(), ctime ? "mtime" : "ctime",
+                              touched.ino, inode.is_directory() ? "a directory" : "a file"));
     objection->ino = touched.ino;
     return objection;
   }
@@ -201,9 +202,10 @@ std::optional<Objection> LoneCall::check_untouched() const {
     TreeInode inode;
     if (!reader().inode(was.ino, inode) || inode.generation != was.generation) { continue; }
     if (mtime_of(inode) == was.mtime && ctime_of(inode) == was.ctime) { continue; }
-    auto objection = against("LC1", words("%s changed %s of inode %u, and only reads",
-                                          std::string(op_.info().name).c_str(),
-                                          mtime_of(inode) != was.mtime ? "mtime" : "ctime", was.ino));
+    auto objection =
+        against("LC1", format("%s changed %s of inode %u, and only reads",
+                              std::string(op_.info().name).c_str(),
+                              mtime_of(inode) != was.mtime ? "mtime" : "ctime", was.ino));
     objection->ino = was.ino;
     return objection;
   }
@@ -267,8 +269,8 @@ std::optional<Objection> LoneCall::check_blocks(const OpRecord& record) const {
   for (uint64_t at = first; at < past;) {
     const Stretch stretch = stretch_at(extents, at);
     if (stretch.mapped == punch) {
-      auto objection = against("LC5", words("fallocate of inode %u %s block %llu", record.ino,
-                                            punch ? "punched a hole and left" : "left out", wide(at)));
+      auto objection = against("LC5", format("fallocate of inode %u %s block %" PRIu64, record.ino,
+                                             punch ? "punched a hole and left" : "left out", at));
       objection->ino = record.ino;
       objection->offset = at * kBlock;
       return objection;
@@ -293,9 +295,9 @@ std::optional<Objection> LoneCall::check_fiemap(const OpRecord& record) const {
   const uint64_t past = daxfs::div_round_up(
       static_cast<uint64_t>(op_.offset) + static_cast<uint64_t>(op_.length), kBlock);
   const auto wrong = [&](uint64_t block, const char* what) {
-    auto objection = against(
-        "LC2", words("fiemap says of block %llu of inode %u that %s; the medium says otherwise",
-                     wide(block), record.ino, what));
+    auto objection = against("LC2", format("fiemap says of block %" PRIu64
+                                           " of inode %u that %s; the medium says otherwise",
+                                           block, record.ino, what));
     objection->ino = record.ino;
     objection->offset = block * kBlock;
     return objection;
@@ -358,9 +360,10 @@ std::optional<Objection> LoneCall::check_seek(const OpRecord& record) const {
   const auto offset = static_cast<uint64_t>(op_.offset);
   const uint64_t got = none ? size : static_cast<uint64_t>(record.ret);
   const auto wrong = [&](const char* why, uint64_t at) {
-    auto objection = against("LC2", words("lseek %s from %llu of inode %u came to %llu (size %llu), but %s at %llu",
-                                          data ? "SEEK_DATA" : "SEEK_HOLE", wide(offset), record.ino, wide(got),
-                                          wide(size), why, wide(at)));
+    auto objection = against(
+        "LC2", format("lseek %s from %" PRIu64 " of inode %u came to %" PRIu64 " (size %" PRIu64
+                      "), but %s at %" PRIu64,
+                      data ? "SEEK_DATA" : "SEEK_HOLE", offset, record.ino, got, size, why, at));
     objection->ino = record.ino;
     objection->offset = at;
     return objection;
@@ -393,16 +396,18 @@ std::optional<Objection> LoneCall::check_statfs(const OpRecord& record) const {
   const uint64_t available = free > reserved ? free - reserved : 0;
   const oracle::SpaceAnswer& said = record.space;
   if (said.blocks_free != free) {
-    return against("LC3", words("statfs says %llu free blocks; the groups have %llu, and %llu are promised to pages",
-                                wide(said.blocks_free), wide(space.blocks_free), wide(promised)));
+    return against("LC3", format("statfs says %" PRIu64 " free blocks; the groups have %" PRIu64
+                                 ", and %" PRIu64 " are promised to pages",
+                                 said.blocks_free, space.blocks_free, promised));
   }
   if (said.blocks_available != available) {
-    return against("LC3", words("statfs says %llu blocks available; of %llu free ones %llu are reserved",
-                                wide(said.blocks_available), wide(free), wide(reserved)));
+    return against("LC3", format("statfs says %" PRIu64 " blocks available; of %" PRIu64
+                                 " free ones %" PRIu64 " are reserved",
+                                 said.blocks_available, free, reserved));
   }
   if (said.files_free != space.inodes_free) {
-    return against("LC3", words("statfs says %llu free inodes; the groups have %llu", wide(said.files_free),
-                                wide(space.inodes_free)));
+    return against("LC3", format("statfs says %" PRIu64 " free inodes; the groups have %" PRIu64,
+                                 said.files_free, space.inodes_free));
   }
   return std::nullopt;
 }
@@ -418,9 +423,10 @@ std::optional<Objection> LoneCall::check_stat(const OpRecord& record) const {
   const uint64_t promised = known != nullptr ? known->peek_delayed_blocks() : 0;
   const auto differs = [&](const char* what, uint64_t said, uint64_t there) -> std::optional<Objection> {
     if (said == there) { return std::nullopt; }
-    auto objection = against("LC4", words("%s says %s %llu of inode %u; on the medium and promised it has %llu",
-                                          std::string(op_.info().name).c_str(), what, wide(said), record.ino,
-                                          wide(there)));
+    auto objection =
+        against("LC4", format("%s says %s %" PRIu64
+                              " of inode %u; on the medium and promised it has %" PRIu64,
+                              std::string(op_.info().name).c_str(), what, said, record.ino, there));
     objection->ino = record.ino;
     return objection;
   };
@@ -454,8 +460,9 @@ std::optional<Objection> LoneCall::check_counts(Machine& machine, daxfs::vfs::Fi
   const uint64_t promised = promised_blocks(fs);
   const uint64_t counted = fs.volume().peek_blocks_free();
   if (counted + promised == on_medium) { return std::nullopt; }
-  return against("LC3", words("%llu blocks count as free and %llu are promised to pages; the groups have %llu free",
-                              wide(counted), wide(promised), wide(on_medium)));
+  return against("LC3", format("%" PRIu64 " blocks count as free and %" PRIu64
+                               " are promised to pages; the groups have %" PRIu64 " free",
+                               counted, promised, on_medium));
 }
 
 }  // namespace daxfuzz::exec

@@ -20,15 +20,6 @@ std::string escape(std::string_view text) {
   return out;
 }
 
-std::string format(const char* pattern, ...) {
-  char text[768];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof(text), pattern, arguments);
-  va_end(arguments);
-  return text;
-}
-
 std::vector<std::string> wrap(std::string_view text, size_t width, std::string_view first, std::string_view hang) {
   std::vector<std::string> lines;
   std::string line(first);

@@ -13,9 +13,6 @@ namespace daxfuzz::markup {
 // As character data or as a quoted attribute's value, in HTML as well as in XML.
 std::string escape(std::string_view text);
 
-// printf into a string. REQUIRES: at most 767 characters; what is beyond them is cut.
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
-
 // Words of `text` in lines of at most `width` bytes, the first after `first`, the others after `hang`; a word that is
 // too long for a line is cut. Never empty. REQUIRES: `hang` is shorter than `width`.
 std::vector<std::string> wrap(std::string_view text, size_t width, std::string_view first = "",

@@ -11,11 +11,6 @@ TEST(Markup, EscapesWhatWouldEndTextOrAttribute) {
   EXPECT_EQ(escape("a<b> & \"c\""), "a&lt;b&gt; &amp; &quot;c&quot;");
 }
 
-TEST(Markup, FormatsLikePrintfAndCutsWhatIsTooLong) {
-  EXPECT_EQ(format("%d %s", 7, "a"), "7 a");
-  EXPECT_EQ(format("%1000d", 7), std::string(767, ' '));
-}
-
 TEST(Markup, WrapsAtWords) {
   EXPECT_EQ(wrap("aa bb cc", 5), (Lines{"aa bb", "cc"}));
   EXPECT_EQ(wrap("aa bb", 4, "> ", "  "), (Lines{"> aa", "  bb"}));

@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cinttypes>
 #include <cstring>
 #include <vector>
 
+#include "fs/base/text.h"
 #include "fs/base/types.h"
 #include "fuzz/oracle/model.h"
 #include "fuzz/oracle/room.h"
-#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::oracle {
 
 using daxfs::Errc;
+using daxfs::format;
 using prog::MemoryKind;
 using prog::OpCode;
 
@@ -24,17 +26,17 @@ using Bytes = std::span<const std::byte>;
 std::string name_of(const OpRecord& record) {
   const std::string_view call = record.op->info().name;
   if (record.task == kInitTask) {
-    return words("P%u set-up op %u (%.*s)", record.process, record.index + 1,
-                 static_cast<int>(call.size()), call.data());
+    return format("P%u set-up op %u (%.*s)", record.process, record.index + 1,
+                  static_cast<int>(call.size()), call.data());
   }
-  return words("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()),
-               call.data());
+  return format("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()),
+                call.data());
 }
 
 std::string detail_of(const OpRecord& record, const FileHistory& file) {
-  return words("inode %u generation %u, operation at %llu..%llu, returned %lld\n", file.ino(),
-               file.generation(), wide(record.begin_seq), wide(record.end_seq),
-               static_cast<long long>(record.ret));
+  return format("inode %u generation %u, operation at %" PRIu64 "..%" PRIu64 ", returned %lld\n",
+                file.ino(), file.generation(), record.begin_seq, record.end_seq,
+                static_cast<long long>(record.ret));
 }
 
 std::optional<Objection> object(std::string title, std::string detail) {
@@ -97,7 +99,7 @@ std::string values_of(const PossibleBytes& possible, uint64_t offset) {
   std::string values;
   for (size_t i = 0; i < possible.count; ++i) {
     if (i != 0) { values += ", "; }
-    values += words("0x%02x", possible.sources[i].at(offset));
+    values += format("0x%02x", possible.sources[i].at(offset));
   }
   return values;
 }
@@ -152,9 +154,9 @@ bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, 
 std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, const FileHistory& file,
                                         std::string detail) {
   const bool stale = wrong.value == daxfs::kStaleByte;
-  std::string title = words("%s got %s0x%02x at file offset %llu; only %s possible", who.c_str(),
-                            stale ? "stale byte " : "", wrong.value, wide(wrong.offset),
-                            values_of(wrong.possible, wrong.offset).c_str());
+  std::string title = format("%s got %s0x%02x at file offset %" PRIu64 "; only %s possible",
+                             who.c_str(), stale ? "stale byte " : "", wrong.value, wrong.offset,
+                             values_of(wrong.possible, wrong.offset).c_str());
   Objection objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
   objection.ino = file.ino();
   objection.offset = wrong.offset;
@@ -189,10 +191,10 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
   model.mappings(record).for_each_piece(range.address, end, period_of(record),
                                         [&](const Region* region, uint64_t from, uint64_t) {
     if (objection || region == nullptr || !region->prot_certain || (region->prot & prog::kProtWrite) != 0) { return; }
-    objection =
-        object(words("%s wrote to byte %llu of its buffer, in a mapping without write permission",
-                     name_of(record).c_str(), wide(from - range.address)),
-               {});
+    objection = object(
+        format("%s wrote to byte %" PRIu64 " of its buffer, in a mapping without write permission",
+               name_of(record).c_str(), from - range.address),
+        {});
   });
   return objection;
 }
@@ -218,8 +220,8 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const uint64_t length = asked(record);
   const auto got = static_cast<uint64_t>(record.ret);
   if (record.ret < 0 || got > length) {
-    return object(words("%s returned %lld for %llu bytes", name_of(record).c_str(),
-                        static_cast<long long>(record.ret), wide(length)),
+    return object(format("%s returned %lld for %" PRIu64 " bytes", name_of(record).c_str(),
+                         static_cast<long long>(record.ret), length),
                   {});
   }
   if (got != 0) {
@@ -236,8 +238,9 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
                          (!uses_scratch(record) || !model.memory_ran_out());
   if (got > most || cut_short) {
-    return object(words("%s at file offset %llu returned %llu bytes; only %llu to %llu possible",
-                        name_of(record).c_str(), wide(*pos), wide(got), wide(least), wide(most)),
+    return object(format("%s at file offset %" PRIu64 " returned %" PRIu64 " bytes; only %" PRIu64
+                         " to %" PRIu64 " possible",
+                         name_of(record).c_str(), *pos, got, least, most),
                   detail_of(record, *file));
   }
   if (record.data.size() != got || !whole) { return std::nullopt; }
@@ -258,16 +261,16 @@ std::optional<Objection> check_number(Model& model, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   const auto lowest = model.descriptors().lowest_free(record);
   if (!lowest || *lowest == record.ret) { return std::nullopt; }
-  return object(words("%s returned descriptor %lld; the lowest free one was %d",
-                      name_of(record).c_str(), static_cast<long long>(record.ret), *lowest),
+  return object(format("%s returned descriptor %lld; the lowest free one was %d",
+                       name_of(record).c_str(), static_cast<long long>(record.ret), *lowest),
                 {});
 }
 
 std::optional<Objection> check_write(const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
-  return object(words("%s returned %lld for %llu bytes", name_of(record).c_str(),
-                      static_cast<long long>(record.ret), wide(asked(record))),
+  return object(format("%s returned %lld for %" PRIu64 " bytes", name_of(record).c_str(),
+                       static_cast<long long>(record.ret), asked(record)),
                 {});
 }
 
@@ -298,8 +301,8 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
   }
   if (!wrong) { return std::nullopt; }
   std::string title =
-      words("%s got %s at byte %llu of its range, which was mapped and inside the file",
-            name_of(record).c_str(), signal_name(record.signal), wide(address - record.address));
+      format("%s got %s at byte %" PRIu64 " of its range, which was mapped and inside the file",
+             name_of(record).c_str(), signal_name(record.signal), address - record.address);
   return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
@@ -317,9 +320,10 @@ std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64
     if (page_down(offset) >= region->file->size(period).least) { return std::nullopt; }
     if (region->file->may_be_bad(offset, offset + 1, period)) { return std::nullopt; }
   }
-  return object(words("%s stopped at byte %llu of its range, which was mapped and inside the file",
-                      name_of(record).c_str(), wide(address - record.address)),
-                region->file != nullptr ? detail_of(record, *region->file) : std::string());
+  return object(
+      format("%s stopped at byte %" PRIu64 " of its range, which was mapped and inside the file",
+             name_of(record).c_str(), address - record.address),
+      region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
 // What takes private copies away: advice about their addresses, and a file that loses its pages from some place on.
@@ -433,9 +437,10 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     if (objection) { return; }
     if (region == nullptr) {
       if (!model.mappings(record).surely_unmapped(from, period) || model.asynchronous()) { return; }
-      objection = object(words("%s succeeded at byte %llu of its range, where nothing is mapped",
-                               name_of(record).c_str(), wide(from - begin)),
-                         {});
+      objection =
+          object(format("%s succeeded at byte %" PRIu64 " of its range, where nothing is mapped",
+                        name_of(record).c_str(), from - begin),
+                 {});
       return;
     }
     if (!region->follows_file(period)) {
@@ -453,9 +458,10 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     }
     const SizeRange size = file.size(period);
     if (page_down(last) >= size.most) {
-      objection = object(words("%s reached file offset %llu; the file had at most %llu bytes",
-                               name_of(record).c_str(), wide(last), wide(size.most)),
-                         detail_of(record, file));
+      objection = object(
+          format("%s reached file offset %" PRIu64 "; the file had at most %" PRIu64 " bytes",
+                 name_of(record).c_str(), last, size.most),
+          detail_of(record, file));
     } else if (reads_memory(code) && record.data.size() == count) {
       objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from), /*in_file=*/false);
     } else if (!reads_memory(code) && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
@@ -479,8 +485,8 @@ std::optional<Objection> check_attributes(Model& model, const OpRecord& record) 
   if (!regular || file == nullptr) { return std::nullopt; }
   const SizeRange size = file->size(period_of(record));
   if (size.least <= row[2] && row[2] <= size.most) { return std::nullopt; }
-  return object(words("%s says size %llu; only %llu to %llu possible", name_of(record).c_str(),
-                      wide(row[2]), wide(size.least), wide(size.most)),
+  return object(format("%s says size %" PRIu64 "; only %" PRIu64 " to %" PRIu64 " possible",
+                       name_of(record).c_str(), row[2], size.least, size.most),
                 detail_of(record, *file));
 }
 
@@ -505,11 +511,12 @@ std::optional<Objection> check_lseek(Model& model, const OpRecord& record) {
     wrong = static_cast<uint64_t>(offset) < size.least;
   }
   if (!wrong) { return std::nullopt; }
-  return object(words("%s to %lld returned %lld (%s) in a file of %llu to %llu bytes",
-                      name_of(record).c_str(), static_cast<long long>(offset),
-                      static_cast<long long>(record.ret), daxfs::errc_name(record.error),
-                      wide(size.least), wide(size.most)),
-                detail_of(record, *file));
+  return object(
+      format("%s to %lld returned %lld (%s) in a file of %" PRIu64 " to %" PRIu64 " bytes",
+             name_of(record).c_str(), static_cast<long long>(offset),
+             static_cast<long long>(record.ret), daxfs::errc_name(record.error), size.least,
+             size.most),
+      detail_of(record, *file));
 }
 
 // --- errors
@@ -587,8 +594,9 @@ std::optional<Objection> check_error(const prog::Program& program, const History
     default:
       return std::nullopt;
   }
-  return object(words("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
-                "nothing in the run can cause this error");
+  return object(
+      format("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
+      "nothing in the run can cause this error");
 }
 
 namespace {
@@ -641,8 +649,8 @@ std::optional<Objection> check_refused(const Model& model, const OpRecord& recor
   if (crowded || !model.descriptors().certain(record)) { return std::nullopt; }
   return Objection{
       "O8",
-      words("%s returned, but the device refused to write page %llu of inode %u meanwhile",
-            name_of(record).c_str(), wide(record.lost.page), record.lost.ino),
+      format("%s returned, but the device refused to write page %" PRIu64 " of inode %u meanwhile",
+             name_of(record).c_str(), record.lost.page, record.lost.ino),
       {}};
 }
 
@@ -661,23 +669,24 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
     return std::nullopt;
   }
   if (lost.cached && is_write(record.op->code)) {
-    return Objection{"O8",
-                     words("%s with O_DSYNC returned, but page %llu of inode %u is still dirty",
-                           name_of(record).c_str(), wide(lost.page), lost.ino),
-                     {}};
-  }
-  if (lost.cached) {
     return Objection{
         "O8",
-        words("%s returned, but page %llu of inode %u was dirty before and has not been written",
-              name_of(record).c_str(), wide(lost.page), lost.ino),
+        format("%s with O_DSYNC returned, but page %" PRIu64 " of inode %u is still dirty",
+               name_of(record).c_str(), lost.page, lost.ino),
         {}};
   }
-  return Objection{
-      "O8",
-      words("%s returned, but an earlier store to page %llu of inode %u is not flushed and fenced",
-            name_of(record).c_str(), wide(lost.page), lost.ino),
-      {}};
+  if (lost.cached) {
+    return Objection{"O8",
+                     format("%s returned, but page %" PRIu64
+                            " of inode %u was dirty before and has not been written",
+                            name_of(record).c_str(), lost.page, lost.ino),
+                     {}};
+  }
+  return Objection{"O8",
+                   format("%s returned, but an earlier store to page %" PRIu64
+                          " of inode %u is not flushed and fenced",
+                          name_of(record).c_str(), lost.page, lost.ino),
+                   {}};
 }
 
 }  // namespace
@@ -712,10 +721,10 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
   const Period end = {kNever - 1, kNever - 1};
   const SizeRange size = file->size(end);
   if (found.size < size.least || found.size > size.most) {
-    auto objection =
-        object(words("on the medium inode %u has size %llu; only %llu to %llu possible", found.ino,
-                     wide(found.size), wide(size.least), wide(size.most)),
-               {});
+    auto objection = object(format("on the medium inode %u has size %" PRIu64 "; only %" PRIu64
+                                   " to %" PRIu64 " possible",
+                                   found.ino, found.size, size.least, size.most),
+                            {});
     objection->ino = found.ino;
     objection->of_size = true;
     return objection;
@@ -728,7 +737,7 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
     const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
                                          : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
     if (bad) {
-      return object_to_byte(words("on the medium inode %u", found.ino), wrong, *file, {});
+      return object_to_byte(format("on the medium inode %u", found.ino), wrong, *file, {});
     }
   }
   return std::nullopt;

@@ -2,15 +2,17 @@
 #include "fuzz/oracle/stale.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <string>
 #include <utility>
 
+#include "fs/base/text.h"
 #include "fs/base/types.h"
 #include "fuzz/oracle/model.h"
-#include "fuzz/oracle/words.h"
 
 namespace daxfuzz::oracle {
 
+using daxfs::format;
 using daxfs::kStaleByte;
 using prog::MemoryKind;
 using prog::OpCode;
@@ -72,8 +74,8 @@ std::optional<Objection> check_leftovers(const OpRecord& record) {
   if (at == record.data.size()) { return std::nullopt; }
   const std::string_view call = record.op->info().name;
   std::string title =
-      words("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
-            record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
+      format("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
+             record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
   return Objection{"O16", std::move(title),
                    "free blocks and fresh pages hold that byte, and the program never writes it\n"};
 }
@@ -84,8 +86,9 @@ std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const
     const Bytes inside = piece.bytes.first(std::min<uint64_t>(piece.bytes.size(), found.size - piece.offset));
     const size_t at = find_run(inside);
     if (at == inside.size()) { continue; }
-    std::string title = words("on the medium inode %u has stale bytes 0x%02x at file offset %llu",
-                              found.ino, kStaleByte, wide(piece.offset + at));
+    std::string title =
+        format("on the medium inode %u has stale bytes 0x%02x at file offset %" PRIu64, found.ino,
+               kStaleByte, piece.offset + at);
     Objection objection{"O16", title, "free blocks hold that byte, and the program never writes it\n"};
     objection.ino = found.ino;
     objection.offset = piece.offset + at;
@@ -113,9 +116,9 @@ std::optional<Objection> check_tail(const prog::Program& program, const History&
   const auto wrong = std::find_if(found.tail.begin(), found.tail.end(), [](std::byte b) { return b != std::byte{0}; });
   if (!met || wrong == found.tail.end()) { return std::nullopt; }
   const uint64_t offset = found.size + static_cast<uint64_t>(wrong - found.tail.begin());
-  std::string title =
-      words("on the medium inode %u has 0x%02x behind its end, at offset %llu; only 0x00 possible",
-            found.ino, std::to_integer<unsigned>(*wrong), wide(offset));
+  std::string title = format("on the medium inode %u has 0x%02x behind its end, at offset %" PRIu64
+                             "; only 0x00 possible",
+                             found.ino, std::to_integer<unsigned>(*wrong), offset);
   Objection objection{"O16", title, "the end of the last block of a file shows when the file grows\n"};
   objection.ino = found.ino;
   objection.offset = offset;

@@ -4,13 +4,14 @@
 #include <cinttypes>
 #include <cmath>
 
+#include "fs/base/text.h"
 #include "fuzz/markup/markup.h"
 #include "fuzz/residual/summary.h"
 
 namespace daxfuzz::residual {
 namespace {
 
-using markup::format;
+using daxfs::format;
 
 // One hue, darker where more is left; what never ran together is hatched, so that no colour has to
 // be told apart for it.
