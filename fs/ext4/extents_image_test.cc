@@ -10,11 +10,7 @@
 #include "fs/base/report.h"
 #include "fs/ext4/extent_fake.h"
 #include "fs/ext4/extents.h"
-#include "fs/ext4/inode_cache.h"
-#include "fs/ext4/namei.h"
-#include "fs/ext4/super.h"
-#include "fs/ext4/test_image.h"
-#include "fs/mm/memory.h"
+#include "fs/ext4/mounted_image.h"
 #include "fs/rt/testing.h"
 
 namespace daxfs::ext4 {
@@ -26,84 +22,17 @@ Status remove_unlocked(jbd2::Handle& handle, Inode& inode, uint32_t first, uint3
 }
 
 using testing::Dice;
-
-class Mounted {
- public:
-  explicit Mounted(uint64_t blocks, const std::string& arguments = "")
-      : device_(testing::load_device(testing::make_image(blocks, arguments))),
-        memory_(*device_, 64) {
-    mount();
-  }
-  ~Mounted() { unmount(); }
-
-  void mount() {
-    std::string message;
-    MountOptions options;
-    options.dax = DaxMode::kAlways;
-    auto mounted = Volume::mount(*device_, memory_, options, &message);
-    ASSERT_TRUE(mounted.ok()) << message;
-    volume_ = std::move(mounted).value();
-  }
-  void unmount() {
-    if (volume_ == nullptr) {
-      return;
-    }
-    ASSERT_TRUE(volume_->unmount().ok());
-    volume_.reset();
-    ASSERT_EQ(testing::e2fsck(device_->bytes()), "");
-    for (const std::string& message : take_corruption_messages()) {
-      ADD_FAILURE() << message;
-    }
-  }
-  void remount() {
-    unmount();
-    mount();
-  }
-
-  // A file of `blocks` blocks, all holes if new.
-  InodeRef open(const std::string& name, uint32_t blocks) {
-    InodeRef root = volume_->inodes().iget(Ino(kRootIno)).value();
-    InodeRef file = lookup_or_create(*root, name, 0644, false).value().inode;
-    const rt::WriteLock lock(file->i_rwsem);
-    file->set_i_size(blocks * kBlockSize);
-    file->set_i_disksize(blocks * kBlockSize);
-    EXPECT_TRUE(with_handle([&](jbd2::Handle& handle) { return file->mark_dirty(handle); }).ok());
-    return file;
-  }
-
-  template <typename F>
-  Status with_handle(F&& body) {
-    jbd2::Handle handle = jbd2::start(volume_->journal(), 50).value();
-    return handle.stop(body(handle));
-  }
-
-  Result<MapResult> map(Inode& inode, const MapRequest& request) {
-    Result<MapResult> mapped = Errc::kIo;
-    const Status status = with_handle([&](jbd2::Handle& handle) {
-      mapped = map_blocks(&handle, inode, request);
-      return mapped.status();
-    });
-    return status.ok() ? std::move(mapped) : Result<MapResult>(status.error());
-  }
-
-  pmem::Device& device() { return *device_; }
-  Volume& volume() { return *volume_; }
-
- private:
-  std::unique_ptr<pmem::Device> device_;
-  mm::Memory memory_;
-  std::unique_ptr<Volume> volume_;
-};
+using testing::MountedImage;
 
 // One file's contents by block: absent is a hole, 0 reads zero, else the tag in the block's first
 // bytes.
 class FileHistory {
  public:
-  FileHistory(Mounted& mounted, std::string name, uint32_t span, uint64_t seed)
+  FileHistory(MountedImage& mounted, std::string name, uint32_t span, uint64_t seed)
       : mounted_(mounted), name_(std::move(name)), span_(span), dice_(seed) {
     open();
   }
-  void open() { file_ = mounted_.open(name_, span_); }
+  void open() { file_ = mounted_.open(name_, uint64_t{span_} * kBlockSize); }
   void close() { file_.put(); }
 
   void step() {
@@ -210,9 +139,8 @@ class FileHistory {
     });
   }
   bool remove(uint32_t first, uint32_t end) {
-    const Status status = mounted_.with_handle([&](jbd2::Handle& handle) {
-      return remove_unlocked(handle, *file_, first, end);
-    });
+    const Status status = mounted_.with_handle(
+        [&](jbd2::Handle& handle) { return remove_unlocked(handle, *file_, first, end); });
     if (status.error() == Errc::kNoSpc) {
       return false;
     }
@@ -253,7 +181,7 @@ class FileHistory {
     move_from(first, len);
   }
 
-  Mounted& mounted_;
+  MountedImage& mounted_;
   const std::string name_;
   const uint32_t span_;
   Dice dice_;
@@ -268,8 +196,8 @@ TEST(ExtentsImage, FilesKeepTheirContentsAcrossRemountsAndFillTheVolume) {
   rt::run_for_test([] {
     for (uint64_t seed = 1; seed <= 6; ++seed) {
       SCOPED_TRACE(seed);
-      Mounted mounted(seed % 2 == 0 ? 512 : 2048,
-                      seed % 3 == 0 ? "-O ^has_journal,^metadata_csum" : "-O ^has_journal");
+      MountedImage mounted(seed % 2 == 0 ? 512 : 2048,
+                           seed % 3 == 0 ? "-O ^has_journal,^metadata_csum" : "-O ^has_journal");
       std::vector<std::unique_ptr<FileHistory>> files;
       for (uint64_t i = 0; i < 3; ++i) {
         files.push_back(
@@ -315,8 +243,8 @@ TEST(ExtentsImage, FilesKeepTheirContentsAcrossRemountsAndFillTheVolume) {
 
 TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
   rt::run_for_test([] {
-    Mounted mounted(4096, "-O ^has_journal");
-    InodeRef file = mounted.open("deep", 4000);
+    MountedImage mounted(4096, "-O ^has_journal");
+    InodeRef file = mounted.open("deep", 4000 * kBlockSize);
     for (uint32_t i = 0; i < 1700; ++i) {
       const MapRequest one{
           .lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate | MapRequest::kZero};
@@ -327,7 +255,7 @@ TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
     file.put();
     mounted.remount();
 
-    file = mounted.open("deep", 4000);
+    file = mounted.open("deep", 4000 * kBlockSize);
     ASSERT_TRUE(check_extent_tree(*file).ok());
     // Leaves a few extents in leaves at both ends of the tree.
     ASSERT_TRUE(mounted
@@ -339,7 +267,7 @@ TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
     file.put();
     mounted.remount();
 
-    file = mounted.open("deep", 4000);
+    file = mounted.open("deep", 4000 * kBlockSize);
     const uint64_t free_before = mounted.volume().blocks_free();
     const uint64_t sectors = file->sectors();
     ASSERT_TRUE(mounted
@@ -356,8 +284,8 @@ TEST(ExtentsImage, TreeOfDepthTwoIsSoundFullAndHalfPunched) {
 
 TEST(ExtentsImage, LookupsAndConversionsOfTwoTasksExcludeEachOther) {
   rt::run_for_test([] {
-    Mounted mounted(1024, "-O ^has_journal");
-    InodeRef file = mounted.open("shared", 400);
+    MountedImage mounted(1024, "-O ^has_journal");
+    InodeRef file = mounted.open("shared", 400 * kBlockSize);
     for (unsigned task = 0; task < 2; ++task) {
       rt::spawn("writer", [&mounted, &file, task] {
         for (uint32_t i = task; i < 200; i += 2) {
@@ -375,8 +303,8 @@ TEST(ExtentsImage, LookupsAndConversionsOfTwoTasksExcludeEachOther) {
 
 TEST(ExtentsImage, ZeroingClearsMediaErrorsOfNewBlocks) {
   rt::run_for_test([] {
-    Mounted mounted(1024, "-O ^has_journal");
-    InodeRef file = mounted.open("bad", 100);
+    MountedImage mounted(1024, "-O ^has_journal");
+    InodeRef file = mounted.open("bad", 100 * kBlockSize);
     const MapRequest unwritten{
         .lblk = LogicalBlock(0), .len = 4, .flags = MapRequest::kCreate | MapRequest::kUnwritten};
     const FsBlock block = mounted.map(*file, unwritten).value().pblk;
@@ -391,8 +319,8 @@ TEST(ExtentsImage, ZeroingClearsMediaErrorsOfNewBlocks) {
 
 TEST(ExtentsImage, PoisonedNodeIsAnErrorAndNotACrash) {
   rt::run_for_test([] {
-    Mounted mounted(1024, "-O ^has_journal");
-    InodeRef file = mounted.open("bad", 100);
+    MountedImage mounted(1024, "-O ^has_journal");
+    InodeRef file = mounted.open("bad", 100 * kBlockSize);
     for (uint32_t i = 0; i < 10; ++i) {
       const MapRequest one{
           .lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate | MapRequest::kZero};
@@ -402,7 +330,7 @@ TEST(ExtentsImage, PoisonedNodeIsAnErrorAndNotACrash) {
     file.put();
     mounted.remount();
     mounted.device().set_poison(node.value() * kBlockSize, 512);
-    file = mounted.open("bad", 100);
+    file = mounted.open("bad", 100 * kBlockSize);
     EXPECT_EQ(map_blocks(nullptr, *file, {.lblk = LogicalBlock(0), .len = 1}).error(), Errc::kIo);
     mounted.device().clear_poison(node.value() * kBlockSize, 512);
     EXPECT_TRUE(map_blocks(nullptr, *file, {.lblk = LogicalBlock(0), .len = 1}).ok());

@@ -1,7 +1,6 @@
-// fs/ext4/indirect_test.cc - block maps of real inodes on real images, judged by a model and by e2fsck.
+// fs/ext4/indirect_test.cc - block maps of real inodes on real images, judged by a model and by
+// e2fsck.
 #include "fs/ext4/indirect.h"
-
-#include <gtest/gtest.h>
 
 #include <cstring>
 #include <map>
@@ -9,17 +8,15 @@
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "fs/base/report.h"
 #include "fs/ext4/extent_fake.h"
 #include "fs/ext4/extents.h"
 #include "fs/ext4/file_rw.h"
-#include "fs/ext4/inode_cache.h"
 #include "fs/ext4/inode_extent_host.h"
 #include "fs/ext4/inode_io.h"
-#include "fs/ext4/namei.h"
-#include "fs/ext4/super.h"
-#include "fs/ext4/test_image.h"
-#include "fs/mm/memory.h"
+#include "fs/ext4/mounted_image.h"
 #include "fs/rt/testing.h"
 
 namespace daxfs::ext4 {
@@ -28,63 +25,20 @@ namespace {
 using testing::Dice;
 
 constexpr const char* kNoExtents = "-O ^extent,^64bit";
-constexpr uint32_t kDouble = kDirectBlocks + kMapNodeSlots;                     // first block of the double tree
-constexpr uint32_t kTriple = kDouble + kMapNodeSlots * kMapNodeSlots;           // of the triple one
+constexpr uint32_t kDouble = kDirectBlocks + kMapNodeSlots;  // first block of the double tree
+constexpr uint32_t kTriple = kDouble + kMapNodeSlots * kMapNodeSlots;  // of the triple one
 
-// A mounted image whose new files have block maps.
-class MapVolume {
+// An image whose new files have block maps.
+class MapVolume : public testing::MountedImage {
  public:
-  explicit MapVolume(uint64_t blocks = 512)
-      : device_(testing::load_device(testing::make_image(blocks, kNoExtents))), memory_(*device_, 64) {
-    mount();
-  }
-  ~MapVolume() { unmount(/*sound=*/true); }
-
-  void mount() {
-    std::string message;
-    MountOptions options;
-    options.dax = DaxMode::kAlways;
-    auto mounted = Volume::mount(*device_, memory_, options, &message);
-    ASSERT_TRUE(mounted.ok()) << message;
-    volume_ = std::move(mounted).value();
-  }
-  void unmount(bool sound) {
-    if (volume_ == nullptr) { return; }
-    ASSERT_TRUE(volume_->unmount().ok());
-    volume_.reset();
-    if (!sound) { return; }
-    ASSERT_EQ(testing::e2fsck(device_->bytes()), "");
-    for (const std::string& message : take_corruption_messages()) { ADD_FAILURE() << message; }
-  }
-  void remount() {
-    unmount(/*sound=*/true);
-    mount();
-  }
-  void give_up() { volume_.reset(); }
+  explicit MapVolume(uint64_t blocks = 512) : MountedImage(blocks, kNoExtents) {}
 
   // A file that is as large as a map can make it.
   InodeRef open(const std::string& name) {
-    InodeRef root = volume_->inodes().iget(Ino(kRootIno)).value();
-    InodeRef file = lookup_or_create(*root, name, 0644, false).value().inode;
-    const rt::WriteLock lock(file->i_rwsem);
-    file->set_i_size(max_file_bytes(*file));
-    file->set_i_disksize(max_file_bytes(*file));
-    EXPECT_TRUE(with_handle([&](jbd2::Handle& handle) { return file->mark_dirty(handle); }).ok());
-    return file;
-  }
-  template <typename F>
-  Status with_handle(F&& body) {
-    jbd2::Handle handle = jbd2::start(volume_->journal(), 50).value();
-    return handle.stop(body(handle));
+    return MountedImage::open(name, block_map_max_bytes(volume().geometry().huge_file()));
   }
   Result<MapResult> map(Inode& inode, uint32_t lblk, uint32_t len, uint32_t flags) {
-    Result<MapResult> mapped = Errc::kIo;
-    const MapRequest request{.lblk = LogicalBlock(lblk), .len = len, .flags = flags};
-    const Status status = with_handle([&](jbd2::Handle& handle) {
-      mapped = map_blocks(&handle, inode, request);
-      return mapped.status();
-    });
-    return status.ok() ? std::move(mapped) : Result<MapResult>(status.error());
+    return MountedImage::map(inode, {.lblk = LogicalBlock(lblk), .len = len, .flags = flags});
   }
   Status remove(Inode& inode, uint64_t first, uint64_t end) {
     return with_handle([&](jbd2::Handle& handle) {
@@ -93,13 +47,6 @@ class MapVolume {
                                  LogicalBlock(static_cast<uint32_t>(end)));
     });
   }
-  pmem::Device& device() { return *device_; }
-  Volume& volume() { return *volume_; }
-
- private:
-  std::unique_ptr<pmem::Device> device_;
-  mm::Memory memory_;
-  std::unique_ptr<Volume> volume_;
 };
 
 // Where something changes: ends of the trees and of nodes in them, and places in the middle.
@@ -110,8 +57,8 @@ constexpr uint32_t kPlaces[] = {0,
                                 kDouble + kMapNodeSlots - 3,
                                 kDouble + 7 * kMapNodeSlots,
                                 kTriple - 5,
-                                kTriple + kMapNodeSlots * kMapNodeSlots - 5,
-                                kTriple + 5 * kMapNodeSlots * kMapNodeSlots + 3 * kMapNodeSlots};
+                                kTriple + kMapNodeSlots* kMapNodeSlots - 5,
+                                kTriple + 5 * kMapNodeSlots* kMapNodeSlots + 3 * kMapNodeSlots};
 
 uint32_t draw_place(Dice& dice) { return kPlaces[dice.below(std::size(kPlaces))] + dice.below(12); }
 
@@ -120,9 +67,13 @@ void expect_model(Inode& inode, const std::map<uint32_t, uint64_t>& model) {
   for (uint64_t at = 0;;) {
     const auto run = next_extent(inode, LogicalBlock(static_cast<uint32_t>(at)));
     ASSERT_TRUE(run.ok());
-    if (!run->has_value()) { break; }
+    if (!run->has_value()) {
+      break;
+    }
     EXPECT_FALSE((*run)->unwritten);
-    for (uint32_t i = 0; i < (*run)->len; ++i) { found[(*run)->lblk.value() + i] = (*run)->pblk.value() + i; }
+    for (uint32_t i = 0; i < (*run)->len; ++i) {
+      found[(*run)->lblk.value() + i] = (*run)->pblk.value() + i;
+    }
     at = (*run)->end();
   }
   EXPECT_EQ(found, model);
@@ -143,7 +94,8 @@ TEST(Indirect, RandomChangesFollowAModelAndLeaveNothingBehind) {
         const uint32_t first = draw_place(dice);
         const uint32_t len = 1 + dice.below(10);
         if (dice.below(5) < 3) {
-          const auto mapped = volume.map(*file, first, len, MapRequest::kCreate | MapRequest::kZero);
+          const auto mapped =
+              volume.map(*file, first, len, MapRequest::kCreate | MapRequest::kZero);
           ASSERT_TRUE(mapped.ok());
           ASSERT_EQ(mapped->state, BlockState::kWritten);
           for (uint32_t i = 0; i < mapped->len; ++i) {
@@ -155,19 +107,27 @@ TEST(Indirect, RandomChangesFollowAModelAndLeaveNothingBehind) {
             ASSERT_EQ(model.at(first + i), block);
           }
         } else {
-          const uint64_t end = dice.below(8) == 0 ? kLogicalEnd : uint64_t{first} + len * (1 + 700 * dice.below(2));
+          const uint64_t end =
+              dice.below(8) == 0 ? kLogicalEnd : uint64_t{first} + len * (1 + 700 * dice.below(2));
           ASSERT_TRUE(volume.remove(*file, first, end).ok());
-          model.erase(model.lower_bound(first), end == kLogicalEnd ? model.end()
-                                                                   : model.lower_bound(static_cast<uint32_t>(end)));
+          model.erase(
+              model.lower_bound(first),
+              end == kLogicalEnd ? model.end() : model.lower_bound(static_cast<uint32_t>(end)));
         }
         const uint32_t look = draw_place(dice);
         const auto found = volume.map(*file, look, 5, 0);
         ASSERT_TRUE(found.ok());
         const auto there = model.find(look);
         ASSERT_EQ(found->state != BlockState::kHole, there != model.end());
-        if (there != model.end()) { EXPECT_EQ(found->pblk.value(), there->second); }
-        for (uint32_t i = 0; i < found->len && there == model.end(); ++i) { EXPECT_FALSE(model.contains(look + i)); }
-        if (step % 20 == 19) { expect_model(*file, model); }
+        if (there != model.end()) {
+          EXPECT_EQ(found->pblk.value(), there->second);
+        }
+        for (uint32_t i = 0; i < found->len && there == model.end(); ++i) {
+          EXPECT_FALSE(model.contains(look + i));
+        }
+        if (step % 20 == 19) {
+          expect_model(*file, model);
+        }
         if (step % 40 == 39) {
           file.put();
           volume.remount();
@@ -187,7 +147,8 @@ TEST(Indirect, AFileWithoutExtentsKeepsNoUnwrittenBlocks) {
     MapVolume volume;
     InodeRef file = volume.open("f");
     // Writeback asks for unwritten blocks and gets zeros.
-    const auto mapped = volume.map(*file, 3, 2, MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kZeroElse);
+    const auto mapped = volume.map(
+        *file, 3, 2, MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kZeroElse);
     ASSERT_TRUE(mapped.ok());
     EXPECT_EQ(mapped->state, BlockState::kWritten);
     file.put();
@@ -246,17 +207,23 @@ TEST(Indirect, WithoutRoomForItsNodesABlockIsNotMapped) {
     std::map<uint32_t, uint64_t> model;
     const auto take = [&](uint32_t lblk) {
       const auto mapped = volume.map(*file, lblk, 1, MapRequest::kCreate | MapRequest::kReserved);
-      if (mapped.ok()) { model[lblk] = mapped->pblk.value(); }
+      if (mapped.ok()) {
+        model[lblk] = mapped->pblk.value();
+      }
       return mapped.status();
     };
     uint32_t next = kDirectBlocks;
-    while (take(next).ok()) { ++next; }
+    while (take(next).ok()) {
+      ++next;
+    }
     for (uint32_t free = 0; free < 5; ++free) {
       // With fewer than the block and three nodes, nothing.
       const Status status = take(kTriple + free * kMapNodeSlots * kMapNodeSlots);
       EXPECT_EQ(status.ok(), free >= 4) << free;
       expect_model(*file, model);
-      if (free == 4) { break; }
+      if (free == 4) {
+        break;
+      }
       ASSERT_TRUE(volume.remove(*file, next - 1, next).ok());
       model.erase(--next);
     }
@@ -282,7 +249,8 @@ TEST(Indirect, ThereIsAnEndToWhatAMapCanName) {
 // Numbers that lead nowhere, back, or round in circles: an error, and soon.
 TEST(Indirect, DamagedMapsAreRefused) {
   enum class Damage { kBeyondDevice, kMetadata, kLoop, kBelowDirect };
-  for (const Damage damage : {Damage::kBeyondDevice, Damage::kMetadata, Damage::kLoop, Damage::kBelowDirect}) {
+  for (const Damage damage :
+       {Damage::kBeyondDevice, Damage::kMetadata, Damage::kLoop, Damage::kBelowDirect}) {
     rt::run_for_test([damage] {
       MapVolume volume;
       InodeRef file = volume.open("f");
@@ -292,25 +260,34 @@ TEST(Indirect, DamagedMapsAreRefused) {
       const auto number_of_node = [&](unsigned slot) {
         const rt::ReadLock lock(file->i_data_sem);
         uint32_t number;
-        std::memcpy(&number, std::as_const(*file).i_block().data() + slot * sizeof(number), sizeof(number));
+        std::memcpy(&number, std::as_const(*file).i_block().data() + slot * sizeof(number),
+                    sizeof(number));
         return number;
       };
       const uint32_t top = number_of_node(kDirectBlocks + 2);
       if (damage == Damage::kBelowDirect) {
-        ASSERT_TRUE(volume.with_handle([&](jbd2::Handle& handle) {
-          const rt::WriteLock data(file->i_data_sem);
-          const uint32_t wrong = 0xFFFFFF00;
-          std::memcpy(file->i_block().data(), &wrong, sizeof(wrong));
-          return file->mark_data_dirty(handle);
-        }).ok());
+        ASSERT_TRUE(volume
+                        .with_handle([&](jbd2::Handle& handle) {
+                          const rt::WriteLock data(file->i_data_sem);
+                          const uint32_t wrong = 0xFFFFFF00;
+                          std::memcpy(file->i_block().data(), &wrong, sizeof(wrong));
+                          return file->mark_data_dirty(handle);
+                        })
+                        .ok());
       }
       file.put();
       volume.unmount(/*sound=*/false);
       std::vector<std::byte> image(volume.device().bytes().begin(), volume.device().bytes().end());
       std::vector<uint32_t> numbers(kMapNodeSlots, damage == Damage::kLoop ? top : 0);
-      if (damage == Damage::kBeyondDevice) { numbers[5] = 512; }
-      if (damage == Damage::kMetadata) { numbers[5] = 1; }
-      if (damage != Damage::kBelowDirect) { std::memcpy(image.data() + top * kBlockSize, numbers.data(), kBlockSize); }
+      if (damage == Damage::kBeyondDevice) {
+        numbers[5] = 512;
+      }
+      if (damage == Damage::kMetadata) {
+        numbers[5] = 1;
+      }
+      if (damage != Damage::kBelowDirect) {
+        std::memcpy(image.data() + top * kBlockSize, numbers.data(), kBlockSize);
+      }
       volume.device().load_image(image);
       volume.mount();
       EXPECT_EQ(volume.volume().inodes().iget(ino).error(), Errc::kCorrupted);
