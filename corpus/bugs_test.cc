@@ -1,21 +1,21 @@
-// corpus/bugs_test.cc - each historical bug has a program that shows it: a named oracle fires with the switch on, all is
-// silent with it off.
+// corpus/bugs_test.cc - each historical bug has a program that shows it: a named oracle fires with the switch on, and
+// none with it off.
 //
-// Also writes BUILD/bug_traces.txt (id, trace with the switch on, trace with it off) for ci/compare_traces.py: the trace
-// of a run must not depend on compiler or sanitizer.
+// Also writes BUILD/bug_traces.txt (id, trace with the switch on, trace with it off) for ci/compare_traces.py: a
+// run's trace must not depend on compiler or sanitizer.
 //
 // Anchors count events, and edits of the library move those. DAXFUZZ_REANCHOR=1 looks for the events again near where
 // they were and rewrites the schedule of each program that no longer shows its bug; comments stay.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cinttypes>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "fs/base/historical.h"
 #include "fuzz/exec/executor.h"
@@ -238,7 +238,8 @@ TEST_P(BugProgram, IsSilentUnderRandomSchedulesWithTheSwitchOff) {
       walk.reseed(seed, static_cast<uint32_t>(1 + seed % 64), outcome.tasks_begin);
     }
     run(case_, case_.program, false, &outcome, policy);
-    ASSERT_FALSE(outcome.finding) << (policy == &walk ? "random" : "pct") << " seed " << seed << ": " << describe(outcome);
+    ASSERT_FALSE(outcome.finding) << (policy == &walk ? "random" : "pct") << " seed " << seed << ": "
+                                  << describe(outcome);
   }
 }
 

@@ -1,17 +1,17 @@
 // corpus/keys_test.cc - dedup keys: what differs gets different ones, what is the same keeps its own.
 //
-// For each historical bug: its program under its own schedule and under 20 schedules near it (anchors moved a little, or
-// a few random switches where there are none). The key is that of the assertion that objects, so one bug may have
+// For each historical bug: its program under its own schedule and under 20 schedules near it (anchors moved a little,
+// or a few random switches where there are none). The key is that of the assertion that objects, so one bug may have
 // several: whoever comes first objects. What most of its schedules show is the bug's key here.
 //
 // Writes BUILD/bug_keys.txt (id, key), which must be equal in all flavours.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/historical.h"
 #include "fuzz/exec/executor.h"
@@ -32,8 +32,7 @@ constexpr unsigned kTriesOfSeed = 2000;
 // (About::how).
 const std::vector<std::set<std::string>> kSameSymptom = {
     // A task that sleeps for an entry which nobody has locked.
-    {"exclusive-waiter-does-not-pass-wakeup", "pmd-fault-waits-on-wrong-queue",
-     "subpage-lock-not-range-wide"},
+    {"exclusive-waiter-does-not-pass-wakeup", "pmd-fault-waits-on-wrong-queue", "subpage-lock-not-range-wide"},
     // More pages counted than there are.
     {"fault-without-entry-lock", "pte-upgrade-not-removed", "replace-accounting-wrong-kind"},
     {"no-retry-after-sleep", "store-order0-over-pmd", "unlock-loses-pmd-bit/order"},
@@ -42,9 +41,8 @@ const std::vector<std::set<std::string>> kSameSymptom = {
     // astray.
     {"sibling-mask-lost", "unmap-gated-on-buffer-new"},
     // Zeros in a file at the end, where something was stored.
-    {"dax-write-vs-fault-unwritten", "double-zero-on-simultaneous-write-faults",
-     "inode-io-end-pointer-clobber", "writeback-vs-punch-zero",
-     "writeback-writeprotects-under-gup"},
+    {"dax-write-vs-fault-unwritten", "double-zero-on-simultaneous-write-faults", "inode-io-end-pointer-clobber",
+     "writeback-vs-punch-zero", "writeback-writeprotects-under-gup"},
     // A device is told of a block that a punch, or a close, has freed.
     {"punch-does-not-wait-for-dio/flush", "punch-does-not-wait-for-dio/unlocked-readers",
      "release-trims-blocks-under-dio", "stale-read-after-punch-repopulation"},

@@ -1,15 +1,15 @@
 // props/differential_kernel.cc - real system calls in a forked child on a loop-mounted image.
 #include "props/differential_kernel.h"
 
+#include <cstdio>
+#include <cstdlib>
+
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 
 namespace daxfuzz::props {
 

@@ -12,9 +12,6 @@
 //
 // Skipped, with a message, without root or a loop device.
 // DAXFS_DIFFERENTIAL="first count" in the environment chooses other seeds.
-#include <gtest/gtest.h>
-#include <signal.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +20,9 @@
 #include <memory>
 #include <span>
 #include <string>
+
+#include <gtest/gtest.h>
+#include <signal.h>
 
 #include "fs/ext4/test_image.h"
 #include "fuzz/exec/executor.h"
@@ -79,9 +79,9 @@ prog::Options options_for(Family family) {
   }
   if (!has_stores(family)) { off({OpCode::kStore, OpCode::kTouch}); }
   if (has_names_only(family)) {
-    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv,
-         OpCode::kMmap, OpCode::kMunmap, OpCode::kMremap,
-         OpCode::kMprotect, OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite, OpCode::kFallocate});
+    off({OpCode::kStore, OpCode::kTouch, OpCode::kLoad, OpCode::kProcessVmReadv, OpCode::kMmap, OpCode::kMunmap,
+         OpCode::kMremap, OpCode::kMprotect, OpCode::kMadvise, OpCode::kMsync, OpCode::kPread, OpCode::kPwrite,
+         OpCode::kFallocate});
     for (const OpCode code :
          {OpCode::kRename, OpCode::kLink, OpCode::kSymlink, OpCode::kUnlink, OpCode::kMkdir, OpCode::kRmdir,
           OpCode::kOpen, OpCode::kReadlink, OpCode::kStat, OpCode::kLstat, OpCode::kGetdents}) {
@@ -107,9 +107,23 @@ void align(int64_t* value) {
 // Operands at which checks begin to differ: signs, the ends of ranges, odd bytes, any bit of flags.
 void make_odd(Op* op, prog::Random& random) {
   constexpr int64_t kMaxBytes = (int64_t{1} << 44) - 4096;
-  static constexpr int64_t kOdd[] = {
-      0, 1, -1, 511, 4095, 4097, -4096, 2 << 20, (2 << 20) + 1, kMaxBytes - 4096, kMaxBytes - 1, kMaxBytes,
-      kMaxBytes + 1, int64_t{1} << 47, INT64_MAX - 4095, INT64_MAX, INT64_MIN};
+  static constexpr int64_t kOdd[] = {0,
+                                     1,
+                                     -1,
+                                     511,
+                                     4095,
+                                     4097,
+                                     -4096,
+                                     2 << 20,
+                                     (2 << 20) + 1,
+                                     kMaxBytes - 4096,
+                                     kMaxBytes - 1,
+                                     kMaxBytes,
+                                     kMaxBytes + 1,
+                                     int64_t{1} << 47,
+                                     INT64_MAX - 4095,
+                                     INT64_MAX,
+                                     INT64_MIN};
   const auto odd = [&] { return random.pick(std::span<const int64_t>(kOdd)); };
   for (const prog::OperandKind kind : op->info().operands()) {
     if (!random.chance(1, 3)) { continue; }
@@ -118,15 +132,15 @@ void make_odd(Op* op, prog::Random& random) {
       case prog::OperandKind::kLength: op->length = odd(); break;
       case prog::OperandKind::kLength2: op->length2 = odd(); break;
       case prog::OperandKind::kFallocMode: op->flags = random.below(256); break;
-      case prog::OperandKind::kRenameFlags: case prog::OperandKind::kRemapFlags: case prog::OperandKind::kSyncFlags:
-        op->flags = random.below(10);
-        break;
+      case prog::OperandKind::kRenameFlags:
+      case prog::OperandKind::kRemapFlags:
+      case prog::OperandKind::kSyncFlags: op->flags = random.below(10); break;
       case prog::OperandKind::kWhence: op->flags = random.below(7); break;
       case prog::OperandKind::kAdvice: op->flags = random.below(26); break;
       case prog::OperandKind::kProt: op->prot = static_cast<uint8_t>(random.below(16)); break;
-      case prog::OperandKind::kOpenFlags: case prog::OperandKind::kMapFlags: case prog::OperandKind::kXattrFlags:
-        op->flags ^= random.pick(prog::flag_table(kind)->names).value;
-        break;
+      case prog::OperandKind::kOpenFlags:
+      case prog::OperandKind::kMapFlags:
+      case prog::OperandKind::kXattrFlags: op->flags ^= random.pick(prog::flag_table(kind)->names).value; break;
       case prog::OperandKind::kAddr: op->addr.offset += random.chance(1, 2) ? 1 : 4096; break;
       default: break;
     }
@@ -348,13 +362,12 @@ bool effects_may_differ(Family family, const Op& op, const Answer& answer) {
   if (in_guest(family)) {  // 6.1 grows the file all the same
     return op.info().has(prog::OperandKind::kSource) && answer.error == EFAULT;
   }
-  return oracle::is_transfer(op.code) ? answer.error == EFAULT
-                                      : answer.error != 0 && op.code == OpCode::kMremap;
+  return oracle::is_transfer(op.code) ? answer.error == EFAULT : answer.error != 0 && op.code == OpCode::kMremap;
 }
 
 bool known_difference(Family family, const Op& op, const Answer& ours, const Answer& theirs) {
-  const std::span<const KnownDifference> table = in_guest(family) ? std::span<const KnownDifference>(kKnownInGuest)
-                                                                  : std::span<const KnownDifference>(kKnown);
+  const std::span<const KnownDifference> table =
+      in_guest(family) ? std::span<const KnownDifference>(kKnownInGuest) : std::span<const KnownDifference>(kKnown);
   for (const KnownDifference& known : table) {
     if (op.code == known.code && ours.error == known.ours && theirs.error == known.theirs) { return true; }
   }
@@ -498,7 +511,8 @@ class Differential : public ::testing::Test {
       }
       if (before.size() > 6000) { before = "..."; }
       ADD_FAILURE() << "seed " << seed << " operation " << i + 1 << ": " << prog::print_op(program, *record.op)
-                    << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n" << before;
+                    << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n"
+                    << before;
       return;
     }
     Tree our_tree;

@@ -32,7 +32,10 @@ class StatusSteps {
     const auto first = static_cast<uint32_t>(draw.below(kSpan));
     const uint64_t end = first + 1 + draw.below(draw.below(4) == 0 ? 40 : 3);
     switch (kind) {
-      case 0: case 1: case 2: case 3: return insert(first, end, draw);
+      case 0:
+      case 1:
+      case 2:
+      case 3: return insert(first, end, draw);
       case 4:
         cache_.remove(LogicalBlock(first), end);
         known_.erase(known_.lower_bound(first), known_.lower_bound(static_cast<uint32_t>(end)));

@@ -32,27 +32,19 @@ constexpr const char* kRoot = "/mnt";
 constexpr int kDropCaches = 900;
 
 void prepare() {
-  for (const char* dir : {"/proc", "/sys", "/dev", kRoot}) {
-    mkdir(dir, 0755);
-  }
+  for (const char* dir : {"/proc", "/sys", "/dev", kRoot}) { mkdir(dir, 0755); }
   mount("proc", "/proc", "proc", 0, nullptr);
   mount("sys", "/sys", "sysfs", 0, nullptr);
   mount("dev", "/dev", "devtmpfs", 0, nullptr);
   const int console = open("/dev/console", O_RDWR);
-  for (int fd = 0; fd < 3; ++fd) {
-    dup2(console, fd);
-  }
+  for (int fd = 0; fd < 3; ++fd) { dup2(console, fd); }
   std::ifstream list("/modules");
   for (std::string path; std::getline(list, path);) {
     const int fd = open(path.c_str(), O_RDONLY);
-    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) {
-      std::printf("%s: %s\n", path.c_str(), strerror(errno));
-    }
+    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) { std::printf("%s: %s\n", path.c_str(), strerror(errno)); }
     close(fd);
   }
-  for (int i = 0; i < 1000 && access(kDevice, F_OK) != 0; ++i) {
-    usleep(10'000);
-  }
+  for (int i = 0; i < 1000 && access(kDevice, F_OK) != 0; ++i) { usleep(10'000); }
   const int drop = open("/proc/sys/vm/drop_caches", O_WRONLY);
   dup2(drop, kDropCaches);
   close(drop);
@@ -64,17 +56,14 @@ GuestMailbox* find_mailbox() {
     char path[80];
     std::snprintf(path, sizeof(path), "/sys/bus/pci/devices/0000:00:%02x.0/resource2", slot);
     struct stat st;
-    if (stat(path, &st) != 0 || static_cast<uint64_t>(st.st_size) != GuestMailbox::kSize) {
-      continue;
-    }
+    if (stat(path, &st) != 0 || static_cast<uint64_t>(st.st_size) != GuestMailbox::kSize) { continue; }
     std::string enable = path;
     enable.replace(enable.rfind('/') + 1, std::string::npos, "enable");
     const int on = open(enable.c_str(), O_WRONLY);
     [[maybe_unused]] const ssize_t n = write(on, "1", 1);
     close(on);
     const int fd = open(path, O_RDWR);
-    void* const mapped =
-        mmap(nullptr, GuestMailbox::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void* const mapped = mmap(nullptr, GuestMailbox::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     return mapped == MAP_FAILED ? nullptr : static_cast<GuestMailbox*>(mapped);
   }
@@ -82,17 +71,14 @@ GuestMailbox* find_mailbox() {
 }
 
 void run_program(GuestMailbox* box) {
-  const prog::Program program = prog::decode(
-      std::span(box->area<const uint8_t>(GuestMailbox::kProgramAt), box->program_bytes));
+  const prog::Program program =
+      prog::decode(std::span(box->area<const uint8_t>(GuestMailbox::kProgramAt), box->program_bytes));
   const std::span addresses(box->area<const uint64_t>(GuestMailbox::kAddressesAt), box->addresses);
-  auto* const answers =
-      new (box->area<void>(GuestMailbox::kAnswersAt)) Answer[count_operations(program) + 1];
+  auto* const answers = new (box->area<void>(GuestMailbox::kAnswersAt)) Answer[count_operations(program) + 1];
   const pid_t pid = fork();
   if (pid == 0) {
     alarm(60);
-    if (chroot(kRoot) != 0 || chdir("/") != 0) {
-      _exit(99);
-    }
+    if (chroot(kRoot) != 0 || chdir("/") != 0) { _exit(99); }
     syscall(SYS_close_range, 0u, unsigned{kDropCaches - 1}, 0u);
     run_calls(program, addresses, kDropCaches, answers);
     _exit(0);
@@ -104,15 +90,11 @@ void report_tree(GuestMailbox* box) {
   std::string text;
   for (const auto& [path, entry] : read_tree(kRoot)) {
     char line[96];
-    std::snprintf(line, sizeof(line), "%c %llu %llu %llu ", entry.type,
-                  static_cast<unsigned long long>(entry.links),
-                  static_cast<unsigned long long>(entry.size),
-                  static_cast<unsigned long long>(entry.contents_hash));
+    std::snprintf(line, sizeof(line), "%c %llu %llu %llu ", entry.type, static_cast<unsigned long long>(entry.links),
+                  static_cast<unsigned long long>(entry.size), static_cast<unsigned long long>(entry.contents_hash));
     text += line + path + '\0';
   }
-  if (text.size() > GuestMailbox::kTreeMax) {
-    text.clear();
-  }
+  if (text.size() > GuestMailbox::kTreeMax) { text.clear(); }
   std::memcpy(box->area<char>(GuestMailbox::kTreeAt), text.data(), text.size());
   box->tree_bytes = static_cast<uint32_t>(text.size());
 }
@@ -121,16 +103,10 @@ void obey(GuestMailbox* box) {
   box->tree_bytes = 0;
   box->exit_status = 0;
   box->mount_error = mount(kDevice, kRoot, "ext4", 0, box->mount_options) == 0 ? 0 : errno;
-  if (box->mount_error != 0) {
-    return;
-  }
-  if (box->kind == GuestMailbox::kRun) {
-    run_program(box);
-  }
+  if (box->mount_error != 0) { return; }
+  if (box->kind == GuestMailbox::kRun) { run_program(box); }
   report_tree(box);
-  for (int i = 0; i < 100 && umount2(kRoot, 0) != 0; ++i) {
-    usleep(10'000);
-  }
+  for (int i = 0; i < 100 && umount2(kRoot, 0) != 0; ++i) { usleep(10'000); }
 }
 
 int run() {
@@ -140,13 +116,9 @@ int run() {
   std::fflush(stdout);
   while (box != nullptr) {
     for (unsigned spins = 0; box->asked.load() == box->answered.load(); ++spins) {
-      if (spins > 1000) {
-        usleep(spins > 20'000 ? 5'000 : 200);
-      }
+      if (spins > 1000) { usleep(spins > 20'000 ? 5'000 : 200); }
     }
-    if (box->kind == GuestMailbox::kStop) {
-      break;
-    }
+    if (box->kind == GuestMailbox::kStop) { break; }
     obey(box);
     box->answered.store(box->asked.load());
   }

@@ -1,6 +1,11 @@
 // props/kernel_calls.cc - operations as real system calls, and what is left of a tree.
 #include "props/kernel_calls.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -15,11 +20,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 
 namespace daxfuzz::props {
 namespace {
@@ -44,9 +44,7 @@ void on_signal(int signal, siginfo_t* info, void*) {
   siglongjmp(g_jump, 1);
 }
 
-uint64_t hash(const void* bytes, size_t size) {
-  return hash_of(std::span(static_cast<const std::byte*>(bytes), size));
-}
+uint64_t hash(const void* bytes, size_t size) { return hash_of(std::span(static_cast<const std::byte*>(bytes), size)); }
 
 // The child: variables of the program, and one operation after another.
 class Child {
@@ -119,7 +117,10 @@ class Child {
         return answer(fcntl(fd(op), F_SETFL, static_cast<int>(op.flags & ~uint32_t{O_APPEND}) | kept));
       }
       case OpCode::kLseek: return answer(lseek(fd(op), op.offset, static_cast<int>(op.flags)));
-      case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: return transfer(op);
+      case OpCode::kRead:
+      case OpCode::kWrite:
+      case OpCode::kPread:
+      case OpCode::kPwrite: return transfer(op);
       case OpCode::kFtruncate: return answer(ftruncate(fd(op), op.length));
       case OpCode::kTruncate: return answer(truncate(path(op.path).c_str(), op.length));
       case OpCode::kFallocate: return answer(fallocate(fd(op), static_cast<int>(op.flags), op.offset, op.length));
@@ -139,7 +140,9 @@ class Child {
       case OpCode::kUnlink: return answer(unlink(path(op.path).c_str()));
       case OpCode::kMkdir: return answer(mkdir(path(op.path).c_str(), op.mode));
       case OpCode::kRmdir: return answer(rmdir(path(op.path).c_str()));
-      case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return attributes(op);
+      case OpCode::kStat:
+      case OpCode::kLstat:
+      case OpCode::kFstat: return attributes(op);
       case OpCode::kStatfs: {
         struct statfs stats;
         return answer(statfs(path(op.path).c_str(), &stats));
@@ -175,7 +178,8 @@ class Child {
       case OpCode::kMprotect: return answer(syscall(SYS_mprotect, address(op.addr), op.length, op.prot));
       case OpCode::kMadvise: return madvise(op);
       case OpCode::kMsync: return answer(syscall(SYS_msync, address(op.addr), op.length, op.flags));
-      case OpCode::kLoad: case OpCode::kStore: return access(op);
+      case OpCode::kLoad:
+      case OpCode::kStore: return access(op);
       case OpCode::kTouch: return touch(op);
       case OpCode::kProcessVmReadv: return process_vm_readv(op);
       case OpCode::kFiemap: return list_extents(op);
@@ -191,7 +195,8 @@ class Child {
       case OpCode::kDropCaches:
         if (drop_caches_ >= 0) { [[maybe_unused]] const ssize_t n = ::write(drop_caches_, "3", 1); }
         return answer(0);
-      case OpCode::kIoSubmitPread: case OpCode::kIoSubmitPwrite: return submit(op);
+      case OpCode::kIoSubmitPread:
+      case OpCode::kIoSubmitPwrite: return submit(op);
       case OpCode::kIoGetevents: {
         if (op.length < 0) {
           errno = EINVAL;
@@ -303,8 +308,7 @@ class Child {
 
   void process_vm_readv(const Op& op) {
     const bool sane = op.length >= 0;
-    const size_t length = sane ? static_cast<size_t>(std::min<uint64_t>(
-                                     static_cast<uint64_t>(op.length), kTransferMax))
+    const size_t length = sane ? static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(op.length), kTransferMax))
                                : static_cast<size_t>(op.length);
     const iovec local = {arena_, length};
     const iovec remote = {reinterpret_cast<void*>(address(op.addr)), length};

@@ -30,14 +30,17 @@ bool in_directory(std::string_view path) { return path.find('/') != std::string_
 
 class Caller {
  public:
-  Caller(PosixState& state, PosixCall& call)
-      : s_(state), c_(call), r_(*call.record), op_(*call.record->op) {}
+  Caller(PosixState& state, PosixCall& call) : s_(state), c_(call), r_(*call.record), op_(*call.record->op) {}
 
   Step take() {
     switch (op_.code) {
-      case OpCode::kPread: case OpCode::kPwrite: case OpCode::kFtruncate: case OpCode::kFallocate: case OpCode::kFstat:
-      case OpCode::kGetdents: case OpCode::kFsync:
-        return descriptor_call();
+      case OpCode::kPread:
+      case OpCode::kPwrite:
+      case OpCode::kFtruncate:
+      case OpCode::kFallocate:
+      case OpCode::kFstat:
+      case OpCode::kGetdents:
+      case OpCode::kFsync: return descriptor_call();
       case OpCode::kStat: return stat_call();
       case OpCode::kLink: return link_call();
       default: return name_call();
@@ -229,7 +232,10 @@ class Caller {
       case OpCode::kMkdir:
         if (inode != kNoInode) { return fail(Errc::kExist); }
         if (at(c_.parent).links == 0) { return fail(Errc::kNoEnt); }
-        { const int made = make(true); at(c_.parent).names[name] = made; }
+        {
+          const int made = make(true);
+          at(c_.parent).names[name] = made;
+        }
         return answer({});
       case OpCode::kUnlink:
         if (inode == kNoInode) { return fail(Errc::kNoEnt); }
@@ -264,7 +270,7 @@ class Caller {
     const std::string name2 = last_name(path2());
     const int there = find(c_.parent2, name2);
     if (inode == kNoInode) { return fail(Errc::kNoEnt); }
-    if (inode == c_.parent2) { return fail(Errc::kInval); }   // into itself
+    if (inode == c_.parent2) { return fail(Errc::kInval); }    // into itself
     if (there == c_.parent) { return fail(Errc::kNotEmpty); }  // over the directory that it is in
     if (there == inode) { return answer({}); }
     if (there == kNoInode && at(c_.parent2).links == 0) { return fail(Errc::kNoEnt); }

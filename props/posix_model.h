@@ -30,7 +30,7 @@ inline constexpr int kNoInode = -1;
 
 struct PosixInode {
   bool directory = false;
-  int links = 0;  // of a directory: 0 once it was removed
+  int links = 0;      // of a directory: 0 once it was removed
   std::string cells;  // one character for each kCell bytes of a file
   std::map<std::string, int> names;
 };
@@ -48,18 +48,18 @@ struct PosixCall {
   const prog::Program* program = nullptr;
   const oracle::OpRecord* record = nullptr;
   unsigned step = 0;
-  int inode = kNoInode;    // that a path led to
+  int inode = kNoInode;  // that a path led to
   int parent = kNoInode;
   int parent2 = kNoInode;
-  bool count_left = false;   // the name is gone, the inode's count still to be lowered
-  bool any_size = false;     // an fallocate that grew files ran beside it: that grows block by block
+  bool count_left = false;  // the name is gone, the inode's count still to be lowered
+  bool any_size = false;    // an fallocate that grew files ran beside it: that grows block by block
   const std::set<std::string>* program_names = nullptr;
 };
 
 enum class Step : uint8_t {
-  kMore,     // took one step
-  kDone,     // took the last, and the result is the recorded one
-  kNotSo,    // the recorded result is not what this order gives
+  kMore,   // took one step
+  kDone,   // took the last, and the result is the recorded one
+  kNotSo,  // the recorded result is not what this order gives
 };
 
 // Takes the call's next step on the state.

@@ -5,14 +5,14 @@
 // program runs once under its own schedule and its history is judged.
 //
 // Seen to fail on: the plants of docs/properties.md, made by hand and undone.
-#include <rapidcheck.h>
-
 #include <cstdint>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <rapidcheck.h>
 
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/text.h"
@@ -37,8 +37,12 @@ std::string file_op(Draw& draw) {
   const std::string blocks = std::to_string((1 + draw.below(2)) * 4096);
   const std::string at_block = std::to_string(draw.below(3) * 4096);
   switch (kind) {
-    case 0: case 1: case 2: return "pwrite " + fd + " " + std::to_string(1 + draw.below(9)) + " " + size + " " + offset;
-    case 3: case 4: case 5: return "pread " + fd + " buf " + size + " " + offset;
+    case 0:
+    case 1:
+    case 2: return "pwrite " + fd + " " + std::to_string(1 + draw.below(9)) + " " + size + " " + offset;
+    case 3:
+    case 4:
+    case 5: return "pread " + fd + " buf " + size + " " + offset;
     case 6: return "ftruncate " + fd + " " + offset;
     case 7: return "fallocate " + fd + " punch|keep_size " + offset + " " + size;
     case 8: return "fallocate " + fd + (draw.below(2) == 0 ? " zero " : " ") + offset + " " + size;
@@ -57,8 +61,10 @@ std::string name_op(Draw& draw) {
   switch (kind) {
     case 0: return "open" + name + " rdwr|creat|excl";
     case 1: return "open" + name + (draw.below(2) == 0 ? " rdonly" : " rdwr|creat");
-    case 2: case 3: return "link" + name + other;
-    case 4: case 5: return "unlink" + name;
+    case 2:
+    case 3: return "link" + name + other;
+    case 4:
+    case 5: return "unlink" + name;
     case 6: return "rename" + name + other;
     case 7: return draw.below(2) == 0 ? "rename" + directory + other : "rename" + quoted("d") + quoted("e");
     case 8: return "mkdir" + directory;
@@ -161,15 +167,12 @@ int replay(const char* path) {
 
 int main(int argc, char** argv) {
   using namespace daxfuzz::props;  // NOLINT: the main file
-  if (argc > 1) {
-    return replay(argv[1]);
-  }
-  bool ok =
-      rc::check("one task: reads, writes and sizes are POSIX's", [] { sequential(Kind::kFiles); });
+  if (argc > 1) { return replay(argv[1]); }
+  bool ok = rc::check("one task: reads, writes and sizes are POSIX's", [] { sequential(Kind::kFiles); });
   ok &= rc::check("one task: names are POSIX's", [] { sequential(Kind::kNames); });
   ok &= rc::check("one task: both together", [] { sequential(Kind::kBoth); });
-  ok &= rc::check("several tasks on two files: some order explains what calls return",
-                  [] { concurrent(Kind::kFiles); });
+  ok &=
+      rc::check("several tasks on two files: some order explains what calls return", [] { concurrent(Kind::kFiles); });
   ok &= rc::check("several tasks on a few names: some order explains what calls return",
                   [] { concurrent(Kind::kNames); });
   ok &= rc::check("several tasks, files and names: some order explains what calls return",

@@ -3,12 +3,12 @@
 // Programs come from two sources: arbitrary bytes through the decoder (any shape the format allows)
 // and the generator (shapes that fuzzing uses). RapidCheck shrinks bytes and seeds; RC_PARAMS in
 // the environment sets seed and number of cases.
-#include <rapidcheck.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include <rapidcheck.h>
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/fuzz_bytes.h"
@@ -36,8 +36,7 @@ void require_valid(const Program& program) { RC_ASSERT(validate(program) == std:
 
 bool codec_properties() {
   bool ok = true;
-  ok &= rc::check("any bytes decode to a valid program",
-                  [](const Bytes& bytes) { require_valid(decode(bytes)); });
+  ok &= rc::check("any bytes decode to a valid program", [](const Bytes& bytes) { require_valid(decode(bytes)); });
   ok &= rc::check("decode(encode(p)) == p", [] {
     const Program program = arbitrary_program();
     require_valid(program);
@@ -77,13 +76,12 @@ bool codec_properties() {
 
 bool transformation_properties() {
   bool ok = true;
-  ok &= rc::check("the same seed generates the same program and leaves the same next number",
-                  [](uint64_t seed) {
-                    Random a(seed);
-                    Random b(seed);
-                    RC_ASSERT(print(generate(a)) == print(generate(b)));
-                    RC_ASSERT(a.next() == b.next());
-                  });
+  ok &= rc::check("the same seed generates the same program and leaves the same next number", [](uint64_t seed) {
+    Random a(seed);
+    Random b(seed);
+    RC_ASSERT(print(generate(a)) == print(generate(b)));
+    RC_ASSERT(a.next() == b.next());
+  });
   ok &= rc::check("mutants are valid and depend on the seed alone", [](uint64_t seed) {
     const Program program = arbitrary_program();
     Random a(seed);
@@ -99,8 +97,7 @@ bool transformation_properties() {
   ok &= rc::check("every mutator alone keeps programs valid", [](uint64_t seed) {
     Program program = arbitrary_program();
     Random random(seed);
-    apply_mutator(*rc::gen::inRange<size_t>(0, mutators().size()), program, random,
-                  default_options());
+    apply_mutator(*rc::gen::inRange<size_t>(0, mutators().size()), program, random, default_options());
     require_valid(program);
   });
   ok &= rc::check("children of a crossover are valid", [](uint64_t seed) {
@@ -109,29 +106,27 @@ bool transformation_properties() {
     Random random(seed);
     require_valid(crossover(a, b, random));
   });
-  ok &= rc::check("shrinking gives a valid program of at most the size asked for, strictly smaller",
-                  [](uint64_t seed) {
-                    const Program program = arbitrary_program();
-                    const size_t size = encoded_size(program);
-                    RC_PRE(size > minimal_size());
-                    const auto max = *rc::gen::inRange(minimal_size(), size);
-                    Program shrunk = program;
-                    Random random(seed);
-                    shrink_below(shrunk, max, random);
-                    require_valid(shrunk);
-                    RC_ASSERT(encoded_size(shrunk) <= max);
-                    RC_ASSERT(encoded_size(shrunk) < size);
-                  });
-  ok &= rc::check("byte mutation respects its maximum and decodes to a valid program",
-                  [](Bytes bytes, unsigned seed) {
-                    const size_t size = bytes.size();
-                    const auto max = *rc::gen::inRange<size_t>(0, 2 * size + 64);
-                    bytes.resize(std::max(size, max));
-                    const size_t result = mutate_bytes(bytes.data(), size, max, seed);
-                    RC_ASSERT(result <= max);
-                    if (max < size) { RC_ASSERT(result < size); }
-                    require_valid(decode(std::span<const uint8_t>(bytes).first(result)));
-                  });
+  ok &= rc::check("shrinking gives a valid program of at most the size asked for, strictly smaller", [](uint64_t seed) {
+    const Program program = arbitrary_program();
+    const size_t size = encoded_size(program);
+    RC_PRE(size > minimal_size());
+    const auto max = *rc::gen::inRange(minimal_size(), size);
+    Program shrunk = program;
+    Random random(seed);
+    shrink_below(shrunk, max, random);
+    require_valid(shrunk);
+    RC_ASSERT(encoded_size(shrunk) <= max);
+    RC_ASSERT(encoded_size(shrunk) < size);
+  });
+  ok &= rc::check("byte mutation respects its maximum and decodes to a valid program", [](Bytes bytes, unsigned seed) {
+    const size_t size = bytes.size();
+    const auto max = *rc::gen::inRange<size_t>(0, 2 * size + 64);
+    bytes.resize(std::max(size, max));
+    const size_t result = mutate_bytes(bytes.data(), size, max, seed);
+    RC_ASSERT(result <= max);
+    if (max < size) { RC_ASSERT(result < size); }
+    require_valid(decode(std::span<const uint8_t>(bytes).first(result)));
+  });
   return ok;
 }
 

@@ -5,10 +5,10 @@
 // by hand, seen to fail, and undone.
 #pragma once
 
-#include <rapidcheck.h>
-
 #include <iostream>
 #include <string>
+
+#include <rapidcheck.h>
 
 #include "fs/base/historical.h"
 
@@ -34,7 +34,8 @@ bool must_fail(const std::string& description, std::string_view bug, Testable&& 
     return false;
   }
   std::cerr << "found after " << failure.numSuccess << " tests, shrunk in " << failure.reproduce.shrinkPath.size()
-            << " steps\n" << failure.description << "\n";
+            << " steps\n"
+            << failure.description << "\n";
   return true;
 }
 

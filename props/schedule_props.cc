@@ -2,12 +2,12 @@
 // exploration leaves out nothing, the minimizer keeps what it was given.
 //
 // Seen to fail on: the plants of docs/properties.md, made by hand and undone.
-#include <rapidcheck.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <rapidcheck.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/task.h"
@@ -240,8 +240,7 @@ void the_minimizer_keeps_the_finding() {
   RC_ASSERT(prog::validate(result.program) == std::string());
   scene.run(result.program, nullptr, nullptr, &trial);
   if (!trial.fires || trial.trace_hash != result.trace_hash) {
-    RC_FAIL("the result does not show it:\n" + prog::print(result.program) + "minimized from\n" +
-            prog::print(program));
+    RC_FAIL("the result does not show it:\n" + prog::print(result.program) + "minimized from\n" + prog::print(program));
   }
   RC_ASSERT(!(minimize::cost_of(program) < minimize::cost_of(result.program)));
 }

@@ -4,9 +4,6 @@
 // Each case is a list of numbers; an operation is made of each, and RapidCheck removes what is not needed.
 //
 // Seen to fail on: the plants of docs/properties.md, made by hand and undone.
-#include <gtest/gtest.h>  // fs/ext4/volume_test.h and fs/mm/test_support.h use its macros
-#include <rapidcheck.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +11,9 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>  // fs/ext4/volume_test.h and fs/mm/test_support.h use its macros
+#include <rapidcheck.h>
 
 #include "fs/ext4/extent_fake.h"
 #include "fs/ext4/extent_tree.h"
@@ -43,8 +43,8 @@ std::vector<uint64_t> draw_words(int scale) {
 template <typename Body>
 std::string in_engine(Body body) {
   std::string wrong;
-  const auto outcome = daxfs::rt::run_lambda([&] { wrong = body(); }, daxfs::rt::default_policy(),
-                                             {.events_max = 10'000'000});
+  const auto outcome =
+      daxfs::rt::run_lambda([&] { wrong = body(); }, daxfs::rt::default_policy(), {.events_max = 10'000'000});
   return outcome.finding ? outcome.finding->title : wrong;
 }
 
@@ -195,9 +195,12 @@ class ExtentSteps {
     const bool unwritten = draw.below(2) != 0;
     const bool scattered = draw.below(3) != 0;
     switch (kind) {
-      case 0: case 1: case 2: case 3: insert(first, len, unwritten, scattered, static_cast<uint32_t>(draw.below(2000)));
-        break;
-      case 4: case 5:
+      case 0:
+      case 1:
+      case 2:
+      case 3: insert(first, len, unwritten, scattered, static_cast<uint32_t>(draw.below(2000))); break;
+      case 4:
+      case 5:
         note(tree_.remove_range(LogicalBlock(first), LogicalBlock(first + len)));
         model_.erase(model_.lower_bound(first), model_.lower_bound(first + len));
         break;

@@ -5,11 +5,11 @@
 //
 // Seen to fail: on the five historical bugs below, in each run; on a reservation at index 0 that kept its node, a
 // defect of ours (corpus/xarray/reservation-becomes-value.txt).
-#include <rapidcheck.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include <rapidcheck.h>
 
 #include "fs/rt/testing.h"
 #include "fuzz/xarray/lockstep.h"
@@ -21,8 +21,8 @@ namespace {
 // An assertion of the array itself ends the engine's run, not the process.
 std::string run_safely(const Sequence& sequence) {
   std::string wrong;
-  const auto outcome = daxfs::rt::run_lambda([&] { wrong = run(sequence); },
-                                             daxfs::rt::default_policy(), {.events_max = 100'000'000});
+  const auto outcome =
+      daxfs::rt::run_lambda([&] { wrong = run(sequence); }, daxfs::rt::default_policy(), {.events_max = 100'000'000});
   if (!outcome.finding) { return wrong; }
   daxfs::lib::XaNodePool<6>::reclaim_all();
   daxfs::lib::XaNodePool<2>::reclaim_all();

@@ -1,4 +1,4 @@
-// ci/oss-fuzz/pmem2_anonymous.cc - the part of libpmem2 that fuzz targets use, for builds of fuzzing services: anonymous
+// ci/oss-fuzz/pmem2_anonymous.cc - the part of libpmem2 that fuzz targets use, in builds for services: anonymous
 // memory. Files and device DAX are refused.
 //
 // Why: a service runs targets on a machine without our packages, and libpmem2.a of distributions wants libndctl, which
@@ -8,13 +8,12 @@
 //
 // Not covered: everything else; a target that opens a file gets "not in this build".
 // Tested by: ci/oss-fuzz-check
-#include <libpmem2.h>
-
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include <libpmem2.h>
+#include <sys/mman.h>
 
 struct pmem2_source {
   size_t size;
@@ -65,7 +64,9 @@ int pmem2_source_delete(pmem2_source** source) { return unmake(source); }
 
 int pmem2_config_new(pmem2_config** config) { return make(config); }
 int pmem2_config_delete(pmem2_config** config) { return unmake(config); }
-int pmem2_config_set_required_store_granularity(pmem2_config* /*config*/, pmem2_granularity /*granularity*/) { return 0; }
+int pmem2_config_set_required_store_granularity(pmem2_config* /*config*/, pmem2_granularity /*granularity*/) {
+  return 0;
+}
 int pmem2_config_set_sharing(pmem2_config* /*config*/, pmem2_sharing_type /*type*/) { return 0; }
 int pmem2_config_set_protection(pmem2_config* /*config*/, unsigned /*protection*/) { return 0; }
 

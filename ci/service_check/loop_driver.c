@@ -31,9 +31,9 @@ void __sanitizer_cov_trace_pc_guard(uint32_t* guard) {
 }
 void __sanitizer_cov_trace_pc_indir(uintptr_t callee) { (void)callee; }
 #define COMPARISON(name, type) \
-  void name(type a, type b) { \
-    (void)a, (void)b; \
-    ++comparisons; \
+  void name(type a, type b) {  \
+    (void)a, (void)b;          \
+    ++comparisons;             \
   }
 COMPARISON(__sanitizer_cov_trace_cmp1, uint8_t)
 COMPARISON(__sanitizer_cov_trace_cmp2, uint16_t)
@@ -101,14 +101,16 @@ int main(int argc, char** argv) {
     const unsigned from = count == 0 ? 0 : below(count);
     size = sizes[from];
     memcpy(changed, files[from], size);
-    for (uint32_t edit = 1 + below(4); edit > 0 && size > 0; --edit) { changed[below((uint32_t)size)] = (uint8_t)below(256); }
+    for (uint32_t edit = 1 + below(4); edit > 0 && size > 0; --edit) {
+      changed[below((uint32_t)size)] = (uint8_t)below(256);
+    }
     if (below(4) == 0 && size > 0) { size = below((uint32_t)size); }
     const uint64_t before = now_us();
     call(changed, size);
     took = now_us() - before;
     ++runs;
   }
-  printf("Sz:%zu Tm:%lluus runs:%llu guards:%u of %u\n", size, (unsigned long long)took, (unsigned long long)runs, guards_hit,
-         guards);
+  printf("Sz:%zu Tm:%lluus runs:%llu guards:%u of %u\n", size, (unsigned long long)took, (unsigned long long)runs,
+         guards_hit, guards);
   return 0;
 }

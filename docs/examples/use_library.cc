@@ -17,8 +17,7 @@ std::string message;  // one sentence from the library when it refuses a file or
 
 void check(Status status, const char* what) {
   if (!status.ok()) {
-    std::fprintf(stderr, "%s: %s%s%s\n", what, errc_name(status.error()),
-                 message.empty() ? "" : ": ", message.c_str());
+    std::fprintf(stderr, "%s: %s%s%s\n", what, errc_name(status.error()), message.empty() ? "" : ": ", message.c_str());
     std::exit(1);
   }
 }
@@ -36,8 +35,8 @@ int main(int argc, char** argv) {
   vfs::Process process(*fs);
   const int fd = check(process.open("/greetings", vfs::kOpenReadWrite | vfs::kOpenCreate), "open");
   check(process.ftruncate(fd, 2 * kHalf), "ftruncate");
-  const VirtAddr map = check(
-      process.mmap(VirtAddr(0), 2 * kHalf, mm::kProtRead | mm::kProtWrite, vfs::kMmapShared, fd, 0), "mmap");
+  const VirtAddr map =
+      check(process.mmap(VirtAddr(0), 2 * kHalf, mm::kProtRead | mm::kProtWrite, vfs::kMmapShared, fd, 0), "mmap");
   auto fill = [&](uint64_t begin, char letter) {  // Page faults allocate the blocks.
     const std::string text(kHalf, letter);
     if (!process.store(map + begin, std::as_bytes(std::span(text))).ok()) { std::abort(); }

@@ -17,9 +17,7 @@
 namespace daxfs {
 namespace {
 
-TEST(Crc32c, MatchesThePublishedCheckValue) {
-  EXPECT_EQ(crc32c(0xffffffff, "123456789", 9), ~0xe3069283u);
-}
+TEST(Crc32c, MatchesThePublishedCheckValue) { EXPECT_EQ(crc32c(0xffffffff, "123456789", 9), ~0xe3069283u); }
 
 TEST(Crc32c, SplitsAnywhere) {
   std::mt19937 random(1);
@@ -68,7 +66,12 @@ TEST(Report, WarnRecordsTagTitleAndPlace) {
 }
 
 TEST(ReportDeathTest, BugAbortsEvenIfTheHandlerReturns) {
-  EXPECT_DEATH({ Caught caught; FS_BUG_ON(1 + 1 == 2, "XX2", "arithmetic holds"); }, "");
+  EXPECT_DEATH(
+      {
+        Caught caught;
+        FS_BUG_ON(1 + 1 == 2, "XX2", "arithmetic holds");
+      },
+      "");
 }
 
 TEST(Report, CorruptionIsAnErrorAndIsRemembered) {
@@ -94,8 +97,13 @@ TEST(Result, ErrorsTravelAndValuesArrive) {
 
 TEST(ScopeGuard, RunsUnlessDismissed) {
   int runs = 0;
-  { ScopeGuard guard([&] { ++runs; }); }
-  { ScopeGuard guard([&] { ++runs; }); guard.dismiss(); }
+  {
+    ScopeGuard guard([&] { ++runs; });
+  }
+  {
+    ScopeGuard guard([&] { ++runs; });
+    guard.dismiss();
+  }
   EXPECT_EQ(runs, 1);
 }
 
@@ -118,8 +126,8 @@ int known_by_name() { return 1; }
 // With a sanitizer's symbolizer any function has one, else those that are exported.
 TEST(Symbols, AFunctionHasItsNameAndOtherAddressesAPlaceOrNothing) {
   const bool symbolizer = DAXFS_SANITIZED != 0;
-  void* const known = symbolizer ? reinterpret_cast<void*>(&known_by_name)
-                                 : reinterpret_cast<void*>(&gnu_get_libc_version);
+  void* const known =
+      symbolizer ? reinterpret_cast<void*>(&known_by_name) : reinterpret_cast<void*>(&gnu_get_libc_version);
   const std::string name = symbolizer ? "known_by_name" : "gnu_get_libc_version";
   ASSERT_FALSE(functions_at(known).empty());
   EXPECT_NE(functions_at(known).front().find(name), std::string::npos) << functions_at(known).front();

@@ -36,14 +36,14 @@ constexpr uint32_t shift_bytes(uint32_t crc, size_t count) {
   return crc;
 }
 
-struct ShiftTable { std::array<std::array<uint32_t, 256>, 4> byte; };
+struct ShiftTable {
+  std::array<std::array<uint32_t, 256>, 4> byte;
+};
 
 ShiftTable make_shift(size_t count) {
   ShiftTable shift{};
   for (unsigned position = 0; position < 4; ++position) {
-    for (uint32_t v = 0; v < 256; ++v) {
-      shift.byte[position][v] = shift_bytes(v << (8 * position), count);
-    }
+    for (uint32_t v = 0; v < 256; ++v) { shift.byte[position][v] = shift_bytes(v << (8 * position), count); }
   }
   return shift;
 }

@@ -9,8 +9,7 @@ BugSet g_historical;
 
 namespace {
 constexpr BugInfo kTable[] = {
-#define DAXFS_X(name, id, catalogue, source, title, oracles) \
-  {Bug::name, id, catalogue, source, title, oracles},
+#define DAXFS_X(name, id, catalogue, source, title, oracles) {Bug::name, id, catalogue, source, title, oracles},
     DAXFS_HISTORICAL_TABLE(DAXFS_X)
 #undef DAXFS_X
 };

@@ -15,21 +15,21 @@ namespace daxfs {
 // What `a` and `b` mean, and what a value of the object is (rt::trace_read, rt::trace_write).
 enum class Noun : uint8_t {
   kNone,
-  kInode,     // a: inode
-  kSize,      // a: inode. Value: bytes
-  kEntry,     // a: inode, b: page. Value: the word in the file's tree (dax/entry.h), 0 for none
-  kDirty,     // a: inode, b: page. Value: bit 0 DIRTY, bit 1 TOWRITE
-  kFrame,     // a: frame. Value: reference count
-  kPte,       // a: address space, b: virtual page. Value: the PTE's word
-  kExtent,    // a: inode, b: logical block. Value: extent_value()
-  kLock,      // a: rt::ObjectId of a lock
-  kSpinLock,  // the same of one whose holder may not sleep
-  kWait,      // a: rt::ObjectId of a wait queue
-  kBytes,     // a: frame, b: first byte in it, count: bytes. Value: the byte that the tracer asked about
-  kContents,  // a: inode, b: offset of a byte in the file. In findings only
-  kOp,        // a: task, b: index of its operation
-  kOpenFlags,  // a: inode. Value: 1 if the descriptor in question is for direct I/O
-  kDiskSize,  // a: inode. Value: bytes, as the medium is to have them (i_disksize)
+  kInode,        // a: inode
+  kSize,         // a: inode. Value: bytes
+  kEntry,        // a: inode, b: page. Value: the word in the file's tree (dax/entry.h), 0 for none
+  kDirty,        // a: inode, b: page. Value: bit 0 DIRTY, bit 1 TOWRITE
+  kFrame,        // a: frame. Value: reference count
+  kPte,          // a: address space, b: virtual page. Value: the PTE's word
+  kExtent,       // a: inode, b: logical block. Value: extent_value()
+  kLock,         // a: rt::ObjectId of a lock
+  kSpinLock,     // the same of one whose holder may not sleep
+  kWait,         // a: rt::ObjectId of a wait queue
+  kBytes,        // a: frame, b: first byte in it, count: bytes. Value: the byte that the tracer asked about
+  kContents,     // a: inode, b: offset of a byte in the file. In findings only
+  kOp,           // a: task, b: index of its operation
+  kOpenFlags,    // a: inode. Value: 1 if the descriptor in question is for direct I/O
+  kDiskSize,     // a: inode. Value: bytes, as the medium is to have them (i_disksize)
   kBlockFormat,  // a: inode. Value: 1 if it has extents, 0 for a block map
   // Of files that are read and written through the page cache.
   kCacheBytes,  // a: frame, b: first byte in it, count: bytes. Value as of kBytes
@@ -113,8 +113,6 @@ struct About {
     return about;
   }
 };
-constexpr About about(ObjectRef first, ObjectRef second = {}, ObjectRef third = {}) {
-  return {{first, second, third}};
-}
+constexpr About about(ObjectRef first, ObjectRef second = {}, ObjectRef third = {}) { return {{first, second, third}}; }
 
 }  // namespace daxfs

@@ -61,9 +61,8 @@ void report_finding(Finding&& finding) {
     g_handler.handler(g_handler.context, std::move(finding));
     return;
   }
-  std::fprintf(stderr, "%s [%s] %s\n  in %s (%s:%u)\n%s\n", verdict_name(finding.verdict),
-               finding.tag.c_str(), finding.title.c_str(), finding.function, finding.file,
-               finding.line, finding.detail.c_str());
+  std::fprintf(stderr, "%s [%s] %s\n  in %s (%s:%u)\n%s\n", verdict_name(finding.verdict), finding.tag.c_str(),
+               finding.title.c_str(), finding.function, finding.file, finding.line, finding.detail.c_str());
   std::abort();
 }
 
@@ -76,8 +75,15 @@ namespace {
 Finding make_finding(Verdict verdict, const char* tag, Site site, const About& about, const char* format,
                      std::string title) {
   if (*about.how != '\0') { title.append("; ").append(about.how); }
-  return {.verdict = verdict, .tag = tag, .title = std::move(title), .detail = {}, .function = site.function_name(),
-          .file = site.file_name(), .line = site.line(), .message = format, .about = about};
+  return {.verdict = verdict,
+          .tag = tag,
+          .title = std::move(title),
+          .detail = {},
+          .function = site.function_name(),
+          .file = site.file_name(),
+          .line = site.line(),
+          .message = format,
+          .about = about};
 }
 
 }  // namespace
@@ -104,9 +110,7 @@ void report_corruption(const char* format, ...) {
   std::string text = vformat(format, args);
   va_end(args);
   const std::lock_guard lock(g_corruption_mutex);
-  if (g_corruption_messages.size() < kCorruptionMessagesMax) {
-    g_corruption_messages.push_back(std::move(text));
-  }
+  if (g_corruption_messages.size() < kCorruptionMessagesMax) { g_corruption_messages.push_back(std::move(text)); }
 }
 
 }  // namespace internal

@@ -41,12 +41,12 @@ enum class Verdict : uint8_t {
   kWrongResult,   // a system call returned what no order of the operations allows
   kNotDurable,
   kDeadlock,
-  kLivelock,      // step budget exceeded
-  kLeak,          // references, pins, locks, memory left at the end
-  kLockMisuse,    // recursion, rank inversion, sleep in atomic, unbalanced release
-  kDataRace,      // two accesses to shared data, one a write, that nothing orders (rt/shared.h)
-  kCrash,         // a sanitizer's report, or a fatal signal
-  kHarness,       // the harness itself is wrong
+  kLivelock,    // step budget exceeded
+  kLeak,        // references, pins, locks, memory left at the end
+  kLockMisuse,  // recursion, rank inversion, sleep in atomic, unbalanced release
+  kDataRace,    // two accesses to shared data, one a write, that nothing orders (rt/shared.h)
+  kCrash,       // a sanitizer's report, or a fatal signal
+  kHarness,     // the harness itself is wrong
 };
 
 // "BUG", "WARNING", "corrupt media", ...: the first word of a title.
@@ -54,16 +54,16 @@ const char* verdict_name(Verdict verdict);
 
 struct Finding {
   Verdict verdict = Verdict::kOk;
-  std::string tag;       // invariant tag; part of the dedup key
-  std::string title;     // one line, stable between runs except for numbers
-  std::string detail;    // free text, many lines: graphs, dumps
+  std::string tag;            // invariant tag; part of the dedup key
+  std::string title;          // one line, stable between runs except for numbers
+  std::string detail;         // free text, many lines: graphs, dumps
   const char* function = "";  // innermost fs function (pretty name)
   const char* file = "";
   uint32_t line = 0;
-  const char* message = "";   // the title's format: tells assertions of one function apart, part of the dedup key
-  int task = -1;         // who noticed, as the engine counts (rt::TaskId); -1 outside a run
+  const char* message = "";  // the title's format: tells assertions of one function apart, part of the dedup key
+  int task = -1;             // who noticed, as the engine counts (rt::TaskId); -1 outside a run
   std::string during =
-      {};  // kind of system call that it was in; part of the dedup key. Set by who knows of system calls
+      {};         // kind of system call that it was in; part of the dedup key. Set by who knows of system calls
   About about{};  // the objects that broke the invariant; Noun::kNone where there are none. Their `how`
                   // ends the title
 };
@@ -100,29 +100,31 @@ FS_COLD void report_finding(Finding&& finding);
     if (__builtin_expect(::daxfs::internal::g_stop_at_findings, 0)) { __builtin_trap(); } \
   } while (0)
 
-#define FS_BUG_ON(cond, tag, ...)                                                        \
-  do {                                                                                   \
-    if (__builtin_expect(!!(cond), 0)) {                                                 \
-      [&]() FS_COLD {                                                                    \
+#define FS_BUG_ON(cond, tag, ...)                                                                  \
+  do {                                                                                             \
+    if (__builtin_expect(!!(cond), 0)) {                                                           \
+      [&]() FS_COLD {                                                                              \
         ::daxfs::internal::report_finding(::daxfs::Verdict::kBug, tag, FS_SITE_HERE, __VA_ARGS__); \
-        FS_STOP_AT_FINDING();                                                            \
-        std::abort();                                                                    \
-      }();                                                                               \
-    }                                                                                    \
+        FS_STOP_AT_FINDING();                                                                      \
+        std::abort();                                                                              \
+      }();                                                                                         \
+    }                                                                                              \
   } while (0)
 
-#define FS_WARN_ON(cond, tag, ...)                                                                  \
-  (__builtin_expect(!!(cond), 0)                                                                    \
-       ? ([&]() FS_COLD {                                                                           \
-           ::daxfs::internal::report_finding(::daxfs::Verdict::kWarn, tag, FS_SITE_HERE, __VA_ARGS__); \
-           FS_STOP_AT_FINDING();                                                    \
-         }(), true)                                                                                 \
+#define FS_WARN_ON(cond, tag, ...)                                                                         \
+  (__builtin_expect(!!(cond), 0)                                                                           \
+       ? (                                                                                                 \
+             [&]() FS_COLD {                                                                               \
+               ::daxfs::internal::report_finding(::daxfs::Verdict::kWarn, tag, FS_SITE_HERE, __VA_ARGS__); \
+               FS_STOP_AT_FINDING();                                                                       \
+             }(),                                                                                          \
+             true)                                                                                         \
        : false)
 
-#define FS_FINDING(verdict, tag, ...) \
-  [&]() FS_COLD {                                                                          \
-    ::daxfs::internal::report_finding(verdict, tag, FS_SITE_HERE, __VA_ARGS__);            \
-    FS_STOP_AT_FINDING();                                                  \
+#define FS_FINDING(verdict, tag, ...)                                           \
+  [&]() FS_COLD {                                                               \
+    ::daxfs::internal::report_finding(verdict, tag, FS_SITE_HERE, __VA_ARGS__); \
+    FS_STOP_AT_FINDING();                                                       \
   }()
 
 #define FS_CORRUPT(...) (::daxfs::internal::report_corruption(__VA_ARGS__), ::daxfs::Errc::kCorrupted)

@@ -15,8 +15,8 @@ namespace daxfs {
 
 class [[nodiscard]] Status {
  public:
-  constexpr Status() = default;                      // success
-  constexpr Status(Errc errc) : errc_(errc) {}       // NOLINT(google-explicit-constructor): `return Errc::kNoSpc;`
+  constexpr Status() = default;                 // success
+  constexpr Status(Errc errc) : errc_(errc) {}  // NOLINT(google-explicit-constructor): `return Errc::kNoSpc;`
 
   constexpr bool ok() const { return errc_ == Errc::kOk; }
   constexpr Errc error() const { return errc_; }
@@ -37,10 +37,9 @@ class [[nodiscard]] Result {
     if (errc == Errc::kOk) { std::abort(); }
   }
   Result(Status status) : Result(status.error()) {}  // NOLINT(google-explicit-constructor)
-  template <typename U = T, typename = std::enable_if_t<std::is_constructible_v<T, U&&> &&
-                                                        !std::is_same_v<std::decay_t<U>, Result> &&
-                                                        !std::is_same_v<std::decay_t<U>, Errc> &&
-                                                        !std::is_same_v<std::decay_t<U>, Status>>>
+  template <typename U = T, typename = std::enable_if_t<
+                                std::is_constructible_v<T, U&&> && !std::is_same_v<std::decay_t<U>, Result> &&
+                                !std::is_same_v<std::decay_t<U>, Errc> && !std::is_same_v<std::decay_t<U>, Status>>>
   Result(U&& value) : errc_(Errc::kOk) {  // NOLINT(google-explicit-constructor)
     ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
   }
@@ -66,9 +65,18 @@ class [[nodiscard]] Result {
   Errc error() const { return errc_; }
   Status status() const { return Status(errc_); }
   // REQUIRES: ok(); aborts otherwise.
-  T& value() & { check(); return value_; }
-  const T& value() const& { check(); return value_; }
-  T&& value() && { check(); return std::move(value_); }
+  T& value() & {
+    check();
+    return value_;
+  }
+  const T& value() const& {
+    check();
+    return value_;
+  }
+  T&& value() && {
+    check();
+    return std::move(value_);
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
@@ -78,10 +86,14 @@ class [[nodiscard]] Result {
   void ignore_error(const char* /*why*/) const {}
 
  private:
-  void check() const { if (!ok()) { std::abort(); } }
+  void check() const {
+    if (!ok()) { std::abort(); }
+  }
 
   Errc errc_;
-  union { T value_; };
+  union {
+    T value_;
+  };
 };
 
 }  // namespace daxfs
@@ -89,17 +101,13 @@ class [[nodiscard]] Result {
 #define FS_CONCAT_INNER(a, b) a##b
 #define FS_CONCAT(a, b) FS_CONCAT_INNER(a, b)
 
-#define FS_RETURN_IF_ERROR(expr)                              \
-  do {                                                        \
-    if (auto fs_status_ = (expr); !fs_status_.ok()) {         \
-      return fs_status_.error();                              \
-    }                                                         \
+#define FS_RETURN_IF_ERROR(expr)                                                   \
+  do {                                                                             \
+    if (auto fs_status_ = (expr); !fs_status_.ok()) { return fs_status_.error(); } \
   } while (0)
 
 // FS_ASSIGN_OR_RETURN(auto block, allocator.take(1));
-#define FS_ASSIGN_OR_RETURN(lhs, expr)                                   \
-  auto FS_CONCAT(fs_result_, __LINE__) = (expr);                         \
-  if (!FS_CONCAT(fs_result_, __LINE__).ok()) {                           \
-    return FS_CONCAT(fs_result_, __LINE__).error();                      \
-  }                                                                      \
+#define FS_ASSIGN_OR_RETURN(lhs, expr)                                                           \
+  auto FS_CONCAT(fs_result_, __LINE__) = (expr);                                                 \
+  if (!FS_CONCAT(fs_result_, __LINE__).ok()) { return FS_CONCAT(fs_result_, __LINE__).error(); } \
   lhs = std::move(FS_CONCAT(fs_result_, __LINE__)).value()

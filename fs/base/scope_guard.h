@@ -12,7 +12,9 @@ class [[nodiscard]] ScopeGuard {
   explicit ScopeGuard(F undo) : undo_(std::move(undo)) {}
   ScopeGuard(const ScopeGuard&) = delete;
   ScopeGuard& operator=(const ScopeGuard&) = delete;
-  ~ScopeGuard() { if (armed_) { undo_(); } }
+  ~ScopeGuard() {
+    if (armed_) { undo_(); }
+  }
   void dismiss() { armed_ = false; }
 
  private:

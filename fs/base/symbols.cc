@@ -1,13 +1,13 @@
 #include "fs/base/symbols.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include <cxxabi.h>
+#include <dlfcn.h>
 
 // Of the sanitizers' runtimes; absent elsewhere. Declared here because not every compiler's headers do.
 extern "C" __attribute__((weak)) void __sanitizer_symbolize_pc(void* pc, const char* format, char* out,  // NOLINT

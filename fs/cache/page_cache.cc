@@ -36,7 +36,9 @@ void detach(mm::AddressSpace& mapping, Page& page, Site site) FS_REQUIRES(mappin
   FS_WARN_ON((state & Folio::kLocked) == 0 || (state & Folio::kWriteback) != 0 || mapped, "CF2",
              about(entry_ref(mapping.host().ino(), page.index), frame_ref(mm::page_pfn(page))),
              "page %" PRIu64 " of inode %u leaves the file %s", page.index.value(), mapping.host().ino().value(),
-             (state & Folio::kLocked) == 0 ? "unlocked" : mapped ? "while it is mapped" : "while it is written");
+             (state & Folio::kLocked) == 0 ? "unlocked"
+             : mapped                      ? "while it is mapped"
+                                           : "while it is written");
   const PgOff index = page.index;
   if ((state & Folio::kDirty) != 0) {
     mm::folio_clear(page, Folio::kDirty, site);

@@ -38,9 +38,9 @@ Result<mm::Page*> grab_page(mm::AddressSpace& mapping, PgOff index, Site site = 
 // A fresh page, locked and with a reference, unless somebody else was first: null. Errors: kNoMem.
 Result<mm::Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site = Site::current());
 enum class Remove : uint8_t {
-  kAlways,   // what was dirty is lost
-  kClean,    // not if it is dirty
-  kUnused,   // not if it is dirty, or somebody but the tree, the buffer and the caller has a reference
+  kAlways,  // what was dirty is lost
+  kClean,   // not if it is dirty
+  kUnused,  // not if it is dirty, or somebody but the tree, the buffer and the caller has a reference
 };
 // Out of the file (CF2), and then the buffer and the tree's reference go: in this order, since a device may make the
 // page

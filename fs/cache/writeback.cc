@@ -24,9 +24,7 @@ void tag_pages_for_writeback(mm::AddressSpace& mapping, PgOff first, PgOff last,
 // clear_page_dirty_for_io.
 bool clear_dirty_for_io(mm::AddressSpace& mapping, Page& page, Site site) {
   FS_TRACE_SCOPE("clear_page_dirty_for_io", frame_ref(mm::page_pfn(page)));
-  if (mm::read_mapcount(page, site) != 0) {
-    mm::wrprotect_mapping_range(mapping, page.index, 1, site);
-  }
+  if (mm::read_mapcount(page, site) != 0) { mm::wrprotect_mapping_range(mapping, page.index, 1, site); }
   return mm::folio_test_and_clear(page, Folio::kDirty, site);
 }
 

@@ -50,14 +50,12 @@ bool beyond_eof(ext4::Inode& inode, PgOff index) { return index.value() >= div_r
 
 void check_entry_shape(ext4::Inode& inode, PgOff index, Entry entry, unsigned order) {
   FS_WARN_ON(entry.is_locked(), "O4", about(entry_ref(inode.ino(), index)),
-             "inode %u page %llu: entry is locked at rest",
-             inode.ino().value(), (ull)index.value());
+             "inode %u page %llu: entry is locked at rest", inode.ino().value(), (ull)index.value());
   FS_WARN_ON(entry.order() != order, "O5", about(entry_ref(inode.ino(), index)),
-             "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(),
-             (ull)index.value(), entry.order(), order);
+             "inode %u page %llu: entry says order %u, its slot has %u", inode.ino().value(), (ull)index.value(),
+             entry.order(), order);
   FS_WARN_ON(entry.base(index) != index, "O5", about(entry_ref(inode.ino(), index)),
-             "inode %u page %llu: entry of order %u begins unaligned",
-             inode.ino().value(), (ull)index.value(), order);
+             "inode %u page %llu: entry of order %u begins unaligned", inode.ino().value(), (ull)index.value(), order);
   FS_WARN_ON(entry.is_frame() && entry.pfn().value() % entry.pages() != 0, "O5", about(entry_ref(inode.ino(), index)),
              "inode %u page %llu: entry of order %u names unaligned frame %llu", inode.ino().value(),
              (ull)index.value(), entry.order(), (ull)entry.pfn().value());
@@ -70,13 +68,11 @@ const char* age_of_zero_page(ext4::Inode& inode, FsBlock block) {
 }
 
 void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry entry) {
-  if (entry.is_empty()) {
-    return;
-  }
+  if (entry.is_empty()) { return; }
   FS_WARN_ON(beyond_eof(inode, index + (entry.pages() - 1)), "O6",
              about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
-             "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(),
-             (ull)index.value(), (ull)inode.i_size());
+             "inode %u page %llu: entry beyond EOF (size %llu)", inode.ino().value(), (ull)index.value(),
+             (ull)inode.i_size());
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const auto block = blocks.written_block(index + i);
     if (entry.is_zero()) {
@@ -85,15 +81,14 @@ void check_entry_block(ext4::Inode& inode, BlockMap& blocks, PgOff index, Entry 
                  "inode %u page %llu: huge zero-page entry over block %llu", inode.ino().value(),
                  (ull)(index.value() + i), (ull)block->value());
       FS_WARN_ON(block.has_value() && !entry.is_pmd(), "O6", pair.came(age_of_zero_page(inode, *block)),
-                 "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(),
-                 (ull)(index.value() + i), (ull)block->value());
+                 "inode %u page %llu: zero-page entry over block %llu", inode.ino().value(), (ull)(index.value() + i),
+                 (ull)block->value());
     } else {
       const uint64_t pfn = entry.pfn().value() + i;
       FS_WARN_ON(!block || block->value() != pfn, "O6",
                  about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
                  "inode %u page %llu: entry names frame %llu, extents %s", inode.ino().value(),
-                 (ull)(index.value() + i), (ull)pfn,
-                 block ? "another block" : "a hole or unwritten extent");
+                 (ull)(index.value() + i), (ull)pfn, block ? "another block" : "a hole or unwritten extent");
     }
   }
 }
@@ -102,14 +97,12 @@ void check_entry_frames(mm::Memory& memory, ext4::Inode& inode, PgOff index, Ent
   if (!entry.is_frame()) { return; }
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     const mm::Page& page = memory.page(entry.pfn() + i);
-    FS_WARN_ON(mm::page_ref_count(page) != 1, "O1",
-               about(entry_ref(inode.ino(), index), frame_ref(entry.pfn() + i)),
-               "inode %u page %llu: frame has %d references at rest", inode.ino().value(),
-               (ull)(index.value() + i), mm::page_ref_count(page));
+    FS_WARN_ON(mm::page_ref_count(page) != 1, "O1", about(entry_ref(inode.ino(), index), frame_ref(entry.pfn() + i)),
+               "inode %u page %llu: frame has %d references at rest", inode.ino().value(), (ull)(index.value() + i),
+               mm::page_ref_count(page));
     FS_WARN_ON(page.mapping != &inode.mapping() || page.index != index + i, "O1",
                about(entry_ref(inode.ino(), index), frame_ref(entry.pfn() + i)),
-               "inode %u page %llu: its frame names another file page", inode.ino().value(),
-               (ull)(index.value() + i));
+               "inode %u page %llu: its frame names another file page", inode.ino().value(), (ull)(index.value() + i));
   }
 }
 
@@ -133,8 +126,8 @@ void check_cached_page(ext4::Inode& inode, PgOff index, mm::Page& page) {
   FS_WARN_ON(dirty != tree.get_mark(index.value(), mm::kPageDirty) || tree.get_mark(index.value(), mm::kPageWriteback),
              "CF3", about(dirty_ref(inode.ino(), index), frame_ref(mm::page_pfn(page))),
              "inode %u page %llu: %s, and its marks say otherwise", ino, (ull)index.value(), dirty ? "dirty" : "clean");
-  FS_WARN_ON(dirty && (state & mm::Folio::kPrivate) == 0, "O20", where,
-             "inode %u page %llu: dirty without a buffer", ino, (ull)index.value());
+  FS_WARN_ON(dirty && (state & mm::Folio::kPrivate) == 0, "O20", where, "inode %u page %llu: dirty without a buffer",
+             ino, (ull)index.value());
 }
 
 // Where the buffer says that the bytes are, there they are.
@@ -146,9 +139,8 @@ void check_buffer(ext4::Inode& inode, BlockMap& blocks, PgOff index, const mm::P
   if (!mapped) { return; }  // a neighbour's conversion may have made its block written
   FS_WARN_ON(!block || *block != folio.block, "CF4",
              about(entry_ref(inode.ino(), index), extent_ref(inode.ino(), index.value())),
-             "inode %u page %llu: its buffer names block %llu, extents give %s",
-             inode.ino().value(), (ull)index.value(), (ull)folio.block.value(),
-             block ? "another" : "a hole or unwritten extent");
+             "inode %u page %llu: its buffer names block %llu, extents give %s", inode.ino().value(),
+             (ull)index.value(), (ull)folio.block.value(), block ? "another" : "a hole or unwritten extent");
 }
 
 void check_cached_tree(ext4::Inode& inode) {
@@ -177,8 +169,8 @@ void check_cached_tree(ext4::Inode& inode) {
 void check_tree(ext4::Inode& inode) {
   mm::AddressSpace& mapping = inode.mapping();
   const std::string malformed = mapping.i_pages.check();
-  FS_WARN_ON(!malformed.empty(), "O5", about(inode_ref(inode.ino())),
-             "inode %u: tree malformed: %s", inode.ino().value(), malformed.c_str());
+  FS_WARN_ON(!malformed.empty(), "O5", about(inode_ref(inode.ino())), "inode %u: tree malformed: %s",
+             inode.ino().value(), malformed.c_str());
   BlockMap blocks(inode);
   struct Item {
     PgOff index;
@@ -199,11 +191,10 @@ void check_tree(ext4::Inode& inode) {
   }
   const char* const how = mapping.i_pages.overlaid() != 0 ? "a huge entry was laid over others" : "";
   FS_WARN_ON(mapping.nrexceptional != pages, "O3", about(entry_ref(inode.ino(), PgOff(0), 0)).came(how),
-             "inode %u: nrexceptional %llu, the tree holds %llu",
-             inode.ino().value(), (ull)mapping.nrexceptional, (ull)pages);
-  FS_WARN_ON(mapping.nrpages != 0, "O3", about(inode_ref(inode.ino())),
-             "inode %u: nrpages %llu, a DAX tree holds none", inode.ino().value(),
-             (ull)mapping.nrpages);
+             "inode %u: nrexceptional %llu, the tree holds %llu", inode.ino().value(), (ull)mapping.nrexceptional,
+             (ull)pages);
+  FS_WARN_ON(mapping.nrpages != 0, "O3", about(inode_ref(inode.ino())), "inode %u: nrpages %llu, a DAX tree holds none",
+             inode.ino().value(), (ull)mapping.nrpages);
 }
 
 struct MappedPage {
@@ -215,8 +206,7 @@ struct MappedPage {
 
   // The mapping, the entry and the block of one page: what O6 and O7 compare.
   About about() const {
-    return daxfs::about(pte_ref(mm, address), entry_ref(inode->ino(), index),
-                        extent_ref(inode->ino(), index.value()));
+    return daxfs::about(pte_ref(mm, address), entry_ref(inode->ino(), index), extent_ref(inode->ino(), index.value()));
   }
 };
 
@@ -240,21 +230,20 @@ void check_file_pte(const MappedPage& page) {
   const PgOff index = page.index;
   const mm::Pte pte = page.pte;
   const unsigned ino = inode.ino().value();
-  FS_WARN_ON(beyond_eof(inode, index), "O6", page.about(),
-             "inode %u page %llu: mapped beyond EOF (size %llu)",
-             ino, (ull)index.value(), (ull)inode.i_size());
+  FS_WARN_ON(beyond_eof(inode, index), "O6", page.about(), "inode %u page %llu: mapped beyond EOF (size %llu)", ino,
+             (ull)index.value(), (ull)inode.i_size());
   const auto block = BlockMap(inode).written_block(index);
   lib::XArray& tree = inode.mapping().i_pages;
   if (pte.huge()) {
     const Entry huge = Entry::from_tree(tree.load(index.value()));
     FS_WARN_ON(!huge.is_pmd() || huge.is_zero() != pte.special(), "O6", page.about(),
-               "inode %u page %llu: mapped huge, but the tree has no huge entry%s for it", ino,
-               (ull)index.value(), pte.special() ? " of the zero page" : "");
+               "inode %u page %llu: mapped huge, but the tree has no huge entry%s for it", ino, (ull)index.value(),
+               pte.special() ? " of the zero page" : "");
   }
   if (pte.special()) {
     FS_WARN_ON(block.has_value(), "O6", page.about().came(age_of_zero_page(*page.inode, *block)),
-             "inode %u page %llu: the zero page is mapped over block %llu", ino,
-               (ull)index.value(), (ull)block->value());
+               "inode %u page %llu: the zero page is mapped over block %llu", ino, (ull)index.value(),
+               (ull)block->value());
     return;
   }
   FS_WARN_ON(!block || block->value() != pte.pfn().value(), "O6", page.about(),
@@ -266,14 +255,11 @@ void check_file_pte(const MappedPage& page) {
              "inode %u page %llu: process %llu maps frame %llu, which memory_failure took away: its sectors are bad",
              ino, (ull)index.value(), (ull)page.mm, (ull)pte.pfn().value());
   const Entry entry = Entry::from_tree(tree.load(index.value()));
-  FS_WARN_ON(!entry.is_frame(), "O6", page.about(),
-             "inode %u page %llu: mapped without an entry in the tree",
-             ino, (ull)index.value());
-  const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
-  FS_WARN_ON(pte.write() && !tagged, "O7",
-             about(pte_ref(page.mm, page.address), dirty_ref(inode.ino(), index)),
-             "inode %u page %llu: writable PTE, but the page is not marked dirty", ino,
+  FS_WARN_ON(!entry.is_frame(), "O6", page.about(), "inode %u page %llu: mapped without an entry in the tree", ino,
              (ull)index.value());
+  const bool tagged = tree.get_mark(index.value(), dax::kMarkDirty) || tree.get_mark(index.value(), dax::kMarkToWrite);
+  FS_WARN_ON(pte.write() && !tagged, "O7", about(pte_ref(page.mm, page.address), dirty_ref(inode.ino(), index)),
+             "inode %u page %llu: writable PTE, but the page is not marked dirty", ino, (ull)index.value());
 }
 
 // No block that has its bytes counts as delayed.
@@ -307,9 +293,12 @@ void check_extent_status(ext4::Inode& inode) {
       FS_WARN_ON(!right, "O18",
                  daxfs::about(extent_ref(inode.ino(), block.value()), cached_extent_ref(inode.ino(), block.value())),
                  "inode %u block %u: cached as %s, the extent tree has %s", inode.ino().value(), block.value(),
-                 range.state == Status::State::kHole ? "a hole" : range.state == Status::State::kWritten ? "written"
-                                                                                                         : "unwritten",
-                 hole ? "a hole" : (*next)->unwritten ? "an unwritten extent" : "a written extent");
+                 range.state == Status::State::kHole      ? "a hole"
+                 : range.state == Status::State::kWritten ? "written"
+                                                          : "unwritten",
+                 hole                 ? "a hole"
+                 : (*next)->unwritten ? "an unwritten extent"
+                                      : "a written extent");
       const uint64_t next_begin = next->has_value() ? (*next)->lblk.value() : range.end;
       at = hole ? std::max(next_begin, at + 1) : (*next)->end();
     }
@@ -356,8 +345,8 @@ void check_page_tables(mm::Mm& mm) {
     if (vma.file == nullptr || !pte.present()) { return; }
     // A private copy belongs to the process alone, while the file reaches to it.
     if (!pte.special() && !mm.memory().is_file_frame(pte.pfn())) {
-      copies.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address),
-                        pte, mm.id(), address});
+      copies.push_back(
+          {&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address), pte, mm.id(), address});
       return;
     }
     mapped.push_back({&static_cast<vfs::File*>(vma.file.get())->inode(), vma.pgoff_of(address), pte, mm.id(), address});

@@ -141,11 +141,12 @@ TEST(Audit, MiscountedMappedFramesAreMM8) {
 
 TEST(Audit, CleanMarkUnderAWritablePteIsO7) {
   EXPECT_EQ(tag_after([](AuditWorld& w) {
-    const rt::SpinGuard tree(w.mapping().i_pages.lock());
-    lib::XaCursor xas(w.mapping().i_pages, 1);
-    xas.load();
-    xas.clear_mark(dax::kMarkDirty);
-  }), "O7");
+              const rt::SpinGuard tree(w.mapping().i_pages.lock());
+              lib::XaCursor xas(w.mapping().i_pages, 1);
+              xas.load();
+              xas.clear_mark(dax::kMarkDirty);
+            }),
+            "O7");
 }
 
 TEST(Audit, FileWithoutANameThatIsNotListedIsOR2) {
@@ -165,9 +166,10 @@ TEST(Audit, MappingOfAFrameThatMemoryFailureTookAwayIsMF2) {
   const auto poison = [](AuditWorld& w) { w.device->set_poison(w.entry(1).pfn().value() * kPageSize, 512); };
   EXPECT_EQ(tag_after([&](AuditWorld& w) { poison(w); }), "silent");  // mapped from before: nobody knows yet
   EXPECT_EQ(tag_after([&](AuditWorld& w) {
-    poison(w);
-    w.mapping().memory().page(w.entry(1).pfn()).set_hwpoison(true);
-  }), "MF2");
+              poison(w);
+              w.mapping().memory().page(w.entry(1).pfn()).set_hwpoison(true);
+            }),
+            "MF2");
   EXPECT_EQ(tag_after([&](AuditWorld& w) { EXPECT_TRUE(w.process->memory_failure(w.fd, kPageSize).ok()); }), "silent");
 }
 

@@ -1,9 +1,9 @@
 // fs/check/flusher_test.cc - the mount option flush=N: what the flusher writes, and when; and who waits for it.
 #include "fs/ext4/flusher.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/audit.h"
 #include "fs/mm/folio.h"

@@ -12,9 +12,7 @@ namespace media {
 void complain(Context& c, At at, const char* format, ...) {
   if (c.report.problems.size() >= c.options.problems_max && !c.report.problems.empty()) { return; }
   std::string where = std::string(at.noun) + ' ' + std::to_string(at.number);
-  if (at.noun2 != nullptr) {
-    where.append(" ").append(at.noun2).append(" ").append(std::to_string(at.number2));
-  }
+  if (at.noun2 != nullptr) { where.append(" ").append(at.noun2).append(" ").append(std::to_string(at.number2)); }
   va_list args;
   va_start(args, format);
   c.report.problems.push_back({std::move(where), vformat(format, args)});
@@ -90,8 +88,8 @@ std::string MediaReport::text() const {
 
 MediaReport check_media(std::span<const std::byte> image, const MediaOptions& options, MediaScratch& scratch) {
   MediaReport report;
-  media::Context c{.base = image.data(), .image_bytes = image.size(), .s = scratch.state(), .report = report,
-                   .options = options};
+  media::Context c{
+      .base = image.data(), .image_bytes = image.size(), .s = scratch.state(), .report = report, .options = options};
   media::run(c);
   return report;
 }

@@ -7,7 +7,9 @@ namespace {
 
 using Number = unsigned long long;
 
-struct Totals { uint64_t blocks = 0, inodes = 0; };
+struct Totals {
+  uint64_t blocks = 0, inodes = 0;
+};
 
 const std::byte* bits_from(const std::vector<uint64_t>& bits, uint64_t first) {
   return reinterpret_cast<const std::byte*>(bits.data()) + first / 8;
@@ -109,8 +111,8 @@ void check_inode_bitmap(Context& c, uint32_t group, Totals& totals) {
   } else if (note.inodes_used != 0) {
     complain(c, here, "inode bitmap is uninitialised, but %u inodes are used", note.inodes_used);
   }
-  const uint64_t free_count =
-      note.desc->free_inodes_lo | uint32_t{wide ? note.desc->free_inodes_hi : uint16_t{0}} << 16;
+  const uint64_t free_count = note.desc->free_inodes_lo | uint32_t{wide ? note.desc->free_inodes_hi : uint16_t{0}}
+                                                              << 16;
   const uint64_t dirs = note.desc->used_dirs_lo | uint32_t{wide ? note.desc->used_dirs_hi : uint16_t{0}} << 16;
   if (free_count != bits - note.inodes_used) {
     complain(c, here, "%llu free inodes, expected %llu", Number{free_count}, Number{bits - note.inodes_used});

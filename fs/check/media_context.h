@@ -23,8 +23,8 @@ struct InodeNote {
   uint32_t dotdot;   // what its ".." says
   uint32_t counted;  // directory entries seen, "." and ".." included
   uint16_t links;
-  uint8_t kind;      // kUnused, directory entry type 1..7, kBadMode, kReserved
-  uint8_t marks;     // connectivity walk
+  uint8_t kind;   // kUnused, directory entry type 1..7, kBadMode, kReserved
+  uint8_t marks;  // connectivity walk
 };
 enum InodeKind : uint8_t { kUnused = 0, kRegular = 1, kDirectory = 2, kBadMode = 8, kReserved = 9 };
 
@@ -34,13 +34,30 @@ struct GroupNote {
   uint64_t block_bitmap, inode_bitmap, inode_table_block;
   uint32_t itable_scan;  // inodes that may be in use: [0, itable_scan)
   uint32_t dirs, inodes_used, own_blocks;
-  uint16_t flags;        // 0 when the image has no group checksums
+  uint16_t flags;  // 0 when the image has no group checksums
 };
 
-struct DirBlock { uint64_t physical; uint32_t logical; };
-struct DirNote { uint32_t ino; uint32_t first; uint32_t count; uint32_t seed; bool indexed; };
-struct XattrBlock { uint64_t block; uint32_t refcount; uint32_t seen; };
-struct NameSlot { uint32_t stamp; uint32_t hash; const std::byte* entry; };
+struct DirBlock {
+  uint64_t physical;
+  uint32_t logical;
+};
+struct DirNote {
+  uint32_t ino;
+  uint32_t first;
+  uint32_t count;
+  uint32_t seed;
+  bool indexed;
+};
+struct XattrBlock {
+  uint64_t block;
+  uint32_t refcount;
+  uint32_t seen;
+};
+struct NameSlot {
+  uint32_t stamp;
+  uint32_t hash;
+  const std::byte* entry;
+};
 struct DxBlock {
   enum Type : uint8_t { kLeaf, kRoot, kNode };
   uint32_t parent, min_hash, max_hash, node_min, node_max;
@@ -134,20 +151,20 @@ bool has_super(const Context& c, uint32_t group);
 
 // What an inode's block mapping amounts to.
 struct BlockTally {
-  uint64_t blocks = 0;       // 4 KiB blocks owned: data, tree nodes, attribute block
-  int64_t last = -1;         // last mapped logical block
-  int64_t last_written = -1; // last mapped logical block that is not in an unwritten extent
+  uint64_t blocks = 0;        // 4 KiB blocks owned: data, tree nodes, attribute block
+  int64_t last = -1;          // last mapped logical block
+  int64_t last_written = -1;  // last mapped logical block that is not in an unwritten extent
 };
 // Claims the blocks of an inode; directory blocks are appended to State::dir_blocks.
-void scan_extents(Context& c, uint32_t ino, const Inode& inode, uint32_t seed, BlockTally& tally);    // media_extent.cc
-void scan_block_map(Context& c, uint32_t ino, const Inode& inode, BlockTally& tally);                 // media_extent.cc
-void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally);  // media_special.cc
+void scan_extents(Context& c, uint32_t ino, const Inode& inode, uint32_t seed, BlockTally& tally);  // media_extent.cc
+void scan_block_map(Context& c, uint32_t ino, const Inode& inode, BlockTally& tally);               // media_extent.cc
+void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally);                          // media_special.cc
 // True when the 60 bytes could be an extent tree's root, or a whole block its node.
 bool extent_header_sane(const ExtentHeader& header, uint64_t bytes);
-void check_inline_xattrs(Context& c, uint32_t ino, const Inode& inode);                               // media_xattr.cc
+void check_inline_xattrs(Context& c, uint32_t ino, const Inode& inode);  // media_xattr.cc
 // RETURNS: blocks to charge to the inode (0 or 1).
-unsigned check_xattr_block(Context& c, uint32_t ino, const Inode& inode);                             // media_xattr.cc
-void check_xattr_refcounts(Context& c);                                                               // media_xattr.cc
+unsigned check_xattr_block(Context& c, uint32_t ino, const Inode& inode);  // media_xattr.cc
+void check_xattr_refcounts(Context& c);                                    // media_xattr.cc
 // Hash-indexed directories. One call begins a directory, one call looks at each block, one ends it.      media_htree.cc
 // Kinds of blocks by their contents; a leaf when the directory has no usable index.
 class HtreeCheck {
@@ -182,8 +199,8 @@ uint32_t dir_hash(uint8_t version, const uint8_t* name, unsigned length, const u
 namespace daxfs::check {
 
 struct MediaScratch::State {
-  std::vector<uint64_t> used;        // bit per block
-  std::vector<uint64_t> inode_used;  // bit per inode, bit 0 is inode 1
+  std::vector<uint64_t> used;           // bit per block
+  std::vector<uint64_t> inode_used;     // bit per inode, bit 0 is inode 1
   std::vector<media::InodeNote> notes;  // index: inode number
   std::vector<media::GroupNote> groups;
   std::vector<media::DirBlock> dir_blocks;

@@ -1,8 +1,8 @@
 // fs/check/media_corrupt_test.cc - one corruption of each class, checksums made right again: both judges must object.
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <functional>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/media.h"
 #include "fs/check/media_test_image.h"
@@ -22,8 +22,8 @@ constexpr test::Shape kDefault{"corruptible", 2048, "-N 64 -g 1024"};
 struct Corruption {
   const char* name;
   std::function<void(Image&)> apply;
-  bool refresh = true;        // false: the wrong checksum is the corruption
-  bool e2fsck_objects = true; // false: documented as stricter
+  bool refresh = true;         // false: the wrong checksum is the corruption
+  bool e2fsck_objects = true;  // false: documented as stricter
 };
 
 Inode& at(Image& image, const char* path) { return test::inode(image, test::ino_of(image, path)); }
@@ -237,8 +237,7 @@ const std::vector<Corruption>& corruptions() {
   return kAll;
 }
 
-void expect_objections(const Corruption& corruption, const Image& good,
-                       const test::Checksums& checksums) {
+void expect_objections(const Corruption& corruption, const Image& good, const test::Checksums& checksums) {
   Image bad = good;
   corruption.apply(bad);
   if (corruption.refresh) { checksums.refresh(bad); }
@@ -295,8 +294,7 @@ TEST(MediaCorruption, JournalClassesAreFoundByBothJudges) {
       {"HasData", [&](Image& i) { js(i).log_start = 0x01000000; }},
       {"UnknownFeature", [&](Image& i) { js(i).feature_incompat = 0x00000080; }},
       {"InodeNumber", [&](Image& i) { test::super(i).journal_inum = 12; }},
-      {"FeatureCleared",
-       [&](Image& i) { test::super(i).feature_compat &= ~uint32_t{media::kCompatHasJournal}; }},
+      {"FeatureCleared", [&](Image& i) { test::super(i).feature_compat &= ~uint32_t{media::kCompatHasJournal}; }},
       {"NeedsRecovery",
        [&](Image& i) {
          test::super(i).feature_incompat |= media::kIncompatRecover;

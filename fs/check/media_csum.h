@@ -22,8 +22,8 @@ bool inode_csum_has_high(const Inode& inode, uint32_t inode_bytes);
 uint16_t group_csum(const SuperBlock& sb, uint32_t seed, uint32_t group, const GroupDesc& desc, uint32_t desc_bytes);
 uint32_t dir_block_csum(uint32_t inode_seed, const std::byte* block);
 // `count_offset` is where the count/limit pair of the index block lies.
-uint32_t dx_block_csum(uint32_t inode_seed, const std::byte* block, uint32_t count_offset,
-                       uint32_t count, uint32_t limit);
+uint32_t dx_block_csum(uint32_t inode_seed, const std::byte* block, uint32_t count_offset, uint32_t count,
+                       uint32_t limit);
 uint32_t extent_block_csum(uint32_t inode_seed, const std::byte* block);
 uint32_t xattr_block_csum(uint32_t seed, uint64_t block_number, const std::byte* block);
 uint32_t journal_super_csum(const JournalSuper& js);

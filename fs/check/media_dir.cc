@@ -156,8 +156,8 @@ void check_block(DirWalk& w, const DirBlock& block) {
     const auto& e = *reinterpret_cast<const DirEntry*>(bytes + offset);
     const uint32_t length = e.rec_len;
     if (length < 12 || length % 4 != 0 || length > end - offset || e.name_len + 8u > length) {
-      complain(w.c, w.here(block.physical), "bad entry at offset %u (length %u, name of %u)",
-               offset, length, e.name_len);
+      complain(w.c, w.here(block.physical), "bad entry at offset %u (length %u, name of %u)", offset, length,
+               e.name_len);
       return;
     }
     if (position == 0) { check_dot(w, e, block.physical); }

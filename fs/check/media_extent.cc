@@ -27,9 +27,9 @@ struct ExtentWalk {
 
 // What an index entry promises about the node below it.
 struct Promise {
-  uint64_t start = 0;    // first logical block allowed
-  uint64_t end = 0;      // last logical block allowed; 0: no promise
-  uint64_t path_end = 0; // where the node's last child ends
+  uint64_t start = 0;     // first logical block allowed
+  uint64_t end = 0;       // last logical block allowed; 0: no promise
+  uint64_t path_end = 0;  // where the node's last child ends
 };
 
 void note_journal(Context& c, uint32_t logical, uint64_t physical, uint32_t count) {
@@ -55,8 +55,8 @@ void scan_leaf_entry(ExtentWalk& w, const Extent& e, Promise& promise) {
   const uint64_t logical = e.block;
   const uint64_t last = logical + length - 1;
   if (physical == 0 || !c.in_range(physical)) {
-    complain(c, w.here(), "extent at logical block %llu starts at illegal block %llu",
-             Number{logical}, Number{physical});
+    complain(c, w.here(), "extent at logical block %llu starts at illegal block %llu", Number{logical},
+             Number{physical});
   } else if (length == 0) {
     complain(c, w.here(), "extent at logical block %llu is empty", Number{logical});
   } else if (logical < promise.start || logical < w.next_logical) {
@@ -224,13 +224,22 @@ void scan_extents(Context& c, uint32_t ino, const Inode& inode, uint32_t seed, B
     return;
   }
   const uint64_t size_blocks = (inode_size(inode) + kBlockBytes - 1) / kBlockBytes;
-  ExtentWalk walk{.c = c, .ino = ino, .seed = seed, .inode = inode, .tally = tally,
-                  .directory = is_type(inode, kModeDir), .eof_block = size_blocks - 1};
+  ExtentWalk walk{.c = c,
+                  .ino = ino,
+                  .seed = seed,
+                  .inode = inode,
+                  .tally = tally,
+                  .directory = is_type(inode, kModeDir),
+                  .eof_block = size_blocks - 1};
   scan_node(walk, root, Promise{.path_end = size_blocks});
 }
 
 void scan_block_map(Context& c, uint32_t ino, const Inode& inode, BlockTally& tally) {
-  MapWalk walk{.c = c, .ino = ino, .inode = inode, .tally = tally, .directory = is_type(inode, kModeDir),
+  MapWalk walk{.c = c,
+               .ino = ino,
+               .inode = inode,
+               .tally = tally,
+               .directory = is_type(inode, kModeDir),
                .regular = is_type(inode, kModeReg)};
   const auto* array = reinterpret_cast<const std::byte*>(inode.block);
   uint64_t logical = 0;

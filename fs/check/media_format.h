@@ -34,12 +34,21 @@ enum Compat : uint32_t {
   kCompatDirIndex = 0x20
 };
 enum Incompat : uint32_t {
-  kIncompatFiletype = 0x2, kIncompatRecover = 0x4, kIncompatExtents = 0x40, kIncompat64Bit = 0x80,
-  kIncompatFlexBg = 0x200, kIncompatCsumSeed = 0x2000,
+  kIncompatFiletype = 0x2,
+  kIncompatRecover = 0x4,
+  kIncompatExtents = 0x40,
+  kIncompat64Bit = 0x80,
+  kIncompatFlexBg = 0x200,
+  kIncompatCsumSeed = 0x2000,
 };
 enum RoCompat : uint32_t {
-  kRoSparseSuper = 0x1, kRoLargeFile = 0x2, kRoHugeFile = 0x8, kRoGdtCsum = 0x10, kRoDirNlink = 0x20,
-  kRoExtraIsize = 0x40, kRoMetadataCsum = 0x400,
+  kRoSparseSuper = 0x1,
+  kRoLargeFile = 0x2,
+  kRoHugeFile = 0x8,
+  kRoGdtCsum = 0x10,
+  kRoDirNlink = 0x20,
+  kRoExtraIsize = 0x40,
+  kRoMetadataCsum = 0x400,
 };
 static_assert(distinct_bits({kStateValid, kStateErrors}));
 static_assert(distinct_bits({kCompatHasJournal, kCompatExtAttr, kCompatResizeInode, kCompatDirIndex}));
@@ -48,10 +57,10 @@ static_assert(distinct_bits({kIncompatFiletype, kIncompatRecover, kIncompatExten
 static_assert(distinct_bits({kRoSparseSuper, kRoLargeFile, kRoHugeFile, kRoGdtCsum, kRoDirNlink, kRoExtraIsize,
                              kRoMetadataCsum}));
 inline constexpr uint32_t kCompatSupported = kCompatHasJournal | kCompatExtAttr | kCompatResizeInode | kCompatDirIndex;
-inline constexpr uint32_t kIncompatSupported = kIncompatFiletype | kIncompatRecover | kIncompatExtents |
-                                               kIncompat64Bit | kIncompatFlexBg | kIncompatCsumSeed;
-inline constexpr uint32_t kRoCompatSupported = kRoSparseSuper | kRoLargeFile | kRoHugeFile | kRoGdtCsum |
-                                               kRoDirNlink | kRoExtraIsize | kRoMetadataCsum;
+inline constexpr uint32_t kIncompatSupported =
+    kIncompatFiletype | kIncompatRecover | kIncompatExtents | kIncompat64Bit | kIncompatFlexBg | kIncompatCsumSeed;
+inline constexpr uint32_t kRoCompatSupported =
+    kRoSparseSuper | kRoLargeFile | kRoHugeFile | kRoGdtCsum | kRoDirNlink | kRoExtraIsize | kRoMetadataCsum;
 
 struct MEDIA_DISK SuperBlock {
   uint32_t inodes_count, blocks_count_lo, r_blocks_count_lo, free_blocks_count_lo;
@@ -132,38 +141,75 @@ static_assert(offsetof(Inode, checksum_lo) == 0x7c && offsetof(Inode, extra_isiz
 static_assert(offsetof(Inode, checksum_hi) == 0x82 && offsetof(Inode, crtime_extra) == 0x94);
 
 enum InodeFlag : uint32_t {
-  kFlagImmutable = 0x10, kFlagAppend = 0x20, kFlagEncrypt = 0x800, kFlagIndex = 0x1000, kFlagImagic = 0x2000,
-  kFlagHugeFile = 0x40000, kFlagExtents = 0x80000, kFlagVerity = 0x100000, kFlagEaInode = 0x200000,
-  kFlagInlineData = 0x10000000, kFlagCasefold = 0x40000000,
+  kFlagImmutable = 0x10,
+  kFlagAppend = 0x20,
+  kFlagEncrypt = 0x800,
+  kFlagIndex = 0x1000,
+  kFlagImagic = 0x2000,
+  kFlagHugeFile = 0x40000,
+  kFlagExtents = 0x80000,
+  kFlagVerity = 0x100000,
+  kFlagEaInode = 0x200000,
+  kFlagInlineData = 0x10000000,
+  kFlagCasefold = 0x40000000,
 };
 static_assert(distinct_bits({kFlagImmutable, kFlagAppend, kFlagEncrypt, kFlagIndex, kFlagImagic, kFlagHugeFile,
                              kFlagExtents, kFlagVerity, kFlagEaInode, kFlagInlineData, kFlagCasefold}));
 
 enum Mode : uint16_t {
-  kModeFifo = 0x1000, kModeChar = 0x2000, kModeDir = 0x4000, kModeBlock = 0x6000, kModeReg = 0x8000,
-  kModeLink = 0xa000, kModeSocket = 0xc000, kModeMask = 0xf000,
+  kModeFifo = 0x1000,
+  kModeChar = 0x2000,
+  kModeDir = 0x4000,
+  kModeBlock = 0x6000,
+  kModeReg = 0x8000,
+  kModeLink = 0xa000,
+  kModeSocket = 0xc000,
+  kModeMask = 0xf000,
 };
 
 inline constexpr uint16_t kExtentMagic = 0xf30a;
 inline constexpr unsigned kExtentDepthMax = 5;
-struct MEDIA_DISK ExtentHeader { uint16_t magic, entries, max, depth; uint32_t generation; };
-struct MEDIA_DISK Extent { uint32_t block; uint16_t len, start_hi; uint32_t start_lo; };
-struct MEDIA_DISK ExtentIndex { uint32_t block, leaf_lo; uint16_t leaf_hi, unused; };
+struct MEDIA_DISK ExtentHeader {
+  uint16_t magic, entries, max, depth;
+  uint32_t generation;
+};
+struct MEDIA_DISK Extent {
+  uint32_t block;
+  uint16_t len, start_hi;
+  uint32_t start_lo;
+};
+struct MEDIA_DISK ExtentIndex {
+  uint32_t block, leaf_lo;
+  uint16_t leaf_hi, unused;
+};
 static_assert(sizeof(ExtentHeader) == 12 && sizeof(Extent) == 12 && sizeof(ExtentIndex) == 12);
 inline constexpr uint32_t kExtentInitMax = 32768;  // a longer raw length means: unwritten, length minus this
 
-struct MEDIA_DISK DirEntry { uint32_t inode; uint16_t rec_len; uint8_t name_len, file_type; };
+struct MEDIA_DISK DirEntry {
+  uint32_t inode;
+  uint16_t rec_len;
+  uint8_t name_len, file_type;
+};
 static_assert(sizeof(DirEntry) == 8);
 inline constexpr unsigned kDirTailBytes = 12;
 inline constexpr uint8_t kDirTailType = 0xde;
 
-struct MEDIA_DISK DxRootInfo { uint32_t reserved_zero; uint8_t hash_version, info_length, indirect_levels, flags; };
-struct MEDIA_DISK DxEntry { uint32_t hash, block; };
-struct MEDIA_DISK DxCountLimit { uint16_t limit, count; };
+struct MEDIA_DISK DxRootInfo {
+  uint32_t reserved_zero;
+  uint8_t hash_version, info_length, indirect_levels, flags;
+};
+struct MEDIA_DISK DxEntry {
+  uint32_t hash, block;
+};
+struct MEDIA_DISK DxCountLimit {
+  uint16_t limit, count;
+};
 static_assert(sizeof(DxRootInfo) == 8 && sizeof(DxEntry) == 8);
 
 inline constexpr uint32_t kXattrMagic = 0xEA020000;
-struct MEDIA_DISK XattrHeader { uint32_t magic, refcount, blocks, hash, checksum, reserved[3]; };
+struct MEDIA_DISK XattrHeader {
+  uint32_t magic, refcount, blocks, hash, checksum, reserved[3];
+};
 struct MEDIA_DISK XattrEntry {
   uint8_t name_len, name_index;
   uint16_t value_offs;
@@ -174,9 +220,9 @@ static_assert(sizeof(XattrHeader) == 32 && sizeof(XattrEntry) == 16);
 // The journal is big-endian.
 inline constexpr uint32_t kJournalMagic = 0xC03B3998;
 struct MEDIA_DISK JournalSuper {
-  uint32_t magic, blocktype, sequence;                // common header
-  uint32_t blocksize, maxlen, first;                  // static
-  uint32_t log_sequence, log_start, log_errno;        // dynamic
+  uint32_t magic, blocktype, sequence;          // common header
+  uint32_t blocksize, maxlen, first;            // static
+  uint32_t log_sequence, log_start, log_errno;  // dynamic
   uint32_t feature_compat, feature_incompat, feature_ro_compat;
   uint8_t uuid[16];
   uint32_t nr_users, dynsuper, max_transaction, max_trans_data;

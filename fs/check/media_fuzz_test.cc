@@ -1,10 +1,10 @@
 // fs/check/media_fuzz_test.cc - random corruptions: never a crash, and never another verdict than e2fsck without a
 // documented reason.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/media.h"
 #include "fs/check/media_test_image.h"
@@ -65,8 +65,7 @@ size_t choose(Random& random, const Subject& subject) {
     case 1: return 4096 + random.below(uint64_t{64} * subject.groups);
     case 2:
     case 3:
-      return subject.inode_table * 4096 + random.below(25) * inode_bytes +
-             random.below(inode_bytes > 160 ? 160 : 128);
+      return subject.inode_table * 4096 + random.below(25) * inode_bytes + random.below(inode_bytes > 160 ? 160 : 128);
     default: return metadata[random.below(metadata.size())] * 4096 + random.below(random.below(3) != 0 ? 256 : 4096);
   }
 }
@@ -90,10 +89,10 @@ bool is_time(size_t offset) {
 bool documented(const MediaReport& report) {
   for (const MediaProblem& problem : report.problems) {
     bool known = false;
-    for (const char* phrase : {"unsupported", "under depth", "empty extent node", "orphan list",
-                               "has type 0", "only inode 8 is supported", "a journal is named",
-                               "made by Hurd", "illegal attribute block", "bad extent header",
-                               "duplicate name", "bad blocks inode", "passes the largest"}) {
+    for (const char* phrase :
+         {"unsupported", "under depth", "empty extent node", "orphan list", "has type 0", "only inode 8 is supported",
+          "a journal is named", "made by Hurd", "illegal attribute block", "bad extent header", "duplicate name",
+          "bad blocks inode", "passes the largest"}) {
       known = known || problem.what.find(phrase) != std::string::npos;
     }
     if (known) { return true; }

@@ -128,9 +128,7 @@ bool check_group_descs(Context& c) {
   return true;
 }
 
-uint64_t Context::group_end(uint32_t group) const {
-  return std::min(group_begin(group) + blocks_per_group, blocks);
-}
+uint64_t Context::group_end(uint32_t group) const { return std::min(group_begin(group) + blocks_per_group, blocks); }
 
 const Inode* Context::inode(uint32_t ino) const {
   const uint32_t group = (ino - 1) / inodes_per_group;

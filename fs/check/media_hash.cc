@@ -15,9 +15,7 @@ struct Name {
   unsigned length;
   bool as_signed;
 
-  uint32_t at(unsigned i) const {
-    return as_signed ? static_cast<uint32_t>(static_cast<int8_t>(bytes[i])) : bytes[i];
-  }
+  uint32_t at(unsigned i) const { return as_signed ? static_cast<uint32_t>(static_cast<int8_t>(bytes[i])) : bytes[i]; }
 };
 
 // Packs up to 4 * N characters from `from` on, padded with the length of what is left.
@@ -37,7 +35,11 @@ std::array<uint32_t, N> pack(const Name& name, unsigned from) {
 }
 
 void half_md4(Words4& state, const std::array<uint32_t, 8>& in) {
-  struct Round { uint8_t order[8]; uint8_t shift[4]; uint32_t constant; };
+  struct Round {
+    uint8_t order[8];
+    uint8_t shift[4];
+    uint32_t constant;
+  };
   static constexpr Round kRounds[3] = {
       {{0, 1, 2, 3, 4, 5, 6, 7}, {3, 7, 11, 19}, 0},
       {{1, 3, 5, 7, 0, 2, 4, 6}, {3, 5, 9, 13}, 0x5a827999},

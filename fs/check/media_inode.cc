@@ -56,7 +56,8 @@ uint8_t kind_of(const Inode& inode) {
 // Whether i_block maps blocks at all. Devices and fast symlinks keep other things there.
 bool maps_blocks(const Context& c, const Inode& inode) {
   switch (inode.mode & kModeMask) {
-    case kModeReg: case kModeDir: return true;
+    case kModeReg:
+    case kModeDir: return true;
     case kModeLink:
       if (file_acl(c, inode) != 0) { return inode_size(inode) >= sizeof(inode.block); }
       return inode.blocks_lo != 0;
@@ -227,8 +228,8 @@ void check_reserved(Context& c, uint32_t ino, const Inode& inode, uint32_t seed)
     complain(c, here, "reserved inode with flags %#x", inode.flags);
   }
   if (ino == 1) {
-    if ((inode.flags & kFlagInlineData) != 0 || inode.mode != 0 || inode.uid_lo != 0 ||
-        inode.gid_lo != 0 || inode.links_count != 0 || inode.file_acl_lo != 0 ||
+    if ((inode.flags & kFlagInlineData) != 0 || inode.mode != 0 || inode.uid_lo != 0 || inode.gid_lo != 0 ||
+        inode.links_count != 0 || inode.file_acl_lo != 0 ||
         !all_bytes(reinterpret_cast<const std::byte*>(inode.block), sizeof(inode.block), 0)) {
       complain(c, here, "the bad blocks inode is not empty");
     }
@@ -294,9 +295,7 @@ void remember_tables(Context& c) {
 void check_inodes(Context& c) {
   uint32_t ino = 1;
   for (const GroupNote& group : c.s.groups) {
-    for (uint32_t index = 0; index < group.itable_scan; ++index) {
-      check_inode(c, ino + index, *c.inode(ino + index));
-    }
+    for (uint32_t index = 0; index < group.itable_scan; ++index) { check_inode(c, ino + index, *c.inode(ino + index)); }
     ino += c.inodes_per_group;
   }
   if (c.s.recording) { remember_tables(c); }

@@ -95,13 +95,10 @@ void scan_resize_inode(Context& c, const Inode& inode, BlockTally& tally) {
 void check_journal(Context& c) {
   const SuperBlock& sb = *c.sb;
   const At here{"journal", 0};
-  const bool external =
-      sb.journal_dev != 0 ||
-      !all_bytes(reinterpret_cast<const std::byte*>(sb.journal_uuid), sizeof(sb.journal_uuid), 0);
+  const bool external = sb.journal_dev != 0 ||
+                        !all_bytes(reinterpret_cast<const std::byte*>(sb.journal_uuid), sizeof(sb.journal_uuid), 0);
   if ((sb.feature_compat & kCompatHasJournal) == 0) {
-    if (sb.journal_inum != 0 || external) {
-      complain(c, here, "a journal is named without the has_journal feature");
-    }
+    if (sb.journal_inum != 0 || external) { complain(c, here, "a journal is named without the has_journal feature"); }
     return;
   }
   if (sb.journal_inum != kJournalIno || external) {

@@ -1,11 +1,11 @@
 // fs/check/media_test.cc - clean images of many shapes, bad input, reuse of scratch, the baseline.
 #include "fs/check/media.h"
 
-#include <gtest/gtest.h>
-
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/media_test_image.h"
 
@@ -61,8 +61,8 @@ TEST(Media, HtreeOfTwoLevelsIsClean) {
 TEST(Media, ShortOrEmptyInputIsAProblemAndNotACrash) {
   EXPECT_FALSE(check_media({}).clean());
   const Image& image = test::fresh_image(test::kSmall);
-  for (size_t size : {size_t{1}, size_t{1023}, size_t{1024}, size_t{2047}, size_t{4096},
-                      size_t{8192}, image.size() - 1}) {
+  for (size_t size :
+       {size_t{1}, size_t{1023}, size_t{1024}, size_t{2047}, size_t{4096}, size_t{8192}, image.size() - 1}) {
     EXPECT_FALSE(check_media(std::span(image).first(size)).clean()) << size;
   }
 }

@@ -1,13 +1,13 @@
 #include "fs/check/media_test_image.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fs/base/crc32c.h"
 #include "fs/check/media_csum.h"
@@ -92,7 +92,8 @@ const Image& fresh_image(const Shape& shape) {
     const Fsck result = run("truncate -s " + size + "0K " + file.path() + " && truncate -s " +
                             std::to_string(shape.blocks * kBlockBytes) + " " + file.path() +
                             " && mke2fs -q -F -t ext4 -b 4096 -E hash_seed=01234567-89ab-cdef-0123-456789abcdef -U "
-                            "76543210-89ab-cdef-0123-456789abcdef " + shape.options + " " + file.path() + " " + size);
+                            "76543210-89ab-cdef-0123-456789abcdef " +
+                            shape.options + " " + file.path() + " " + size);
     if (result.exit_code != 0) { give_up("mke2fs " + std::string(shape.options) + ": " + result.output); }
     image = file.read();
   }
@@ -127,7 +128,8 @@ const Image& populated_image(const Shape& shape) {
   image = with_script(fresh_image(shape),
                       "mkdir dir\nmkdir dir/sub\nwrite " + small.path() + " small\nwrite " + large.path() +
                           " dir/large\nwrite " + sparse.path() + " dir/sub/sparse\nsymlink fast target\nsymlink slow " +
-                          long_target + "\nmknod pipe p\nmknod char c 1 3\nmknod blk b 3 1\nln small dir/hard\n"
+                          long_target +
+                          "\nmknod pipe p\nmknod char c 1 3\nmknod blk b 3 1\nln small dir/hard\n"
                           "sif small links_count 2\nea_set small user.foo bar\nea_set dir/large user.big " +
                           std::string(300, 'v') + "\nwrite " + small.path() + " prealloc\n" +
                           // debugfs leaves a wrong size when it preallocates in a block-mapped file.

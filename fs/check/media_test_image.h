@@ -60,7 +60,11 @@ class Checksums {
 
  private:
   enum Kind { kDir, kDxRoot, kDxNode, kExtents, kXattr };
-  struct Site { Kind kind; uint64_t block; uint32_t ino; };
+  struct Site {
+    Kind kind;
+    uint64_t block;
+    uint32_t ino;
+  };
   std::vector<Site> sites_;
   std::vector<uint64_t> metadata_;
   uint32_t inodes_ = 0, inodes_per_group_ = 0, inode_bytes_ = 0, groups_ = 0, desc_bytes_ = 0, blocks_per_group_ = 0;

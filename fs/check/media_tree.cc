@@ -139,10 +139,17 @@ bool ImageReader::inode(uint32_t ino, TreeInode& out) const {
   const Inode& raw = *c.inode(ino);
   const uint64_t blocks = join(c.huge_file ? raw.blocks_hi : 0, raw.blocks_lo);
   const bool in_blocks = c.huge_file && (raw.flags & media::kFlagHugeFile) != 0;
-  out = TreeInode{.ino = ino, .mode = raw.mode, .links = raw.links_count,
-                  .uid = raw.uid_lo | uint32_t{raw.uid_hi} << 16, .gid = raw.gid_lo | uint32_t{raw.gid_hi} << 16,
-                  .size = media::inode_size(raw), .i_blocks = in_blocks ? blocks * (kBlockBytes / 512) : blocks,
-                  .flags = raw.flags, .generation = raw.generation, .mtime = raw.mtime, .ctime = raw.ctime,
+  out = TreeInode{.ino = ino,
+                  .mode = raw.mode,
+                  .links = raw.links_count,
+                  .uid = raw.uid_lo | uint32_t{raw.uid_hi} << 16,
+                  .gid = raw.gid_lo | uint32_t{raw.gid_hi} << 16,
+                  .size = media::inode_size(raw),
+                  .i_blocks = in_blocks ? blocks * (kBlockBytes / 512) : blocks,
+                  .flags = raw.flags,
+                  .generation = raw.generation,
+                  .mtime = raw.mtime,
+                  .ctime = raw.ctime,
                   .attribute_block = join(c.has_64bit ? raw.file_acl_hi : 0, raw.file_acl_lo)};
   // Up to the end of mtime_extra.
   out.fine_times = c.inode_bytes > media::kInodeBytesOld &&
@@ -252,7 +259,10 @@ uint32_t ImageReader::lookup(std::string_view path) const {
 
 bool ImageReader::walk(TreeVisitor& visitor) const {
   if (!valid_) { return false; }
-  struct Pending { std::string path; uint32_t ino; };
+  struct Pending {
+    std::string path;
+    uint32_t ino;
+  };
   // A stack of what is still to be visited; entries of a directory are pushed in reverse, so that they pop in order.
   std::vector<Pending> stack;
   stack.push_back({"/", media::kRootIno});
@@ -279,11 +289,13 @@ bool ImageReader::walk(TreeVisitor& visitor) const {
     }
     entered[now.ino] = true;
     const size_t bottom = stack.size();
-    good = for_each_name(now.ino, map, [&](std::string_view name, uint32_t ino) {
-             if (entries_left == 0 || now.path.size() > kPathMax) { return; }
-             --entries_left;
-             stack.push_back({(now.path == "/" ? "" : now.path) + "/" + std::string(name), ino});
-           }) && good;
+    good = for_each_name(now.ino, map,
+                         [&](std::string_view name, uint32_t ino) {
+                           if (entries_left == 0 || now.path.size() > kPathMax) { return; }
+                           --entries_left;
+                           stack.push_back({(now.path == "/" ? "" : now.path) + "/" + std::string(name), ino});
+                         }) &&
+           good;
     good = good && entries_left != 0 && now.path.size() <= kPathMax;
     std::reverse(stack.begin() + static_cast<std::ptrdiff_t>(bottom), stack.end());
   }

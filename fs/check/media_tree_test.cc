@@ -1,10 +1,10 @@
 // fs/check/media_tree_test.cc - the independent reader lists and reads what debugfs put into an image.
 #include "fs/check/media_tree.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/media_test_image.h"
 
@@ -113,7 +113,8 @@ TEST(MediaTree, IndexedDirectoryListsEveryName) {
   Collector tree;
   ASSERT_TRUE(walk_tree(test::indexed_image(test::fresh_image(shape), 300), tree));
   EXPECT_EQ(std::count_if(tree.order.begin(), tree.order.end(),
-                          [](const std::string& path) { return path.starts_with("/indexed/"); }), 300);
+                          [](const std::string& path) { return path.starts_with("/indexed/"); }),
+            300);
 }
 
 TEST(MediaTree, LoopOfDirectoriesEndsTheWalkWithFalse) {

@@ -154,8 +154,8 @@ unsigned check_xattr_block(Context& c, uint32_t ino, const Inode& inode) {
   if (c.metadata_csum && !known_good(c, block, c.seed)) {
     const uint32_t want = xattr_block_csum(c.seed, block, c.block(block));
     if (header.checksum != want) {
-      complain(c, {"inode", ino, "block", block}, "attribute block checksum is %#x, expected %#x",
-               header.checksum, want);
+      complain(c, {"inode", ino, "block", block}, "attribute block checksum is %#x, expected %#x", header.checksum,
+               want);
     } else {
       remember_good(c, block, c.seed);
     }

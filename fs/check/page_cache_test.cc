@@ -1,8 +1,9 @@
 // fs/check/page_cache_test.cc - files without DAX, as system calls see them; then damage to the page cache, one kind a
 // test, and the oracle that must speak.
+#include "fs/cache/page_cache.h"
+
 #include <gtest/gtest.h>
 
-#include "fs/cache/page_cache.h"
 #include "fs/cache/reclaim.h"
 #include "fs/cache/writeback.h"
 #include "fs/check/audit.h"

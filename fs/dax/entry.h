@@ -37,9 +37,7 @@ class Entry {
   static constexpr Entry zero(Pfn zero_pfn, unsigned order) {
     return Entry(kZero | order_bit(order) | zero_pfn.value() << kShift);
   }
-  static constexpr Entry frame(Pfn pfn, unsigned order) {
-    return Entry(order_bit(order) | pfn.value() << kShift);
-  }
+  static constexpr Entry frame(Pfn pfn, unsigned order) { return Entry(order_bit(order) | pfn.value() << kShift); }
 
   constexpr bool none() const { return none_; }
   constexpr bool is_locked() const { return (bits_ & kLocked) != 0; }
@@ -64,12 +62,8 @@ class Entry {
   constexpr Entry unlocked() const { return none_ ? *this : Entry(bits_ & ~kLocked); }
 
   // Between the entry and what a tree stores. from_tree REQUIRES null or a value.
-  constexpr lib::XEntry to_tree() const {
-    return none_ ? lib::XEntry::null() : lib::XEntry::from_value(bits_);
-  }
-  static constexpr Entry from_tree(lib::XEntry stored) {
-    return stored.is_null() ? Entry() : Entry(stored.value());
-  }
+  constexpr lib::XEntry to_tree() const { return none_ ? lib::XEntry::null() : lib::XEntry::from_value(bits_); }
+  static constexpr Entry from_tree(lib::XEntry stored) { return stored.is_null() ? Entry() : Entry(stored.value()); }
 
   // As the value of a Noun::kEntry: 0 for none.
   constexpr uint64_t trace_value() const { return none_ ? 0 : bits_ << 1 | 1; }

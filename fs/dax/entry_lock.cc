@@ -21,8 +21,7 @@ uint64_t wait_key(PgOff index, Entry entry) {
 }  // 0 would match every waiter
 
 Entry entry_from_tree(lib::XEntry stored) {
-  FS_BUG_ON(!stored.is_null() && !stored.is_value(), "DE2",
-            "the tree of a DAX file holds a word that is no DAX entry");
+  FS_BUG_ON(!stored.is_null() && !stored.is_value(), "DE2", "the tree of a DAX file holds a word that is no DAX entry");
   return Entry::from_tree(stored);
 }
 
@@ -46,12 +45,8 @@ rt::ObjectId entry_rank_object(mm::AddressSpace& mapping, PgOff index) {
 void wake_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode) {
   rt::WaitQueue& queue = mapping.entry_waiters;
   rt::WaitQueue& unowned = mapping.memory().frame_waiters();
-  if (queue.has_waiters()) {
-    queue.wake(mode == WakeMode::kAll ? 0 : 1, wait_key(index, entry), &mapping);
-  }
-  if (unowned.has_waiters()) {
-    unowned.wake_all(wait_key(index, entry), &mapping);
-  }
+  if (queue.has_waiters()) { queue.wake(mode == WakeMode::kAll ? 0 : 1, wait_key(index, entry), &mapping); }
+  if (unowned.has_waiters()) { unowned.wake_all(wait_key(index, entry), &mapping); }
 }
 
 FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, unsigned order) {
@@ -60,9 +55,7 @@ FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, uns
     const Entry entry = first_in_range(xas, order);
     const bool smaller = !entry.none() && entry.order() < order;  // somewhere in the range
     trace_entry_read(mapping, smaller ? PgOff(xas.first_index()) : entry.base(index), entry);
-    if (entry.none()) {
-      return {};
-    }
+    if (entry.none()) { return {}; }
     const bool waits = historical(Bug::kPmdWaitsOnOwnKey) && entry.is_locked();
     if (entry.order() < order && !waits) {
       if (historical(Bug::kUpgradeLeavesZeroPages) && entry.is_zero()) {
@@ -71,9 +64,7 @@ FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, uns
       }
       return {.entry = Entry(), .conflict = true};
     }
-    if (!entry.is_locked()) {
-      return {.entry = entry};
-    }
+    if (!entry.is_locked()) { return {.entry = entry}; }
 
     rt::Waiter waiter(wait_key(index, entry), &mapping);
     mapping.entry_waiters.prepare_to_wait(waiter, /*exclusive=*/true);
@@ -90,9 +81,7 @@ void put_unlocked_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, Wak
   // A wake-up that this task consumed while it waited belongs to the next waiter, now that it does
   // not take the lock.
   if (historical(Bug::kWakeupNotPassedOn) && mode == WakeMode::kNext) { return; }
-  if (!entry.none()) {
-    wake_entry(mapping, index, entry, mode);
-  }
+  if (!entry.none()) { wake_entry(mapping, index, entry, mode); }
 }
 
 Entry lock_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry) {
@@ -101,15 +90,12 @@ Entry lock_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry) {
   return old;
 }
 
-EntryGuard::EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict,
-                       Site site)
+EntryGuard::EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict, Site site)
     : mapping_(mapping), index_(index) {
   rt::rank_acquire(rt::Rank::kDaxEntry, entry_rank_object(mapping, index), site);
   *conflict = !acquire(order);
   open_ = !*conflict;
-  if (*conflict) {
-    rt::rank_release(rt::Rank::kDaxEntry, entry_rank_object(mapping_, index_));
-  }
+  if (*conflict) { rt::rank_release(rt::Rank::kDaxEntry, entry_rank_object(mapping_, index_)); }
 }
 
 bool EntryGuard::acquire(unsigned order) {
@@ -127,9 +113,7 @@ bool EntryGuard::acquire(unsigned order) {
   const bool own_key_only = historical(Bug::kPmdOwnKeyOnly) && order == 0 && entry_from_tree(xas.load()).is_pmd();
   const FoundEntry found = own_key_only ? FoundEntry{.entry = entry_from_tree(xas.load()).unlocked()}
                                         : get_unlocked_entry(mapping_, xas, order);
-  if (found.conflict) {
-    return false;
-  }
+  if (found.conflict) { return false; }
   entry_ = found.entry;
   const bool stays = historical(Bug::kPageOverHuge);
   if (order == 0 && entry_.is_pmd() && (entry_.is_zero() || entry_.is_empty()) && !stays) {
@@ -183,8 +167,7 @@ void EntryGuard::unlock(Site site) {
   if (locked_) {
     FS_TRACE_SCOPE("dax_unlock_entry", entry_ref(mapping_.host().ino(), index_));
     locked_ = false;
-    FS_BUG_ON(entry_.is_locked(), "O4",
-              "unlock would store a locked entry at page %llu of inode %u",
+    FS_BUG_ON(entry_.is_locked(), "O4", "unlock would store a locked entry at page %llu of inode %u",
               static_cast<unsigned long long>(index_.value()), mapping_.host().ino().value());
     rt::SpinGuard tree(mapping_.i_pages.lock(), site);
     lib::XaCursor xas(mapping_.i_pages, index_.value(), entry_.order());

@@ -59,11 +59,10 @@ inline void trace_entry_write(mm::AddressSpace& mapping, PgOff index, Entry befo
 // it, or owes put_unlocked_entry. YIELDS.
 FoundEntry get_unlocked_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, unsigned order = 0)
     FS_REQUIRES(mapping.i_pages.lock());
-void put_unlocked_entry(mm::AddressSpace& mapping, PgOff index, Entry entry,
-                        WakeMode mode = WakeMode::kNext) FS_REQUIRES(mapping.i_pages.lock());
-// Stores the entry with its lock bit set; returns what was there.
-Entry lock_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry)
+void put_unlocked_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode = WakeMode::kNext)
     FS_REQUIRES(mapping.i_pages.lock());
+// Stores the entry with its lock bit set; returns what was there.
+Entry lock_entry(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry) FS_REQUIRES(mapping.i_pages.lock());
 // Wakes waiters of `entry` at `index`. Any context.
 void wake_entry(mm::AddressSpace& mapping, PgOff index, Entry entry, WakeMode mode);
 
@@ -90,8 +89,7 @@ class [[nodiscard]] EntryGuard {
   // Locks the entry that covers `index`; makes an EMPTY one of `order` if there is none. A 2 MiB
   // zero or empty entry in the way of a single page is unmapped and removed first. *conflict:
   // single pages are in the way of `order`, nothing is locked. YIELDS.
-  EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict,
-             Site site = Site::current());
+  EntryGuard(mm::AddressSpace& mapping, PgOff index, unsigned order, bool* conflict, Site site = Site::current());
   EntryGuard(const EntryGuard&) = delete;
   EntryGuard& operator=(const EntryGuard&) = delete;
   ~EntryGuard();  // asserts DE3

@@ -12,13 +12,9 @@ namespace {
 
 template <typename F>
 void for_each_frame(mm::AddressSpace& mapping, Entry entry, F visit) {
-  if (!entry.is_frame()) {
-    return;
-  }
+  if (!entry.is_frame()) { return; }
   mm::Memory& memory = mapping.memory();
-  for (uint64_t i = 0; i < entry.pages(); ++i) {
-    visit(memory.page(entry.pfn() + i), i);
-  }
+  for (uint64_t i = 0; i < entry.pages(); ++i) { visit(memory.page(entry.pfn() + i), i); }
 }
 
 }  // namespace
@@ -29,13 +25,12 @@ void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) {
     mm::AddressSpace* const owner = mm::page_mapping(page);
     const PgOff owned = mm::page_index(page);
     const bool watched = mapping.memory().device().watches_owners();
-    FS_WARN_ON(watched && owner != nullptr && (owner != &mapping || owned != own), "O15",
-               about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), own),
-                     entry_ref(owner->host().ino(), owned)),
-               "frame %llu becomes page %llu of inode %u while it is page %llu of inode %u",
-               static_cast<unsigned long long>(entry.pfn().value() + i), static_cast<unsigned long long>(own.value()),
-               mapping.host().ino().value(), static_cast<unsigned long long>(owned.value()),
-               owner->host().ino().value());
+    FS_WARN_ON(
+        watched && owner != nullptr && (owner != &mapping || owned != own), "O15",
+        about(frame_ref(entry.pfn() + i), entry_ref(mapping.host().ino(), own), entry_ref(owner->host().ino(), owned)),
+        "frame %llu becomes page %llu of inode %u while it is page %llu of inode %u",
+        static_cast<unsigned long long>(entry.pfn().value() + i), static_cast<unsigned long long>(own.value()),
+        mapping.host().ino().value(), static_cast<unsigned long long>(owned.value()), owner->host().ino().value());
     mm::set_page_mapping(page, &mapping, own);
   });
 }

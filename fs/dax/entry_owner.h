@@ -17,11 +17,9 @@ namespace daxfs::dax {
 
 // Records (mapping, index) in every frame of a frame entry; other entries have no frames. `index`
 // is the entry's first.
-void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index)
-    FS_REQUIRES(mapping.i_pages.lock());
+void associate_entry(mm::AddressSpace& mapping, Entry entry, PgOff index) FS_REQUIRES(mapping.i_pages.lock());
 
 // Takes the record away. `truncating`: the blocks are about to leave the file, so O1 must hold.
-void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating)
-    FS_REQUIRES(mapping.i_pages.lock());
+void disassociate_entry(mm::AddressSpace& mapping, Entry entry, bool truncating) FS_REQUIRES(mapping.i_pages.lock());
 
 }  // namespace daxfs::dax

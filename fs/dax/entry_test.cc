@@ -11,8 +11,7 @@ namespace {
 TEST(Entry, KeepsEachBitApart) {
   const Entry frame = Entry::frame(Pfn(0x1234), 0);
   EXPECT_TRUE(frame.is_frame());
-  EXPECT_FALSE(frame.is_locked() || frame.is_pmd() || frame.is_zero() || frame.is_empty() ||
-               frame.none());
+  EXPECT_FALSE(frame.is_locked() || frame.is_pmd() || frame.is_zero() || frame.is_empty() || frame.none());
   EXPECT_EQ(frame.pfn(), Pfn(0x1234));
   EXPECT_TRUE(frame.locked().is_locked());
   EXPECT_EQ(frame.locked().unlocked(), frame);

@@ -44,9 +44,7 @@ FaultOutcome failed(Status error) {
 }
 
 // MAP_SYNC: the page may be mapped writable only after the metadata that leads to it is durable.
-bool is_synchronous(const FaultContext& c) {
-  return c.write && c.fault.vma.sync && c.iomap.is_dirty();
-}
+bool is_synchronous(const FaultContext& c) { return c.write && c.fault.vma.sync && c.iomap.is_dirty(); }
 
 // Puts `entry` into the tree in place of what the guard holds. A block entry that is there already
 // stays. Kernel: dax_insert_entry.
@@ -71,9 +69,7 @@ void insert_entry(const FaultContext& c, Entry entry) {
     if (entry.is_zero()) { mapping.zero_page_made = mapping.memory().history().tick(); }
     if (historical(Bug::kUpgradeCountsTwice) && old.is_zero() && !entry.is_zero()) { mapping.nrexceptional += 1; }
     if (!c.guard.locked()) {
-      if (old.none()) {
-        mapping.nrexceptional += entry.pages();
-      }
+      if (old.none()) { mapping.nrexceptional += entry.pages(); }
     } else {
       FS_WARN_ON(replaced != old.locked(), "O4", about(entry_ref(mapping.host().ino(), index)),
                  "the locked entry of page %llu of inode %u changed under its lock",
@@ -93,9 +89,7 @@ FaultOutcome load_hole(const FaultContext& c) {
   FS_TRACE_SCOPE("dax_load_hole", entry_ref(c.guard.mapping().host().ino(), c.guard.index()));
   const Pfn zero = c.fault.memory().zero_pfn();
   insert_entry(c, Entry::zero(zero, c.order()));
-  if (c.pmd) {
-    return outcome(mm::insert_huge_zero_page(c.fault));
-  }
+  if (c.pmd) { return outcome(mm::insert_huge_zero_page(c.fault)); }
   return outcome(mm::insert_pfn(c.fault, zero, /*write=*/false));
 }
 
@@ -106,18 +100,12 @@ FaultOutcome fault_cow_page(const FaultContext& c, Pfn source) {
   std::byte bytes[kPageSize];
   if (c.iomap.mapped()) {
     const Status got = memory.read(source, 0, bytes);
-    if (!got.ok()) {
-      return failed(got);
-    }
+    if (!got.ok()) { return failed(got); }
   } else {
-    for (std::byte& byte : bytes) {
-      byte = std::byte{0};
-    }
+    for (std::byte& byte : bytes) { byte = std::byte{0}; }
   }
   const Status put = memory.write(c.fault.cow_page, 0, bytes);
-  if (!put.ok()) {
-    return failed(put);
-  }
+  if (!put.ok()) { return failed(put); }
   return outcome(mm::finish_cow_fault(c.fault));
 }
 
@@ -130,20 +118,12 @@ FaultOutcome fault_iter(const FaultContext& c) {
     const uint64_t at = c.iomap.device_offset(pos);
     pfn = Pfn(at / kPageSize);
     const bool usable = at % c.bytes() == 0 && !c.host.device().poisoned(at, c.bytes());
-    if (c.pmd && !usable) {
-      return outcome(mm::FaultResult::kFallback);
-    }
-    if (!usable) {
-      return failed(Errc::kIo);
-    }
+    if (c.pmd && !usable) { return outcome(mm::FaultResult::kFallback); }
+    if (!usable) { return failed(Errc::kIo); }
   }
-  if (c.fault.cow) {
-    return fault_cow_page(c, pfn);
-  }
+  if (c.fault.cow) { return fault_cow_page(c, pfn); }
   if (!has_block) {
-    if (!c.write) {
-      return load_hole(c);
-    }
+    if (!c.write) { return load_hole(c); }
     FS_WARN_ON(true, "DF1", "a write fault got no written block for page %llu",
                static_cast<unsigned long long>(c.index().value()));
     return c.pmd ? outcome(mm::FaultResult::kFallback) : failed(Errc::kIo);
@@ -172,8 +152,8 @@ FaultRange fault_range(const mm::VmFault& fault, bool pmd) {
 }
 
 // Between the two halves of iomap_begin/iomap_end: everything that the entry lock protects.
-FaultOutcome fault_mapped(mm::VmFault& fault, io::IomapHost& host, EntryGuard& guard,
-                          const io::Iomap& iomap, const FaultRange& range) {
+FaultOutcome fault_mapped(mm::VmFault& fault, io::IomapHost& host, EntryGuard& guard, const io::Iomap& iomap,
+                          const FaultRange& range) {
   const FaultContext context{.fault = fault,
                              .host = host,
                              .guard = guard,
@@ -183,14 +163,12 @@ FaultOutcome fault_mapped(mm::VmFault& fault, io::IomapHost& host, EntryGuard& g
   return fault_iter(context);
 }
 
-FaultOutcome end_iomap(io::IomapOps& ops, io::IomapHost& host, const io::Iomap& iomap,
-                       const FaultRange& range, FaultOutcome out) {
+FaultOutcome end_iomap(io::IomapOps& ops, io::IomapHost& host, const io::Iomap& iomap, const FaultRange& range,
+                       FaultOutcome out) {
   const uint64_t done = out.result == mm::FaultResult::kDone ? range.length : 0;
   const Status ended = ops.iomap_end(host, range.pos, range.length, done, range.flags, iomap);
   out.allocated = iomap.is_new();
-  if (!ended.ok() && out.result == mm::FaultResult::kDone) {
-    return failed(ended);
-  }
+  if (!ended.ok() && out.result == mm::FaultResult::kDone) { return failed(ended); }
   return out;
 }
 
@@ -207,9 +185,7 @@ FaultOutcome iomap_fault_lookup_first(mm::VmFault& fault, io::IomapHost& host, i
   }
   bool conflict = false;
   EntryGuard guard(host.mapping(), PgOff(range.pos / kPageSize), pmd ? fault.memory().huge_order() : 0, &conflict);
-  if (conflict) {
-    return outcome(mm::FaultResult::kFallback);
-  }
+  if (conflict) { return outcome(mm::FaultResult::kFallback); }
   FaultOutcome out = outcome(mm::FaultResult::kRetry);
   if (!pmd || !fault.mm.page_table.load_pmd(fault.address).is_table()) {
     out = fault_mapped(fault, host, guard, iomap, range);
@@ -236,19 +212,13 @@ FaultOutcome iomap_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapOps& 
   FS_TRACE_SCOPE("dax_iomap_pte_fault", entry_ref(host.ino(), fault.pgoff));
   const FaultRange range = fault_range(fault, /*pmd=*/false);
   // The caller's invalidate lock excludes truncate, so this is no guess.
-  if (range.pos >= host.i_size()) {
-    return outcome(mm::FaultResult::kSigbus);
-  }
-  if (historical(Bug::kReadFaultVsWrite)) {
-    return iomap_fault_lookup_first(fault, host, ops, range);
-  }
+  if (range.pos >= host.i_size()) { return outcome(mm::FaultResult::kSigbus); }
+  if (historical(Bug::kReadFaultVsWrite)) { return iomap_fault_lookup_first(fault, host, ops, range); }
 
   const bool zero = historical(Bug::kDoubleZero) && sees_new_block(host, ops, range);
   bool conflict = false;
   EntryGuard guard(host.mapping(), fault.pgoff, 0, &conflict);
-  if (conflict) {
-    return outcome(mm::FaultResult::kFallback);
-  }
+  if (conflict) { return outcome(mm::FaultResult::kFallback); }
   // A huge fault may have been first. In a private mapping, whose stores are never huge, the two meet here.
   if (fault.memory().huge_mappings() && fault.mm.page_table.load_pmd(fault.address).huge()) {
     guard.unlock();
@@ -289,8 +259,8 @@ mm::FaultResult finish_sync_fault(mm::VmFault& fault, mm::AddressSpace& mapping,
     xas.set_mark(kMarkDirty);
     FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), index), kUnknownValue, 1);
   }
-  const mm::FaultResult result = pmd ? mm::insert_pfn_pmd(fault, pfn, /*write=*/true)
-                                     : mm::insert_pfn(fault, pfn, /*write=*/true);
+  const mm::FaultResult result =
+      pmd ? mm::insert_pfn_pmd(fault, pfn, /*write=*/true) : mm::insert_pfn(fault, pfn, /*write=*/true);
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, index.value(), order);
   xas.store(entry.to_tree());
@@ -304,20 +274,14 @@ FaultOutcome iomap_pmd_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapO
   FS_TRACE_SCOPE("dax_iomap_pmd_fault", entry_ref(host.ino(), fault.huge_pgoff()));
   const FaultRange range = fault_range(fault, /*pmd=*/true);
   const uint64_t size = round_up(host.i_size(), kPageSize);
-  if (range.pos >= size) {
-    return outcome(mm::FaultResult::kSigbus);
-  }
+  if (range.pos >= size) { return outcome(mm::FaultResult::kSigbus); }
   if (range.pos + range.length > size || (fault.write && fault.vma.is_cow())) {
     return outcome(mm::FaultResult::kFallback);
   }
-  if (historical(Bug::kPmdReadFaultVsWrite)) {
-    return iomap_fault_lookup_first(fault, host, ops, range);
-  }
+  if (historical(Bug::kPmdReadFaultVsWrite)) { return iomap_fault_lookup_first(fault, host, ops, range); }
   bool conflict = false;
   EntryGuard guard(host.mapping(), fault.huge_pgoff(), fault.memory().huge_order(), &conflict);
-  if (conflict) {
-    return outcome(mm::FaultResult::kFallback);
-  }
+  if (conflict) { return outcome(mm::FaultResult::kFallback); }
   if (historical(Bug::kUpgradeLeavesZeroPages) && guard.entry().is_empty()) {
     mm::unmap_mapping_range(host.mapping(), guard.index(), guard.entry().pages(), /*even_cows=*/false);
   }
@@ -331,9 +295,7 @@ FaultOutcome iomap_pmd_fault(mm::VmFault& fault, io::IomapHost& host, io::IomapO
   FaultOutcome out = outcome(mm::FaultResult::kFallback);
   const Status begun = io::begin_checked(ops, host, range.pos, range.length, range.flags, &iomap);
   if (begun.ok()) {
-    if (iomap.end() - range.pos >= range.length) {
-      out = fault_mapped(fault, host, guard, iomap, range);
-    }
+    if (iomap.end() - range.pos >= range.length) { out = fault_mapped(fault, host, guard, iomap, range); }
     out = end_iomap(ops, host, iomap, range, out);
   }
   guard.unlock();

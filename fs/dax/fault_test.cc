@@ -148,11 +148,8 @@ bool store_against_load(World& w) {
   rt::spawn("store", [&] { World::poke(w.p0, a0, 0x41); });
   rt::spawn("load", [&] { World::peek(w.p1, a1); });
   rt::join_all_spawned();
-  const bool right = World::peek(w.p1, a1) == std::byte{0x41} &&
-                     w.file.recount() == w.file.mapping().nrexceptional;
-  if (right) {
-    w.finish();
-  }
+  const bool right = World::peek(w.p1, a1) == std::byte{0x41} && w.file.recount() == w.file.mapping().nrexceptional;
+  if (right) { w.finish(); }
   return right;
 }
 
@@ -181,9 +178,7 @@ bool write_against_load(World& w) {
   rt::spawn("load", [&] { World::peek(w.p1, a1); });
   rt::join_all_spawned();
   const bool right = World::peek(w.p1, a1) == std::byte{0x42};
-  if (right) {
-    w.finish();
-  }
+  if (right) { w.finish(); }
   return right;
 }
 
@@ -217,9 +212,7 @@ TEST(FaultRace, ZeroPageOfABlockThatBecameWrittenGoesWithTheNextWrite) {
     rt::spawn("load", [&] { World::peek(w.p1, a1); });
     rt::join_all_spawned();
     const bool right = World::peek(w.p1, a1) == std::byte{0x42};
-    if (right) {
-      w.finish();
-    }
+    if (right) { w.finish(); }
     return right;
   });
   EXPECT_TRUE(result.clean()) << result.text();

@@ -166,47 +166,52 @@ TEST(HugeEntry, BlocksThatAreNotAlignedOrNotAdjacentAreMappedPageByPage) {
 
 // A huge store and a load of a single page of the same hole: whoever comes second sees the first.
 TEST(HugeEntry, FaultsOfBothSizesAgreeInEveryInterleaving) {
-  const SearchResult result = search<HugeWorld>([](HugeWorld& w) {
-    const VirtAddr m = w.huge();
-    const VirtAddr s = w.single(1);
-    bool seen_late = true;
-    rt::spawn("huge", [&] { World::poke(w.p0, m + kPageSize, 5); });
-    rt::spawn("single", [&] { World::peek(w.p1, s); });
-    rt::join_all_spawned();
-    seen_late = World::peek(w.p1, s) == std::byte{5} && World::peek(w.p0, m + kPageSize) == std::byte{5};
-    w.finish();
-    return seen_late;
-  }, {.events_max = 80});
+  const SearchResult result = search<HugeWorld>(
+      [](HugeWorld& w) {
+        const VirtAddr m = w.huge();
+        const VirtAddr s = w.single(1);
+        bool seen_late = true;
+        rt::spawn("huge", [&] { World::poke(w.p0, m + kPageSize, 5); });
+        rt::spawn("single", [&] { World::peek(w.p1, s); });
+        rt::join_all_spawned();
+        seen_late = World::peek(w.p1, s) == std::byte{5} && World::peek(w.p0, m + kPageSize) == std::byte{5};
+        w.finish();
+        return seen_late;
+      },
+      {.events_max = 80});
   EXPECT_TRUE(result.clean()) << result.text();
   EXPECT_GT(result.runs, 1000u);
 }
 
 TEST(HugeEntry, AHugeReadFaultAgainstAWriteShowsTheData) {
-  const SearchResult result = search<HugeWorld>([](HugeWorld& w) {
-    const VirtAddr m = w.huge();
-    rt::spawn("load", [&] { World::peek(w.p0, m); });
-    rt::spawn("write", [&] {
-      EXPECT_TRUE(w.file.write(2 * kPageSize, std::vector<std::byte>(8, std::byte{6})).ok());
-    });
-    rt::join_all_spawned();
-    const bool right = World::peek(w.p0, m + 2 * kPageSize) == std::byte{6};
-    w.finish();
-    return right;
-  }, {.events_max = 80});
+  const SearchResult result = search<HugeWorld>(
+      [](HugeWorld& w) {
+        const VirtAddr m = w.huge();
+        rt::spawn("load", [&] { World::peek(w.p0, m); });
+        rt::spawn("write",
+                  [&] { EXPECT_TRUE(w.file.write(2 * kPageSize, std::vector<std::byte>(8, std::byte{6})).ok()); });
+        rt::join_all_spawned();
+        const bool right = World::peek(w.p0, m + 2 * kPageSize) == std::byte{6};
+        w.finish();
+        return right;
+      },
+      {.events_max = 80});
   EXPECT_TRUE(result.clean()) << result.text();
 }
 
 TEST(HugeEntry, AHugeStoreAgainstAPunchLeavesNoOldFrame) {
-  const SearchResult result = search<HugeWorld>([](HugeWorld& w) {
-    const VirtAddr m = w.huge();
-    World::poke(w.p0, m, 1);
-    rt::spawn("store", [&] { World::poke(w.p0, m + kPageSize, 2); });
-    rt::spawn("punch", [&] { w.file.punch(0, 1); });
-    rt::join_all_spawned();
-    const bool right = World::peek(w.p0, m) == std::byte{0} && World::peek(w.p0, m + kPageSize) == std::byte{2};
-    w.finish();
-    return right;
-  }, {.events_max = 80});
+  const SearchResult result = search<HugeWorld>(
+      [](HugeWorld& w) {
+        const VirtAddr m = w.huge();
+        World::poke(w.p0, m, 1);
+        rt::spawn("store", [&] { World::poke(w.p0, m + kPageSize, 2); });
+        rt::spawn("punch", [&] { w.file.punch(0, 1); });
+        rt::join_all_spawned();
+        const bool right = World::peek(w.p0, m) == std::byte{0} && World::peek(w.p0, m + kPageSize) == std::byte{2};
+        w.finish();
+        return right;
+      },
+      {.events_max = 80});
   EXPECT_TRUE(result.clean()) << result.text();
 }
 

@@ -39,8 +39,7 @@ void trace_no_entries(mm::AddressSpace& mapping, uint64_t first, uint64_t last) 
 }
 
 // Entries that begin in [first, last], or cover `first`.
-void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch,
-            Wanted wanted = Wanted::kAll) {
+void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch* batch, Wanted wanted = Wanted::kAll) {
   batch->count = 0;
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);
@@ -50,9 +49,7 @@ void gather(mm::AddressSpace& mapping, uint64_t first, uint64_t last, IndexBatch
       trace_no_entries(mapping, batch->empty() ? first : batch->back() + 1, last);
       return;
     }
-    if (wanted == Wanted::kWithoutBlock && Entry::from_tree(stored).is_frame()) {
-      continue;
-    }
+    if (wanted == Wanted::kWithoutBlock && Entry::from_tree(stored).is_frame()) { continue; }
     batch->index[batch->count++] = xas.first_index();
   }
 }
@@ -67,9 +64,7 @@ void remove_hole_entry(mm::AddressSpace& mapping, PgOff index) {
   {
     rt::SpinGuard tree(mapping.i_pages.lock());
     lib::XaCursor xas(mapping.i_pages, index.value());
-    if (Entry::from_tree(xas.load()).is_frame()) {
-      return;
-    }
+    if (Entry::from_tree(xas.load()).is_frame()) { return; }
     xas.reset();
     entry = get_unlocked_entry(mapping, xas).entry;
     if (entry.none() || entry.is_frame()) {
@@ -107,9 +102,7 @@ bool delete_entry(mm::AddressSpace& mapping, PgOff index, PgOff first, PgOff las
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, index.value());
   const Entry entry = get_unlocked_entry(mapping, xas).entry;
-  if (entry.none()) {
-    return false;
-  }
+  if (entry.none()) { return false; }
   const PgOff base = entry.base(index);
   const bool dirty = xas.get_mark(kMarkDirty);
   if (base < first || base + (entry.pages() - 1) > last) {
@@ -150,15 +143,11 @@ void truncate_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last) 
   for (uint64_t at = first.value();;) {
     gather(mapping, at, last.value(), &batch);
     if (batch.empty()) {
-      if (at == first.value()) {
-        return;
-      }
+      if (at == first.value()) { return; }
       at = first.value();
       continue;
     }
-    for (size_t i = 0; i < batch.count; ++i) {
-      delete_entry(mapping, PgOff(batch.index[i]), first, last);
-    }
+    for (size_t i = 0; i < batch.count; ++i) { delete_entry(mapping, PgOff(batch.index[i]), first, last); }
     if (batch.back() >= last.value()) {
       at = first.value();
     } else {
@@ -171,9 +160,7 @@ void truncate_pagecache_range(mm::AddressSpace& mapping, uint64_t start, uint64_
   FS_TRACE_SCOPE("truncate_pagecache_range", inode_ref(mapping.host().ino()));
   const PgOff first = page_after(start);
   const PgOff past(end / kPageSize);
-  if (first >= past) {
-    return;
-  }
+  if (first >= past) { return; }
   // Private copies of the hole survive, as the kernel's unmap of a punched range leaves them.
   mm::unmap_mapping_range(mapping, first, past - first, /*even_cows=*/false);
   truncate_mapping_range(mapping, first, past - 1);
@@ -198,15 +185,9 @@ void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last) {
   IndexBatch batch;
   for (uint64_t at = first.value();;) {
     gather(mapping, at, last.value(), &batch, Wanted::kWithoutBlock);
-    if (batch.empty()) {
-      break;
-    }
-    for (size_t i = 0; i < batch.count; ++i) {
-      remove_hole_entry(mapping, PgOff(batch.index[i]));
-    }
-    if (batch.back() >= last.value()) {
-      break;
-    }
+    if (batch.empty()) { break; }
+    for (size_t i = 0; i < batch.count; ++i) { remove_hole_entry(mapping, PgOff(batch.index[i])); }
+    if (batch.back() >= last.value()) { break; }
     at = batch.back() + 1;
   }
 }

@@ -25,9 +25,7 @@ TEST(Truncate, DropsManyEntriesAndPrivateCopiesBehindTheNewSize) {
   const auto outcome = run_in_world([](World& w) {
     const VirtAddr a0 = w.map(w.p0, w.file, 16);
     const VirtAddr a1 = w.map(w.p1, w.file, 16, mm::kMapPrivate);
-    for (uint64_t n = 0; n < 16; ++n) {
-      World::poke(w.p0, a0 + n * kPageSize, 5);
-    }
+    for (uint64_t n = 0; n < 16; ++n) { World::poke(w.p0, a0 + n * kPageSize, 5); }
     World::poke(w.p1, a1 + kPageSize, 6);
     World::poke(w.p1, a1 + 9 * kPageSize, 6);
     w.file.size = 2 * kPageSize + 1;
@@ -45,9 +43,7 @@ TEST(Truncate, OfARangeKeepsPartPagesAndPrivateCopies) {
   const auto outcome = run_in_world([](World& w) {
     const VirtAddr a0 = w.map(w.p0, w.file, 4);
     const VirtAddr a1 = w.map(w.p1, w.file, 4, mm::kMapPrivate);
-    for (uint64_t n = 0; n < 4; ++n) {
-      World::poke(w.p0, a0 + n * kPageSize, 5);
-    }
+    for (uint64_t n = 0; n < 4; ++n) { World::poke(w.p0, a0 + n * kPageSize, 5); }
     World::poke(w.p1, a1 + kPageSize, 6);
     truncate_pagecache_range(w.file.mapping(), 1, 3 * kPageSize + 1);
     EXPECT_TRUE(w.file.entry(0).is_frame());

@@ -12,20 +12,15 @@ namespace daxfs::dax {
 
 namespace {
 
-constexpr unsigned kScanBatch =
-    64;  // entries between two chances for others (kernel: XA_CHECK_SCHED)
+constexpr unsigned kScanBatch = 64;  // entries between two chances for others (kernel: XA_CHECK_SCHED)
 
 // Kernel: dax_busy_page.
 mm::Page* busy_page(mm::Memory& memory, Entry entry) {
-  if (!entry.is_frame()) {
-    return nullptr;
-  }
+  if (!entry.is_frame()) { return nullptr; }
   for (uint64_t i = 0; i < entry.pages(); ++i) {
     mm::Page& page = memory.page(entry.pfn() + i);
     memory.history().note_searched(entry.pfn() + i);
-    if (mm::read_page_ref(page) > 1) {
-      return &page;
-    }
+    if (mm::read_page_ref(page) > 1) { return &page; }
   }
   return nullptr;
 }
@@ -39,9 +34,7 @@ mm::Page* busy_page(mm::Memory& memory, Entry entry) {
 // The kernel of 2022 returns at once when no VMA maps the file. A pin can outlive its mapping, so
 // that misses it; later kernels scan always, and so does this one.
 mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint64_t end) {
-  if (!mapping.dax()) {
-    return nullptr;
-  }
+  if (!mapping.dax()) { return nullptr; }
   FS_TRACE_SCOPE("dax_layout_busy_page", inode_ref(mapping.host().ino()));
   const uint64_t first = start / kPageSize;
   const uint64_t last = end == kToEnd ? kLastIndex : end / kPageSize;
@@ -70,12 +63,8 @@ mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint
     trace_entry_read(mapping, PgOff(index), entry);
     mm::Page* const page = busy_page(mapping.memory(), entry);
     put_unlocked_entry(mapping, PgOff(index), entry);
-    if (page != nullptr) {
-      return page;
-    }
-    if (next > last || next == 0) {
-      return nullptr;
-    }
+    if (page != nullptr) { return page; }
+    if (next > last || next == 0) { return nullptr; }
     xas.set(next);
     at = next;
     if (++scanned % kScanBatch == 0) {

@@ -19,8 +19,6 @@ inline constexpr uint64_t kToEnd = ~uint64_t{0};
 // the first page of it whose reference count is above idle, null if there is none. The page is not
 // referenced: it is a page of the device and cannot go away. YIELDS.
 mm::Page* layout_busy_page_range(mm::AddressSpace& mapping, uint64_t start, uint64_t end);
-inline mm::Page* layout_busy_page(mm::AddressSpace& mapping) {
-  return layout_busy_page_range(mapping, 0, kToEnd);
-}
+inline mm::Page* layout_busy_page(mm::AddressSpace& mapping) { return layout_busy_page_range(mapping, 0, kToEnd); }
 
 }  // namespace daxfs::dax

@@ -10,9 +10,7 @@ namespace {
 TEST(LayoutBusyPage, FindsThePinnedPageOfTheRangeAndUnmapsIt) {
   const auto outcome = run_in_world([](World& w) {
     const VirtAddr a0 = w.map(w.p0, w.file, 4);
-    for (uint64_t n = 0; n < 4; ++n) {
-      World::poke(w.p0, a0 + n * kPageSize, 5);
-    }
+    for (uint64_t n = 0; n < 4; ++n) { World::poke(w.p0, a0 + n * kPageSize, 5); }
     EXPECT_EQ(layout_busy_page(w.file.mapping()), nullptr);
     auto pin = mm::pin_user_page(w.p0, a0 + 2 * kPageSize, true);
     ASSERT_TRUE(pin.ok());

@@ -15,9 +15,7 @@ namespace {
 // All that can be mapped together with the page goes: what maps it huge cannot keep the rest of its range.
 void unmap_frame(mm::AddressSpace& mapping, PgOff index, const std::vector<mm::FrameUser>& users) {
   unsigned order = 0;
-  for (const mm::FrameUser& user : users) {
-    order = std::max(order, user.order);
-  }
+  for (const mm::FrameUser& user : users) { order = std::max(order, user.order); }
   // Also where nobody was found: nothing is left to chance.
   const uint64_t pages = uint64_t{1} << order;
   mm::unmap_mapping_range(mapping, PgOff(round_down(index.value(), pages)), pages, /*even_cows=*/false);
@@ -27,27 +25,19 @@ void unmap_frame(mm::AddressSpace& mapping, PgOff index, const std::vector<mm::F
 
 Status memory_failure(mm::Memory& memory, Pfn pfn, std::vector<mm::FrameUser>* users, Site site) {
   FS_TRACE_SCOPE("memory_failure", frame_ref(pfn));
-  if (!memory.is_pmem(pfn)) {
-    return Errc::kNxio;
-  }
+  if (!memory.is_pmem(pfn)) { return Errc::kNxio; }
   mm::Page& page = memory.page(pfn);
   FrameLock lock(page, site);
-  if (!lock.locked()) {
-    return Errc::kBusy;
-  }
+  if (!lock.locked()) { return Errc::kBusy; }
   // Under the entry lock nobody can map the frame anew, and it stays the file's.
-  if (memory.device().poisoned(pfn.value() * kPageSize, kPageSize)) {
-    page.set_hwpoison(true);
-  }
+  if (memory.device().poisoned(pfn.value() * kPageSize, kPageSize)) { page.set_hwpoison(true); }
   std::vector<mm::FrameUser> found;
   const PgOff told = historical(Bug::kFailureWrongAddress) ? lock.entry().base(lock.index()) : lock.index();
   mm::collect_frame_users(lock.mapping(), told, pfn, &found, site);
   unmap_frame(lock.mapping(), lock.index(), found);
   mm::check_frame_unmapped(lock.mapping(), lock.index(), pfn, site);
   lock.unlock(site);
-  if (users != nullptr) {
-    users->insert(users->end(), found.begin(), found.end());
-  }
+  if (users != nullptr) { users->insert(users->end(), found.begin(), found.end()); }
   return ok_status();
 }
 

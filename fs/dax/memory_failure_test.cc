@@ -173,9 +173,7 @@ void expect_clean_beside(Meanwhile meanwhile) {
         World::poke(w.p0, m, 1);
         World::peek(w.p1, s);
         const Pfn pfn = frame_of(w.file, 1);
-        rt::spawn("fails", [&] {
-          memory_failure(w.memory, pfn).ignore_error("the frame may have left the file");
-        });
+        rt::spawn("fails", [&] { memory_failure(w.memory, pfn).ignore_error("the frame may have left the file"); });
         rt::spawn("meanwhile", [&] { meanwhile(w, m, s); });
         rt::join_all_spawned();
         w.finish();

@@ -30,9 +30,7 @@ bool pages_poisoned(const pmem::Device& device, uint64_t at, uint64_t length) {
 }
 
 Result<uint64_t> done_or_fault(uint64_t done) {
-  if (done == 0) {
-    return Errc::kFault;
-  }
+  if (done == 0) { return Errc::kFault; }
   return done;
 }
 
@@ -44,9 +42,7 @@ Result<uint64_t> read_piece(const Piece& p) {
   pmem::Device& device = p.host.device();
   const uint64_t at = p.iomap.device_offset(p.pos);
   const size_t length = static_cast<size_t>(p.length);
-  if (pages_poisoned(device, at, p.length)) {
-    return Errc::kIo;
-  }
+  if (pages_poisoned(device, at, p.length)) { return Errc::kIo; }
   if (p.buffer.is_user()) {
     // The copy takes faults on its way: the blocks must stay the file's to its end.
     device.require_owned(at, length, "read", Site::current());
@@ -63,12 +59,8 @@ Result<uint64_t> read_piece(const Piece& p) {
 // Bad sectors are repaired by writing whole pages; a part of a page cannot be (kernel:
 // pmem_recovery_write copies nothing, which the caller sees as EFAULT).
 Status store_bytes(pmem::Device& device, uint64_t at, std::span<const std::byte> bytes) {
-  if (!pages_poisoned(device, at, bytes.size())) {
-    return device.store_nt(at, bytes);
-  }
-  if (at % kPageSize != 0 || bytes.size() != kPageSize) {
-    return Errc::kFault;
-  }
+  if (!pages_poisoned(device, at, bytes.size())) { return device.store_nt(at, bytes); }
+  if (at % kPageSize != 0 || bytes.size() != kPageSize) { return Errc::kFault; }
   return device.store_clearing_poison(at, bytes);
 }
 
@@ -81,21 +73,15 @@ Result<uint64_t> write_piece(const Piece& p) {
     const uint64_t at = p.iomap.device_offset(p.pos + done);
     const size_t want = static_cast<size_t>(std::min(p.length - done, kPageSize - at % kPageSize));
     const size_t got = p.buffer.copy_in(std::span(bounce, want));
-    if (got == 0) {
-      break;
-    }
+    if (got == 0) { break; }
     const Status stored = store_bytes(device, at, std::span<const std::byte>(bounce, got));
     if (!stored.ok()) {
       p.buffer.revert(got);
-      if (done == 0) {
-        return stored.error();
-      }
+      if (done == 0) { return stored.error(); }
       break;
     }
     done += got;
-    if (got < want) {
-      break;
-    }
+    if (got < want) { break; }
   }
   return done_or_fault(done);
 }
@@ -116,9 +102,7 @@ Status zero_around(const Piece& p) {
 
 // Kernel: dax_iomap_iter.
 Result<uint64_t> rw_piece(const Piece& p, bool write) {
-  if (!write) {
-    return p.iomap.mapped() ? read_piece(p) : read_hole(p);
-  }
+  if (!write) { return p.iomap.mapped() ? read_piece(p) : read_hole(p); }
   const bool early = historical(Bug::kDaxWriteUnwritten) && p.iomap.type == io::Iomap::Type::kUnwritten;
   if (early) { FS_RETURN_IF_ERROR(zero_around(p)); }
   if (FS_WARN_ON(!p.iomap.mapped() && !early, "DW1", "a DAX write got no written block at %llu",
@@ -142,8 +126,8 @@ Result<uint64_t> rw_piece(const Piece& p, bool write) {
 
 }  // namespace
 
-Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write,
-                          io::IomapOps& ops, unsigned extra_flags) {
+Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write, io::IomapOps& ops,
+                          unsigned extra_flags) {
   FS_TRACE_SCOPE("dax_iomap_rw", inode_ref(host.ino()));
   const unsigned flags = io::kIomapDax | (write ? unsigned{io::kIomapWrite} : 0U) | extra_flags;
   if (write && buffer.remaining() != 0 && historical(Bug::kInvalidateBeforeAllocate)) {
@@ -155,33 +139,23 @@ Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t p
     uint64_t left = buffer.remaining();
     if (!write) {
       const uint64_t size = host.i_size();
-      if (pos >= size) {
-        break;
-      }
+      if (pos >= size) { break; }
       left = std::min(left, size - pos);
     }
     io::Iomap iomap;
     error = io::begin_checked(ops, host, pos, left, flags, &iomap);
-    if (!error.ok()) {
-      break;
-    }
+    if (!error.ok()) { break; }
     const uint64_t length = std::min(left, iomap.end() - pos);
     const Piece piece{.host = host, .buffer = buffer, .iomap = iomap, .pos = pos, .length = length};
     const Result<uint64_t> done = rw_piece(piece, write);
     const Status ended = ops.iomap_end(host, pos, length, done.ok() ? *done : 0, flags, iomap);
     error = done.ok() ? ended : done.status();
-    if (!done.ok()) {
-      break;
-    }
+    if (!done.ok()) { break; }
     total += *done;
     pos += *done;
-    if (!error.ok() || *done == 0) {
-      break;
-    }
+    if (!error.ok() || *done == 0) { break; }
   }
-  if (total == 0 && !error.ok()) {
-    return error;
-  }
+  if (total == 0 && !error.ok()) { return error; }
   return total;
 }
 
@@ -197,8 +171,7 @@ Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapO
     if (iomap.mapped()) {
       const uint64_t at = iomap.device_offset(pos);
       const bool whole_pages = at % kPageSize == 0 && piece % kPageSize == 0;
-      status = !whole_pages && pages_poisoned(device, at, piece) ? Status(Errc::kIo)
-                                                                 : device.zero(at, piece);
+      status = !whole_pages && pages_poisoned(device, at, piece) ? Status(Errc::kIo) : device.zero(at, piece);
     }
     const Status ended = ops.iomap_end(host, pos, piece, status.ok() ? piece : 0, kFlags, iomap);
     FS_RETURN_IF_ERROR(status);

@@ -19,8 +19,8 @@ namespace daxfs::dax {
 // Changes no inode field: size and times are the caller's. Bytes written are durable after the next
 // fence. RETURNS: bytes copied, fewer if the buffer faults or space runs out after a part. Errors,
 // if nothing was copied: kFault, kNoSpc, kIo (poison; the call fails for the whole piece). YIELDS.
-Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write,
-                          io::IomapOps& ops, unsigned extra_flags = 0);
+Result<uint64_t> iomap_rw(io::IomapHost& host, io::IovBuffer& buffer, uint64_t pos, bool write, io::IomapOps& ops,
+                          unsigned extra_flags = 0);
 
 // Zeroes the bytes of [pos, pos + length) that have written blocks. YIELDS.
 Status zero_range(io::IomapHost& host, uint64_t pos, uint64_t length, io::IomapOps& ops);

@@ -100,8 +100,7 @@ class HoleOps final : public io::IomapOps {
     iomap->length = kPageSize;
     return ok_status();
   }
-  Status iomap_end(io::IomapHost&, uint64_t, uint64_t, uint64_t, unsigned,
-                   const io::Iomap&) override {
+  Status iomap_end(io::IomapHost&, uint64_t, uint64_t, uint64_t, unsigned, const io::Iomap&) override {
     return ok_status();
   }
   uint64_t displacement = 0;

@@ -80,11 +80,8 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
   }
   // With huge mappings a request of a whole range is answered with the run of equal pages at its start, and a hole of
   // its size gets aligned blocks.
-  Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
-                     io::Iomap* iomap) override {
-    if (length <= kPageSize || !memory_.huge_mappings()) {
-      return begin_page(host, pos, flags, iomap);
-    }
+  Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, io::Iomap* iomap) override {
+    if (length <= kPageSize || !memory_.huge_mappings()) { return begin_page(host, pos, flags, iomap); }
     if ((flags & io::kIomapWrite) != 0) {
       const uint64_t unit = memory_.huge_pages();
       const rt::WriteLock lock(data_sem_);
@@ -95,8 +92,8 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
       io::Iomap next;
       if (has_block(at / kPageSize) != (iomap->type != io::Iomap::Type::kHole) && !iomap->is_new()) { break; }
       FS_RETURN_IF_ERROR(begin_page(host, at, flags, &next));
-      const bool adjacent = iomap->type == io::Iomap::Type::kHole ||
-                            next.block == iomap->block + iomap->length / kPageSize;
+      const bool adjacent =
+          iomap->type == io::Iomap::Type::kHole || next.block == iomap->block + iomap->length / kPageSize;
       if (next.type != iomap->type || next.flags != iomap->flags || !adjacent) { break; }
       iomap->length += kPageSize;
     }
@@ -112,17 +109,11 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
       return ok_status();
     }
     const rt::WriteLock lock(data_sem_);
-    if (withholds_blocks) {
-      return ok_status();
-    }
+    if (withholds_blocks) { return ok_status(); }
     const auto it = blocks.find(index);
     if (it == blocks.end() || !it->second.written) {
-      if (it == blocks.end() && blocks_free == 0) {
-        return Errc::kNoSpc;
-      }
-      if (it == blocks.end()) {
-        --blocks_free;
-      }
+      if (it == blocks.end() && blocks_free == 0) { return Errc::kNoSpc; }
+      if (it == blocks.end()) { --blocks_free; }
       const FsBlock at = it == blocks.end() ? FsBlock(next_block_++) : it->second.at;
       FS_RETURN_IF_ERROR(device().zero(at.value() * kPageSize, kPageSize));
       const bool unwritten = (flags & io::kIomapDirect) != 0;
@@ -132,8 +123,7 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     describe(index, iomap);
     return ok_status();
   }
-  Status iomap_end(io::IomapHost&, uint64_t, uint64_t, uint64_t, unsigned,
-                   const io::Iomap&) override {
+  Status iomap_end(io::IomapHost&, uint64_t, uint64_t, uint64_t, unsigned, const io::Iomap&) override {
     ++iomaps_ended;
     return ok_status();
   }
@@ -142,30 +132,19 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
     const rt::WriteLock lock(mapping_.invalidate_lock);
     while (wait) {
       mm::Page* const page = layout_busy_page(mapping_);
-      if (page == nullptr) {
-        break;
-      }
+      if (page == nullptr) { break; }
       memory_.wait_page_idle(
-          *page,
-          [&]() FS_NO_THREAD_SAFETY_ANALYSIS {
-            mapping_.invalidate_lock.up_write();
-          },  // retaken below
-          [&]() FS_NO_THREAD_SAFETY_ANALYSIS {
-            mapping_.invalidate_lock.down_write();
-          });  // dropped above
+          *page, [&]() FS_NO_THREAD_SAFETY_ANALYSIS { mapping_.invalidate_lock.up_write(); },  // retaken below
+          [&]() FS_NO_THREAD_SAFETY_ANALYSIS { mapping_.invalidate_lock.down_write(); });      // dropped above
     }
     truncate_pagecache_range(mapping_, first * kPageSize, end * kPageSize);
-    for (uint64_t index = first; index < end; ++index) {
-      blocks.erase(index);
-    }
+    for (uint64_t index = first; index < end; ++index) { blocks.erase(index); }
   }
 
   Result<uint64_t> write(uint64_t pos, std::span<const std::byte> bytes) {
     io::IovBuffer buffer = io::IovBuffer::kernel_source(bytes);
     const auto done = iomap_rw(*this, buffer, pos, true, *this);
-    if (done.ok()) {
-      size = std::max<uint64_t>(size, pos + *done);
-    }
+    if (done.ok()) { size = std::max<uint64_t>(size, pos + *done); }
     return done;
   }
   std::vector<std::byte> read(uint64_t pos, size_t length) {
@@ -200,9 +179,7 @@ class FakeFile final : public io::IomapHost, public io::IomapOps, public mm::VmF
  private:
   void describe(uint64_t index, io::Iomap* iomap) const {
     const auto it = blocks.find(index);
-    if (it == blocks.end()) {
-      return;
-    }
+    if (it == blocks.end()) { return; }
     iomap->type = it->second.written ? io::Iomap::Type::kMapped : io::Iomap::Type::kUnwritten;
     iomap->block = it->second.at;
   }
@@ -237,8 +214,7 @@ struct World {
   }
   VirtAddr map(mm::Mm& mm, FakeFile& of, uint64_t pages, unsigned flags = mm::kMapShared,
                unsigned prot = mm::kProtRead | mm::kProtWrite) {
-    auto address =
-        mm.mmap({.length = pages * kPageSize, .prot = prot, .flags = flags, .file = &of});
+    auto address = mm.mmap({.length = pages * kPageSize, .prot = prot, .flags = flags, .file = &of});
     EXPECT_TRUE(address.ok());
     return *address;
   }
@@ -277,10 +253,8 @@ struct HugeWorld : World {
   HugeWorld() { EXPECT_TRUE(memory.set_huge(true, 2).ok()); }
   VirtAddr huge() { return map(p0, file, 8); }
   VirtAddr single(uint64_t first, uint64_t pages = 1) {
-    const auto address = p1.mmap({.length = pages * kPageSize,
-                                  .flags = mm::kMapShared,
-                                  .file = &file,
-                                  .offset = first * kPageSize});
+    const auto address =
+        p1.mmap({.length = pages * kPageSize, .flags = mm::kMapShared, .file = &file, .offset = first * kPageSize});
     EXPECT_TRUE(address.ok());
     return *address;
   }
@@ -301,23 +275,18 @@ class WithBug {
 // Runs `body(world)` in a run of its own. On a finding the world is abandoned, as what the run held
 // cannot be undone.
 template <typename World = dax::World, typename Body>
-rt::RunOutcome run_in_world(Body body, rt::Policy& policy = rt::default_policy(),
-                            rt::RunLimits limits = {}) {
+rt::RunOutcome run_in_world(Body body, rt::Policy& policy = rt::default_policy(), rt::RunLimits limits = {}) {
   static std::vector<World*>* const abandoned = new std::vector<World*>;
   World* world = nullptr;
   const rt::RunOutcome outcome = rt::run_lambda(
       [&] {
         world = new World;
         body(*world);
-        if (!::testing::Test::HasFailure()) {
-          delete world;
-        }
+        if (!::testing::Test::HasFailure()) { delete world; }
         world = nullptr;
       },
       policy, limits);
-  if (world != nullptr) {
-    abandoned->push_back(world);
-  }
+  if (world != nullptr) { abandoned->push_back(world); }
   return outcome;
 }
 
@@ -335,22 +304,16 @@ class PreemptionPolicy final : public rt::Policy {
   uint64_t budget(const rt::SchedView& view) override {
     uint64_t best = rt::kNeverAsk;
     for (const Preemption& p : list_) {
-      if (p.from == view.current && p.event > view.event_in_op) {
-        best = std::min(best, p.event - view.event_in_op);
-      }
+      if (p.from == view.current && p.event > view.event_in_op) { best = std::min(best, p.event - view.event_in_op); }
     }
     return best;
   }
   rt::TaskId preempt(const rt::SchedView& view) override {
     for (const Preemption& p : list_) {
       const bool here = p.from == view.current && p.event == view.event_in_op;
-      if (!here) {
-        continue;
-      }
+      if (!here) { continue; }
       used = true;
-      if (std::find(view.runnable.begin(), view.runnable.end(), p.to) != view.runnable.end()) {
-        return p.to;
-      }
+      if (std::find(view.runnable.begin(), view.runnable.end(), p.to) != view.runnable.end()) { return p.to; }
     }
     return view.current;
   }
@@ -372,9 +335,7 @@ struct SearchResult {
 
   std::string text() const {
     std::string out = std::to_string(runs) + " runs, " + std::to_string(wrong) + " wrong";
-    for (const auto& [tag, count] : tags) {
-      out += ", " + tag + " " + std::to_string(count);
-    }
+    for (const auto& [tag, count] : tags) { out += ", " + tag + " " + std::to_string(count); }
     return out;
   }
   bool clean() const { return wrong == 0 && tags.empty(); }
@@ -400,8 +361,7 @@ SearchResult search(Scenario scenario, SearchOptions options = {}) {
     bool right = true;
     rt::RunLimits limits;
     limits.events_max = 20000;
-    const rt::RunOutcome outcome =
-        run_in_world<World>([&](World& world) { right = scenario(world); }, policy, limits);
+    const rt::RunOutcome outcome = run_in_world<World>([&](World& world) { right = scenario(world); }, policy, limits);
     ++result.runs;
     if (outcome.finding.has_value()) {
       ++result.tags[outcome.finding->tag];
@@ -410,19 +370,14 @@ SearchResult search(Scenario scenario, SearchOptions options = {}) {
     }
     return policy.used;
   };
-  const uint64_t second_max =
-      options.second_events_max != 0 ? options.second_events_max : options.events_max;
+  const uint64_t second_max = options.second_events_max != 0 ? options.second_events_max : options.events_max;
   for (size_t i = 0; i < 2; ++i) {
     const rt::TaskId a = options.tasks[i];
     const rt::TaskId b = options.tasks[1 - i];
     for (uint64_t first = 1; first < options.events_max; ++first) {
-      if (!one({{a, first, b}})) {
-        break;
-      }
+      if (!one({{a, first, b}})) { break; }
       for (uint64_t second = 1; second < second_max; second += options.stride) {
-        if (options.until_found && !result.clean()) {
-          return result;
-        }
+        if (options.until_found && !result.clean()) { return result; }
         one({{a, first, b}, {b, second, a}});
       }
     }

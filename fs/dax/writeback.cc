@@ -32,9 +32,7 @@ Entry find_dirty(mm::AddressSpace& mapping, lib::XaCursor& xas, uint64_t* at, ui
 void tag_for_writeback(mm::AddressSpace& mapping, uint64_t first, uint64_t last) {
   rt::SpinGuard tree(mapping.i_pages.lock());
   lib::XaCursor xas(mapping.i_pages, first);
-  for (uint64_t at = first; !find_dirty(mapping, xas, &at, last).none();) {
-    xas.set_mark(kMarkToWrite);
-  }
+  for (uint64_t at = first; !find_dirty(mapping, xas, &at, last).none();) { xas.set_mark(kMarkToWrite); }
 }
 
 // Writes the entry that the cursor is at. The tree lock is dropped on the way; the caller moves its
@@ -55,8 +53,8 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
     }
   }
   if (FS_WARN_ON(!entry.is_frame(), "O7", about(entry_ref(mapping.host().ino(), index)),
-                 "page %llu of inode %u is dirty but has no block",
-                 static_cast<unsigned long long>(index.value()), mapping.host().ino().value())) {
+                 "page %llu of inode %u is dirty but has no block", static_cast<unsigned long long>(index.value()),
+                 mapping.host().ino().value())) {
     return Errc::kIo;
   }
   lock_entry(mapping, xas, entry);
@@ -77,8 +75,8 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
   const Entry old = Entry::from_tree(xas.store(entry.to_tree()));
   trace_entry_write(mapping, base, old, entry);
   FS_BUG_ON(!old.is_locked(), "O4", about(entry_ref(mapping.host().ino(), index)),
-            "writeback finds page %llu of inode %u unlocked",
-            static_cast<unsigned long long>(index.value()), mapping.host().ino().value());
+            "writeback finds page %llu of inode %u unlocked", static_cast<unsigned long long>(index.value()),
+            mapping.host().ino().value());
   xas.clear_mark(kMarkDirty);
   FS_TRACE_WRITE(dirty_ref(mapping.host().ino(), base), 1, 0);
   wake_entry(mapping, index, entry, WakeMode::kNext);
@@ -86,8 +84,7 @@ Status writeback_one(mm::AddressSpace& mapping, lib::XaCursor& xas, Entry entry,
 }
 
 // Until whoever has the entry locked is done with it.
-void wait_for_entry(mm::AddressSpace& mapping, lib::XaCursor& xas)
-    FS_REQUIRES(mapping.i_pages.lock()) {
+void wait_for_entry(mm::AddressSpace& mapping, lib::XaCursor& xas) FS_REQUIRES(mapping.i_pages.lock()) {
   const PgOff index(xas.index());
   xas.reset();
   put_unlocked_entry(mapping, index, get_unlocked_entry(mapping, xas).entry);
@@ -97,9 +94,7 @@ void wait_for_entry(mm::AddressSpace& mapping, lib::XaCursor& xas)
 
 // Kernel: dax_writeback_mapping_range.
 Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff last, bool sync) {
-  if (!sync || mm::has_no_pages(mapping)) {
-    return ok_status();
-  }
+  if (!sync || mm::has_no_pages(mapping)) { return ok_status(); }
   FS_TRACE_SCOPE("dax_writeback_mapping_range", inode_ref(mapping.host().ino()));
   tag_for_writeback(mapping, first.value(), last.value());
   Status result;
@@ -113,9 +108,7 @@ Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff las
     // before the data is durable.
     for (uint64_t next = first.value();;) {
       const Entry entry = find_dirty(mapping, xas, &next, last.value());
-      if (entry.none()) {
-        break;
-      }
+      if (entry.none()) { break; }
       if (xas.get_mark(kMarkToWrite)) {
         result = writeback_one(mapping, xas, entry, &flushed);
       } else if (entry.is_locked()) {
@@ -125,15 +118,11 @@ Status writeback_mapping_range(mm::AddressSpace& mapping, PgOff first, PgOff las
         mapping.wb_error.record(result.error());
         break;
       }
-      if (next > last.value() || next == 0) {
-        break;
-      }
+      if (next > last.value() || next == 0) { break; }
       xas.set(next);
     }
   }
-  if (flushed) {
-    mapping.memory().device().fence();
-  }
+  if (flushed) { mapping.memory().device().fence(); }
   return result;
 }
 

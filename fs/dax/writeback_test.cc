@@ -43,11 +43,9 @@ TEST(Writeback, FlushesDirtyPagesOnceAndMakesThemReadOnlyEverywhere) {
     EXPECT_TRUE(w.file.marked(2, kMarkDirty));                   // outside the range
     EXPECT_FALSE(w.p0.page_table.load_unscheduled(a0).write());  // O7
     EXPECT_FALSE(w.p1.page_table.load_unscheduled(a1).write());
-    EXPECT_TRUE(
-        writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(~uint64_t{0}), true).ok());
+    EXPECT_TRUE(writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(~uint64_t{0}), true).ok());
     EXPECT_EQ(recorder.flushes, 2);
-    EXPECT_TRUE(
-        writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(~uint64_t{0}), true).ok());
+    EXPECT_TRUE(writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(~uint64_t{0}), true).ok());
     EXPECT_EQ(recorder.flushes, 2);
     EXPECT_EQ(recorder.fences, 2);
     w.device->set_recorder(nullptr);
@@ -79,8 +77,7 @@ TEST(Writeback, OfADirtyHoleIsAFinding) {
     const VirtAddr a0 = w.map(w.p0, w.file, 1);
     World::peek(w.p0, a0);
     w.file.mapping().i_pages.set_mark(0, kMarkDirty);
-    writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(0), true)
-        .ignore_error("ends the run");
+    writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(0), true).ignore_error("ends the run");
   });
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->tag, "O7");
@@ -96,15 +93,11 @@ TEST(WritebackRace, NoWritablePteWithoutTheDirtyMark) {
       World::poke(w.p0, a0, 2);
       World::poke(w.p0, a0 + 1, 3);
     });
-    rt::spawn("fsync", [&] {
-      EXPECT_TRUE(writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(0), true).ok());
-    });
+    rt::spawn("fsync", [&] { EXPECT_TRUE(writeback_mapping_range(w.file.mapping(), PgOff(0), PgOff(0), true).ok()); });
     rt::join_all_spawned();
     const bool writable = w.p0.page_table.load_unscheduled(a0).write();
     const bool right = !writable || w.file.marked(0, kMarkDirty);
-    if (right) {
-      w.finish();
-    }
+    if (right) { w.finish(); }
     return right;
   });
   EXPECT_TRUE(result.clean()) << result.text();

@@ -182,8 +182,8 @@ void check_not_pinned(Volume& volume, FsBlock first, uint64_t count) {
     const int references = mm::page_ref_count(memory.page(Pfn(first.value() + i)));
     const Pfn frame(first.value() + i);
     FS_WARN_ON(references > 1 && volume.device().watches_owners(), "O1",
-               about(frame_ref(frame)).came(memory.history().of_pin(frame)),
-               "block freed with refcount %d, expected 1", references);
+               about(frame_ref(frame)).came(memory.history().of_pin(frame)), "block freed with refcount %d, expected 1",
+               references);
   }
 }
 

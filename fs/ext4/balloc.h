@@ -19,11 +19,10 @@
 namespace daxfs::ext4 {
 
 // Bits of AllocationRequest::flags.
-inline constexpr unsigned kAllocAlignPmd = 1;      // prefer a start that is a multiple of Volume::huge_blocks()
-inline constexpr unsigned kAllocMetadata = 2;      // for tree or directory blocks; searched for like data so far
-inline constexpr unsigned kAllocUseReserved =
-    4;  // may take what is kept back for extent splits (kernel: USE_RESERVED)
-inline constexpr unsigned kAllocExact = 8;         // all of count_wanted in one run, or kNoSpc
+inline constexpr unsigned kAllocAlignPmd = 1;     // prefer a start that is a multiple of Volume::huge_blocks()
+inline constexpr unsigned kAllocMetadata = 2;     // for tree or directory blocks; searched for like data so far
+inline constexpr unsigned kAllocUseReserved = 4;  // may take what is kept back for extent splits (kernel: USE_RESERVED)
+inline constexpr unsigned kAllocExact = 8;        // all of count_wanted in one run, or kNoSpc
 
 struct AllocationRequest {
   FsBlock goal;               // 0: none

@@ -1,12 +1,12 @@
 // fs/ext4/balloc_test.cc - block allocation: contiguous, aligned, bounded, exact counters. GR1, GR2, BA1, BA2.
 #include "fs/ext4/balloc.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <random>
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/ext4/bitmap.h"
 #include "fs/ext4/volume_test.h"
@@ -109,9 +109,8 @@ TEST(BlockAllocator, ExactRequestsGetAllOrNothing) {
 
 // Until nothing is left; the blocks kept back go only to who may take them. Metadata is never handed out.
 TEST(BlockAllocator, FillsTheVolumeToTheLastBlockWithoutOverlap) {
-  for (const char* arguments :
-       {"", "-O ^has_journal", "-g 256 -O ^has_journal,^resize_inode", "-O ^metadata_csum,^64bit",
-        "-O ^metadata_csum,uninit_bg", "-g 512 -G 4"}) {
+  for (const char* arguments : {"", "-O ^has_journal", "-g 256 -O ^has_journal,^resize_inode",
+                                "-O ^metadata_csum,^64bit", "-O ^metadata_csum,uninit_bg", "-g 512 -G 4"}) {
     MountedVolume fs(2000, arguments);
     const uint64_t free = fs.volume->blocks_free();
     std::set<uint64_t> taken;

@@ -19,11 +19,10 @@ namespace daxfs::ext4 {
 class BlockTree {
  public:
   struct Lookup {
-    std::optional<ExtentRun> run;     // the run that contains the block
-    uint64_t hole_end = kLogicalEnd;  // without one: up to here there is none, and perhaps further
-    std::optional<ExtentRun>
-        neighbor;  // the run before the block, or else behind it, in the same leaf
-    std::optional<FsBlock> leaf;  // the leaf's own block, unless it is the root
+    std::optional<ExtentRun> run;       // the run that contains the block
+    uint64_t hole_end = kLogicalEnd;    // without one: up to here there is none, and perhaps further
+    std::optional<ExtentRun> neighbor;  // the run before the block, or else behind it, in the same leaf
+    std::optional<FsBlock> leaf;        // the leaf's own block, unless it is the root
   };
 
   virtual Result<Lookup> lookup(LogicalBlock lblk) = 0;

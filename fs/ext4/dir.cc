@@ -186,8 +186,8 @@ Result<std::optional<DirEntry>> dir_next(Inode& dir, uint64_t position) {
       if (!record) { break; }
       offset += record->rec_len;
       if (record->ino.value() == 0 || block * kBlockSize + record->offset < position) { continue; }
-      return std::optional<DirEntry>(DirEntry{std::string(record->name), record->ino, record->file_type,
-                                              block * kBlockSize + offset});
+      return std::optional<DirEntry>(
+          DirEntry{std::string(record->name), record->ino, record->file_type, block * kBlockSize + offset});
     }
   }
   return std::optional<DirEntry>();

@@ -107,7 +107,7 @@ DirBlockKind DirBlockView::kind(bool first_block, bool indexed_directory) const 
   if (first_block) { return DirBlockKind::kIndexRoot; }
   const bool one_empty_record = get<uint32_t>(bytes_, 0) == 0 && get<uint16_t>(bytes_, 4) == kBlockSize;
   return one_empty_record && get<uint8_t>(bytes_, 6) == 0 && get<uint8_t>(bytes_, 7) == 0 ? DirBlockKind::kIndexNode
-                                                                                        : DirBlockKind::kLinear;
+                                                                                          : DirBlockKind::kLinear;
 }
 
 bool DirBlockView::csum_ok(uint32_t seed, DirBlockKind kind) const {

@@ -18,15 +18,22 @@
 
 namespace daxfs::ext4 {
 
-inline constexpr size_t kNameMax = 255;        // bytes
-inline constexpr size_t kDirHeaderSize = 8;    // bytes before the name
-inline constexpr size_t kDirTailSize = 12;     // checksum record
+inline constexpr size_t kNameMax = 255;      // bytes
+inline constexpr size_t kDirHeaderSize = 8;  // bytes before the name
+inline constexpr size_t kDirTailSize = 12;   // checksum record
 using DirBytes = std::span<std::byte, kBlockSize>;
 using ConstDirBytes = std::span<const std::byte, kBlockSize>;
 
 // file_type values of a directory record.
 enum class FileType : uint8_t {
-  kUnknown = 0, kRegular = 1, kDirectory = 2, kCharDevice = 3, kBlockDevice = 4, kFifo = 5, kSocket = 6, kSymlink = 7,
+  kUnknown = 0,
+  kRegular = 1,
+  kDirectory = 2,
+  kCharDevice = 3,
+  kBlockDevice = 4,
+  kFifo = 5,
+  kSocket = 6,
+  kSymlink = 7,
 };
 FileType file_type_of_mode(uint16_t mode);
 
@@ -36,11 +43,11 @@ constexpr uint32_t dir_record_size(size_t name_length) {
 }
 
 struct DirRecord {
-  uint32_t offset = 0;      // of the record in the block
+  uint32_t offset = 0;  // of the record in the block
   uint32_t rec_len = 0;
-  Ino ino;                  // 0: unused
+  Ino ino;  // 0: unused
   uint8_t file_type = 0;
-  std::string_view name;    // borrowed from the block
+  std::string_view name;  // borrowed from the block
 };
 
 // Which kind of checksum a block carries.

@@ -1,12 +1,12 @@
 // fs/ext4/dir_block_test.cc - directory blocks as bytes: the chain, random insertions and removals, broken input.
 #include "fs/ext4/dir_block.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cstring>
 #include <map>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/report.h"
 
@@ -25,9 +25,7 @@ struct Block {
       const auto record = view().record_at(offset);
       EXPECT_TRUE(record.ok());
       if (!record.ok() || !*record) { break; }
-      if ((*record)->ino.value() != 0) {
-        EXPECT_TRUE(found.emplace((*record)->name, (*record)->ino.value()).second);
-      }
+      if ((*record)->ino.value() != 0) { EXPECT_TRUE(found.emplace((*record)->name, (*record)->ino.value()).second); }
       offset += (*record)->rec_len;
     }
     EXPECT_EQ(offset, has_csum ? kBlockSize - kDirTailSize : kBlockSize);
@@ -113,11 +111,11 @@ TEST(DirBlockRecord, BrokenLengthsAndNamesAreCorruption) {
     return block.view().find("x").error();
   };
   EXPECT_EQ(with(4, 12), Errc::kOk);
-  EXPECT_EQ(with(4, 0), Errc::kCorrupted);    // rec_len 0
-  EXPECT_EQ(with(4, 14), Errc::kCorrupted);   // not a multiple of 4
+  EXPECT_EQ(with(4, 0), Errc::kCorrupted);     // rec_len 0
+  EXPECT_EQ(with(4, 14), Errc::kCorrupted);    // not a multiple of 4
   EXPECT_EQ(with(5, 0x40), Errc::kCorrupted);  // beyond the block
-  EXPECT_EQ(with(6, 9), Errc::kCorrupted);    // name longer than the record
-  EXPECT_EQ(with(6, 0), Errc::kCorrupted);    // no name
+  EXPECT_EQ(with(6, 9), Errc::kCorrupted);     // name longer than the record
+  EXPECT_EQ(with(6, 0), Errc::kCorrupted);     // no name
   EXPECT_EQ(with(8, '/'), Errc::kCorrupted);
   EXPECT_EQ(with(8, 0), Errc::kCorrupted);
   (void)take_corruption_messages();

@@ -54,9 +54,7 @@ class FakeHost final : public ExtentHost {
   Result<NodePin> read_node(FsBlock block) override {
     Bytes& bytes = node_bytes(block);
     ExtentNode node(bytes.data());
-    if (check_csum && !node.csum_ok(kSeed)) {
-      return Errc::kCorrupted;
-    }
+    if (check_csum && !node.csum_ok(kSeed)) { return Errc::kCorrupted; }
     return pin(block);
   }
   Status will_change(NodePin& node) override {
@@ -64,12 +62,8 @@ class FakeHost final : public ExtentHost {
     return ok_status();
   }
   Status changed(NodePin& node) override {
-    if (!writable_[node.block.value()]) {
-      return Errc::kFault;
-    }  // no test expects this error
-    if (node.node.max() <= kExtentNodeEntries) {
-      node.node.set_csum(kSeed);
-    }
+    if (!writable_[node.block.value()]) { return Errc::kFault; }  // no test expects this error
+    if (node.node.max() <= kExtentNodeEntries) { node.node.set_csum(kSeed); }
     return ok_status();
   }
   Result<NodePin> allocate_node(FsBlock goal) override {
@@ -87,13 +81,9 @@ class FakeHost final : public ExtentHost {
     last_aligned = align;
     return take(goal, run_max == 0 ? count : std::min(count, run_max), Owner::kData);
   }
-  Status free_data(FsBlock first, uint32_t count) override {
-    return give(first, count, Owner::kData);
-  }
+  Status free_data(FsBlock first, uint32_t count) override { return give(first, count, Owner::kData); }
   Status zero_data(FsBlock first, uint32_t count) override {
-    for (uint32_t i = 0; i < count; ++i) {
-      contents.at(first.value() + i) = 0;
-    }
+    for (uint32_t i = 0; i < count; ++i) { contents.at(first.value() + i) = 0; }
     zeroed += count;
     return ok_status();
   }
@@ -135,21 +125,15 @@ class FakeHost final : public ExtentHost {
   }
   Result<BlockRun> take(FsBlock goal, uint32_t count, Owner owner) {
     if (allocations_left.has_value()) {
-      if (*allocations_left == 0) {
-        return Errc::kNoSpc;
-      }
+      if (*allocations_left == 0) { return Errc::kNoSpc; }
       --*allocations_left;
     }
     const uint64_t size = owner_.size();
     uint64_t from = scatter != nullptr ? scatter->below(size) : goal.value();
-    if (from < kFirstValid || from >= size) {
-      from = kFirstValid;
-    }
+    if (from < kFirstValid || from >= size) { from = kFirstValid; }
     for (uint64_t step = 0; step < size; ++step) {
       const uint64_t at = (from + step) % size;
-      if (at < kFirstValid || owner_[at] != Owner::kFree) {
-        continue;
-      }
+      if (at < kFirstValid || owner_[at] != Owner::kFree) { continue; }
       uint32_t got = 0;
       while (got < count && at + got < size && owner_[at + got] == Owner::kFree) {
         owner_[at + got] = owner;
@@ -163,9 +147,7 @@ class FakeHost final : public ExtentHost {
   }
   Status give(FsBlock first, uint32_t count, Owner owner) {
     for (uint32_t i = 0; i < count; ++i) {
-      if (first.value() + i >= owner_.size() || owner_[first.value() + i] != owner) {
-        return Errc::kCorrupted;
-      }
+      if (first.value() + i >= owner_.size() || owner_[first.value() + i] != owner) { return Errc::kCorrupted; }
     }
     for (uint32_t i = 0; i < count; ++i) {
       owner_[first.value() + i] = Owner::kFree;
@@ -197,12 +179,10 @@ class Judge {
     blocks.clear();
     extents.clear();
     nodes = 0;
-    std::string what = walk(host_.root_bytes.data(), host_.limits().root_entries,
-                            half(host_.root_bytes.data(), 6), 0, kLogicalEnd, true);
+    std::string what = walk(host_.root_bytes.data(), host_.limits().root_entries, half(host_.root_bytes.data(), 6), 0,
+                            kLogicalEnd, true);
     depth = half(host_.root_bytes.data(), 6);
-    if (what.empty() && nodes + blocks.size() != host_.used()) {
-      what = "blocks leaked";
-    }
+    if (what.empty() && nodes + blocks.size() != host_.used()) { what = "blocks leaked"; }
     return what;
   }
 
@@ -215,81 +195,48 @@ class Judge {
   static uint32_t half(const std::byte* bytes, size_t at) {
     return std::to_integer<uint32_t>(bytes[at]) | std::to_integer<uint32_t>(bytes[at + 1]) << 8;
   }
-  static uint32_t word(const std::byte* bytes, size_t at) {
-    return half(bytes, at) | half(bytes, at + 2) << 16;
-  }
+  static uint32_t word(const std::byte* bytes, size_t at) { return half(bytes, at) | half(bytes, at + 2) << 16; }
 
-  std::string walk(const std::byte* bytes, unsigned max, unsigned level, uint64_t begin,
-                   uint64_t end, bool root) {
+  std::string walk(const std::byte* bytes, unsigned max, unsigned level, uint64_t begin, uint64_t end, bool root) {
     const unsigned entries = half(bytes, 2);
-    if (half(bytes, 0) != 0xF30A) {
-      return "magic";
-    }
-    if (half(bytes, 4) != max) {
-      return "max";
-    }
-    if (half(bytes, 6) != level) {
-      return "depth";
-    }
-    if (entries > max) {
-      return "too many entries";
-    }
-    if (entries == 0 && !(root && level == 0)) {
-      return "empty node";
-    }
+    if (half(bytes, 0) != 0xF30A) { return "magic"; }
+    if (half(bytes, 4) != max) { return "max"; }
+    if (half(bytes, 6) != level) { return "depth"; }
+    if (entries > max) { return "too many entries"; }
+    if (entries == 0 && !(root && level == 0)) { return "empty node"; }
     if (!root) {
-      if (crc32c(FakeHost::kSeed, bytes, 12 + 12 * max) != word(bytes, 12 + 12 * max)) {
-        return "csum";
-      }
-      if (word(bytes, 12) != begin) {
-        return "key differs from index";
-      }
+      if (crc32c(FakeHost::kSeed, bytes, 12 + 12 * max) != word(bytes, 12 + 12 * max)) { return "csum"; }
+      if (word(bytes, 12) != begin) { return "key differs from index"; }
     }
     uint64_t next = begin;
     for (unsigned i = 0; i < entries; ++i) {
       const std::byte* entry = bytes + 12 + 12 * i;
       const uint64_t lblk = word(entry, 0);
-      if (lblk < next) {
-        return "order";
-      }
-      const std::string what =
-          level == 0 ? extent(entry, lblk, end, &next)
-                     : child(entry, lblk, i + 1 < entries ? word(entry, 12) : end, level, &next);
-      if (!what.empty()) {
-        return what;
-      }
+      if (lblk < next) { return "order"; }
+      const std::string what = level == 0 ? extent(entry, lblk, end, &next)
+                                          : child(entry, lblk, i + 1 < entries ? word(entry, 12) : end, level, &next);
+      if (!what.empty()) { return what; }
     }
     return "";
   }
-  std::string child(const std::byte* entry, uint64_t lblk, uint64_t end, unsigned level,
-                    uint64_t* next) {
+  std::string child(const std::byte* entry, uint64_t lblk, uint64_t end, unsigned level, uint64_t* next) {
     const uint64_t block = word(entry, 4) | uint64_t{half(entry, 8)} << 32;
-    if (host_.owner(block) != FakeHost::Owner::kNode) {
-      return "node block not owned";
-    }
+    if (host_.owner(block) != FakeHost::Owner::kNode) { return "node block not owned"; }
     ++nodes;
     *next = lblk + 1;
-    return walk(host_.node_bytes(FsBlock(block)).data(), host_.limits().node_entries, level - 1,
-                lblk, end, false);
+    return walk(host_.node_bytes(FsBlock(block)).data(), host_.limits().node_entries, level - 1, lblk, end, false);
   }
   std::string extent(const std::byte* entry, uint64_t lblk, uint64_t end, uint64_t* next) {
     uint32_t len = half(entry, 4);
     const bool unwritten = len > 32768;
-    if (unwritten) {
-      len -= 32768;
-    }
+    if (unwritten) { len -= 32768; }
     const uint64_t physical = word(entry, 8) | uint64_t{half(entry, 6)} << 32;
-    if (len == 0 || lblk + len > end) {
-      return "extent bounds";
-    }
+    if (len == 0 || lblk + len > end) { return "extent bounds"; }
     for (uint32_t i = 0; i < len; ++i) {
-      if (host_.owner(physical + i) != FakeHost::Owner::kData) {
-        return "data block not owned";
-      }
+      if (host_.owner(physical + i) != FakeHost::Owner::kData) { return "data block not owned"; }
       blocks[static_cast<uint32_t>(lblk) + i] = {physical + i, unwritten};
     }
-    extents.push_back(
-        {LogicalBlock(static_cast<uint32_t>(lblk)), len, FsBlock(physical), unwritten});
+    extents.push_back({LogicalBlock(static_cast<uint32_t>(lblk)), len, FsBlock(physical), unwritten});
     *next = lblk + len;
     return "";
   }

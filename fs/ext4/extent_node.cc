@@ -10,21 +10,11 @@ namespace daxfs::ext4 {
 namespace {
 
 const char* extent_defect(const ExtentRun& run, uint64_t begin, uint64_t end, FsBlock block_end) {
-  if (run.len == 0) {
-    return "an extent of length 0";
-  }
-  if (run.lblk.value() < begin) {
-    return "extents out of order or overlapping";
-  }
-  if (run.end() > end) {
-    return "an extent reaches past its node's range";
-  }
-  if (run.pblk.value() == 0) {
-    return "an extent at block 0";
-  }
-  if (run.pblk.value() + run.len > block_end.value()) {
-    return "an extent past the end of the device";
-  }
+  if (run.len == 0) { return "an extent of length 0"; }
+  if (run.lblk.value() < begin) { return "extents out of order or overlapping"; }
+  if (run.end() > end) { return "an extent reaches past its node's range"; }
+  if (run.pblk.value() == 0) { return "an extent at block 0"; }
+  if (run.pblk.value() + run.len > block_end.value()) { return "an extent past the end of the device"; }
   return nullptr;
 }
 
@@ -73,8 +63,7 @@ void ExtentNode::insert_gap(unsigned i) {
 
 void ExtentNode::erase(unsigned i, unsigned count) {
   const unsigned n = entries();
-  std::memmove(bytes_ + offset(i), bytes_ + offset(i + count),
-               (n - i - count) * size_t{kExtentRecordSize});
+  std::memmove(bytes_ + offset(i), bytes_ + offset(i + count), (n - i - count) * size_t{kExtentRecordSize});
   // Stale records may stay behind the last entry; zeros keep images of equal trees equal.
   std::memset(bytes_ + offset(n - count), 0, count * size_t{kExtentRecordSize});
   set_entries(n - count);
@@ -103,56 +92,32 @@ int ExtentNode::find(LogicalBlock lblk) const {
 }
 
 const char* ExtentNode::defect(const ExtentNodeBounds& bounds) const {
-  if (header().eh_magic != kExtentMagic) {
-    return "bad magic";
-  }
-  if (depth() != bounds.depth) {
-    return "unexpected depth";
-  }
-  if (max() > bounds.entries_max) {
-    return "too large a maximum of entries";
-  }
+  if (header().eh_magic != kExtentMagic) { return "bad magic"; }
+  if (depth() != bounds.depth) { return "unexpected depth"; }
+  if (max() > bounds.entries_max) { return "too large a maximum of entries"; }
   // Two, so that a split always has something to move; nobody ever wrote less.
-  if (max() < 2) {
-    return "too small a maximum of entries";
-  }
+  if (max() < 2) { return "too small a maximum of entries"; }
   const unsigned n = entries();
-  if (n > max()) {
-    return "more entries than the maximum";
-  }
-  if (n == 0) {
-    return bounds.root && depth() == 0 ? nullptr : "no entries";
-  }
-  if (!bounds.root && key(0).value() != bounds.lblk_begin) {
-    return "first entry differs from the index above";
-  }
+  if (n > max()) { return "more entries than the maximum"; }
+  if (n == 0) { return bounds.root && depth() == 0 ? nullptr : "no entries"; }
+  if (!bounds.root && key(0).value() != bounds.lblk_begin) { return "first entry differs from the index above"; }
   uint64_t next = bounds.lblk_begin;
   for (unsigned i = 0; i < n; ++i) {
     if (is_leaf()) {
       const ExtentRun run = extent(i);
-      if (const char* what = extent_defect(run, next, bounds.lblk_end, bounds.block_end)) {
-        return what;
-      }
+      if (const char* what = extent_defect(run, next, bounds.lblk_end, bounds.block_end)) { return what; }
       next = run.end();
       continue;
     }
     const ChildNode entry = child(i);
-    if (entry.lblk.value() < next) {
-      return "index entries out of order";
-    }
-    if (entry.lblk.value() >= bounds.lblk_end) {
-      return "an index entry past its node's range";
-    }
-    if (entry.node.value() == 0 || entry.node >= bounds.block_end) {
-      return "an index entry outside the device";
-    }
+    if (entry.lblk.value() < next) { return "index entries out of order"; }
+    if (entry.lblk.value() >= bounds.lblk_end) { return "an index entry past its node's range"; }
+    if (entry.node.value() == 0 || entry.node >= bounds.block_end) { return "an index entry outside the device"; }
     next = uint64_t{entry.lblk.value()} + 1;
   }
   return nullptr;
 }
 
-uint32_t ExtentNode::compute_csum(uint32_t seed) const {
-  return crc32c(seed, bytes_, offset(max()));
-}
+uint32_t ExtentNode::compute_csum(uint32_t seed) const { return crc32c(seed, bytes_, offset(max())); }
 
 }  // namespace daxfs::ext4

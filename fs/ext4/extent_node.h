@@ -22,21 +22,17 @@
 
 namespace daxfs::ext4 {
 
-inline constexpr uint32_t kExtentRecordSize =
-    sizeof(ExtentHeader);                        // bytes: header, index and extent alike
-inline constexpr uint32_t kExtentRootSize = 60;  // bytes of i_block
+inline constexpr uint32_t kExtentRecordSize = sizeof(ExtentHeader);  // bytes: header, index and extent alike
+inline constexpr uint32_t kExtentRootSize = 60;                      // bytes of i_block
 inline constexpr uint16_t kExtentRootEntries = kExtentRootSize / kExtentRecordSize - 1;
 inline constexpr uint16_t kExtentNodeEntries = kBlockSize / kExtentRecordSize - 1;
 inline constexpr uint64_t kLogicalEnd = 0xFFFFFFFF;  // one past the last logical block of any file
 
 static_assert(sizeof(ExtentIndex) == kExtentRecordSize && sizeof(ExtentEntry) == kExtentRecordSize);
 static_assert(kExtentRootEntries == 4 && kExtentNodeEntries == 340);
-static_assert(kExtentRecordSize * (kExtentNodeEntries + 1) + sizeof(ExtentTail) <= kBlockSize,
-              "room for the tail");
+static_assert(kExtentRecordSize * (kExtentNodeEntries + 1) + sizeof(ExtentTail) <= kBlockSize, "room for the tail");
 
-constexpr uint32_t extent_length_max(bool unwritten) {
-  return unwritten ? kExtentUnwrittenMax : kExtentInitMax;
-}
+constexpr uint32_t extent_length_max(bool unwritten) { return unwritten ? kExtentUnwrittenMax : kExtentInitMax; }
 
 // A run of logical blocks on consecutive physical blocks, all written or all unwritten.
 struct ExtentRun {
@@ -115,17 +111,13 @@ class ExtentNode {
   const char* defect(const ExtentNodeBounds& bounds) const;
 
   // Checksum tail. REQUIRES: not the root, max() <= kExtentNodeEntries.
-  uint32_t stored_csum() const {
-    return reinterpret_cast<const ExtentTail*>(bytes_ + offset(max()))->et_checksum;
-  }
+  uint32_t stored_csum() const { return reinterpret_cast<const ExtentTail*>(bytes_ + offset(max()))->et_checksum; }
   uint32_t compute_csum(uint32_t seed) const;
   void set_csum(uint32_t seed) {
     reinterpret_cast<ExtentTail*>(bytes_ + offset(max()))->et_checksum = compute_csum(seed);
   }
   // Any bytes: false as well if the header leaves no room for a tail.
-  bool csum_ok(uint32_t seed) const {
-    return max() <= kExtentNodeEntries && stored_csum() == compute_csum(seed);
-  }
+  bool csum_ok(uint32_t seed) const { return max() <= kExtentNodeEntries && stored_csum() == compute_csum(seed); }
 
  private:
   static uint32_t offset(unsigned i) { return kExtentRecordSize * (i + 1); }

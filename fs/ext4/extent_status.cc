@@ -16,9 +16,7 @@ using Range = ExtentStatus::Range;
 
 // The part of `range` from `at` on.
 Range tail(Range range, uint64_t at) {
-  if (range.state != ExtentStatus::State::kHole) {
-    range.pblk = range.pblk + (at - range.lblk.value());
-  }
+  if (range.state != ExtentStatus::State::kHole) { range.pblk = range.pblk + (at - range.lblk.value()); }
   range.lblk = LogicalBlock(static_cast<uint32_t>(at));
   return range;
 }
@@ -41,12 +39,8 @@ void trace_change(Ino ino, const Range& range, uint64_t before, uint64_t now) {
 std::optional<Range> ExtentStatus::lookup(LogicalBlock lblk, uint32_t len) const {
   const RawGuard guard(lock_);
   for (const Range& range : ranges_) {
-    if (range.end <= lblk.value()) {
-      continue;
-    }
-    if (range.lblk > lblk || range.end < uint64_t{lblk.value()} + len) {
-      break;
-    }
+    if (range.end <= lblk.value()) { continue; }
+    if (range.lblk > lblk || range.end < uint64_t{lblk.value()} + len) { break; }
     FS_TRACE_READ(cached_extent_ref(ino_, lblk.value(), len), traced(range.state));
     return range;
   }
@@ -65,9 +59,7 @@ void ExtentStatus::remove_locked(uint64_t first, uint64_t end) {
     gone.lblk = LogicalBlock(static_cast<uint32_t>(std::max<uint64_t>(range.lblk.value(), first)));
     gone.end = std::min(range.end, end);
     trace_change(ino_, gone, traced(range.state), static_cast<uint64_t>(CachedState::kNothing));
-    if (range.end > end) {
-      ranges_.insert(ranges_.begin() + static_cast<ptrdiff_t>(i), tail(range, end));
-    }
+    if (range.end > end) { ranges_.insert(ranges_.begin() + static_cast<ptrdiff_t>(i), tail(range, end)); }
     if (range.lblk.value() < first) {
       Range head = range;
       head.end = first;
@@ -83,8 +75,8 @@ void ExtentStatus::insert(const Range& range) {
   const RawGuard guard(lock_);
   remove_locked(range.lblk.value(), range.end);
   if (ranges_.size() >= kRangesMax) { clear_locked(); }
-  const auto at = std::find_if(ranges_.begin(), ranges_.end(),
-                               [&](const Range& other) { return other.lblk > range.lblk; });
+  const auto at =
+      std::find_if(ranges_.begin(), ranges_.end(), [&](const Range& other) { return other.lblk > range.lblk; });
   ranges_.insert(at, range);
   trace_change(ino_, range, static_cast<uint64_t>(CachedState::kNothing), traced(range.state));
 }
@@ -129,8 +121,8 @@ void ExtentStatus::add_delayed_locked(uint64_t first, uint64_t end) {
     if (touches) { merged = {std::min(range.begin, merged.begin), std::max(range.end, merged.end)}; }
     return touches;
   });
-  const auto at = std::find_if(delayed_.begin(), delayed_.end(),
-                               [&](const Delayed& range) { return range.begin > merged.begin; });
+  const auto at =
+      std::find_if(delayed_.begin(), delayed_.end(), [&](const Delayed& range) { return range.begin > merged.begin; });
   delayed_.insert(at, merged);
 }
 

@@ -31,9 +31,8 @@ TEST(ExtentStatus, WhatIsInsertedReplacesWhatOverlaps) {
   ExtentStatus cache;
   cache.insert(range(0, 10, 100, State::kUnwritten));
   cache.insert(range(4, 6, 104, State::kWritten));
-  const std::vector<ExtentStatus::Range> expected = {range(0, 4, 100, State::kUnwritten),
-                                                     range(4, 6, 104, State::kWritten),
-                                                     range(6, 10, 106, State::kUnwritten)};
+  const std::vector<ExtentStatus::Range> expected = {
+      range(0, 4, 100, State::kUnwritten), range(4, 6, 104, State::kWritten), range(6, 10, 106, State::kUnwritten)};
   EXPECT_EQ(cache.ranges(), expected);
   cache.remove(LogicalBlock(2), 7);
   const std::vector<ExtentStatus::Range> rest = {range(0, 2, 100, State::kUnwritten),
@@ -45,9 +44,7 @@ TEST(ExtentStatus, WhatIsInsertedReplacesWhatOverlaps) {
 
 TEST(ExtentStatus, ForgetsAllRatherThanGrowWithoutBound) {
   ExtentStatus cache;
-  for (uint32_t i = 0; i < 100; ++i) {
-    cache.insert(range(2 * i, 2 * i + 1, 100 + i, State::kWritten));
-  }
+  for (uint32_t i = 0; i < 100; ++i) { cache.insert(range(2 * i, 2 * i + 1, 100 + i, State::kWritten)); }
   EXPECT_LE(cache.ranges().size(), 32u);
   EXPECT_TRUE(cache.lookup(LogicalBlock(198), 1).has_value());
 }
@@ -87,9 +84,7 @@ TEST(ExtentStatus, TwoBugsOfZeroRangeHideEachOther) {
         BugSet bugs;
         bugs.set(static_cast<size_t>(Bug::kZeroRangeDropsFirst), drops_first);
         set_historical(bugs);
-        if (drops_first) {
-          f->extent_status.clear();
-        }
+        if (drops_first) { f->extent_status.clear(); }
         const MapRequest convert{
             .lblk = LogicalBlock(0),
             .len = 4,

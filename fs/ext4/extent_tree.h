@@ -39,8 +39,7 @@ class ExtentPath {
   struct Level {
     ExtentHost::NodePin pin;
     int pos = -1;
-    uint64_t lblk_end =
-        kLogicalEnd;  // first key of the next node at this level, as far as the path shows it
+    uint64_t lblk_end = kLogicalEnd;  // first key of the next node at this level, as far as the path shows it
   };
 
   ExtentPath() = default;

@@ -24,8 +24,8 @@ ExtentRun tail_of(const ExtentRun& run, LogicalBlock from) {
 Status ExtentTree::insert(const ExtentRun& run) { return insert_run(run, true); }
 
 Status ExtentTree::insert_run(const ExtentRun& run, bool merge) {
-  FS_BUG_ON(run.len == 0 || run.len > extent_length_max(run.unwritten), "ET1",
-            "inserting an extent of %u blocks", run.len);
+  FS_BUG_ON(run.len == 0 || run.len > extent_length_max(run.unwritten), "ET1", "inserting an extent of %u blocks",
+            run.len);
   ExtentPath path;
   for (;;) {
     FS_RETURN_IF_ERROR(find(run.lblk, &path));
@@ -37,18 +37,14 @@ Status ExtentTree::insert_run(const ExtentRun& run, bool merge) {
     }
     if (merge) {
       FS_ASSIGN_OR_RETURN(const bool merged, merge_into_neighbor(&path, run));
-      if (merged) {
-        return ok_status();
-      }
+      if (merged) { return ok_status(); }
     }
     if (!path.node().is_full()) {
       FS_RETURN_IF_ERROR(insert_into_leaf(&path, run));
       return merge ? merge_around(&path) : ok_status();
     }
     FS_ASSIGN_OR_RETURN(const bool inserted, make_room(&path, run));
-    if (inserted) {
-      return ok_status();
-    }
+    if (inserted) { return ok_status(); }
     // Reloaded: the split moved entries to other nodes.
   }
 }
@@ -70,9 +66,7 @@ Result<bool> ExtentTree::merge_into_neighbor(ExtentPath* path, const ExtentRun& 
     FS_RETURN_IF_ERROR(will_change(path, path->depth()));
     path->node().set_extent(next, head_of(run, run.len + leaf.extent(next).len));
     FS_RETURN_IF_ERROR(changed(path, path->depth()));
-    if (next == 0) {
-      FS_RETURN_IF_ERROR(correct_keys(path, path->depth()));
-    }
+    if (next == 0) { FS_RETURN_IF_ERROR(correct_keys(path, path->depth())); }
     return true;
   }
   return false;
@@ -103,9 +97,7 @@ Result<bool> ExtentTree::make_room(ExtentPath* path, const ExtentRun& run) {
     }
   }
   unsigned level = path->depth();
-  while (level > 0 && (*path)[level - 1].pin.node.is_full()) {
-    --level;
-  }
+  while (level > 0 && (*path)[level - 1].pin.node.is_full()) { --level; }
   if (level == 0) {
     path->reset();
     FS_RETURN_IF_ERROR(grow(run));
@@ -117,11 +109,8 @@ Result<bool> ExtentTree::make_room(ExtentPath* path, const ExtentRun& run) {
 // Moves the root's entries into a new node, which becomes the root's only child.
 Status ExtentTree::grow(const ExtentRun& run) {
   ExtentNode root = host_.root();  // whose node blocks, if any, this path does not hold
-  if (root.depth() >= kExtentDepthMax) {
-    return Errc::kNoSpc;
-  }
-  FS_ASSIGN_OR_RETURN(NodePin pin,
-                      host_.allocate_node(root.is_leaf() ? run.pblk : root.child(0).node));
+  if (root.depth() >= kExtentDepthMax) { return Errc::kNoSpc; }
+  FS_ASSIGN_OR_RETURN(NodePin pin, host_.allocate_node(root.is_leaf() ? run.pblk : root.child(0).node));
   pin.node.format(root.depth(), limits_.node_entries);
   root.move_tail(0, pin.node);
   const ChildNode entry{.lblk = pin.node.key(0), .node = pin.block};
@@ -144,14 +133,13 @@ Result<bool> ExtentTree::split_node(ExtentPath* path, unsigned level, const Exte
   const bool append = leaf && behind == entries;
   // Neither half may stay empty (ET3): an index node gives up its last entry when appending.
   const unsigned middle = leaf ? std::max(behind, 1u) : std::min(behind, entries - 1);
-  FS_BUG_ON(!append && (middle == 0 || middle >= entries), "ET3",
-            "splitting a node of %u entries at %u", entries, middle);
+  FS_BUG_ON(!append && (middle == 0 || middle >= entries), "ET3", "splitting a node of %u entries at %u", entries,
+            middle);
 
   FS_ASSIGN_OR_RETURN(NodePin pin, host_.allocate_node(run.pblk));
   for (unsigned i = 1; i <= path->depth(); ++i) {
     if ((*path)[i].pin.block == pin.block) {
-      return FS_CORRUPT("extent node %llu is free in its bitmap",
-                        static_cast<unsigned long long>(pin.block.value()));
+      return FS_CORRUPT("extent node %llu is free in its bitmap", static_cast<unsigned long long>(pin.block.value()));
     }
   }
   pin.node.format(old.pin.node.depth(), limits_.node_entries);
@@ -178,9 +166,7 @@ Result<bool> ExtentTree::split_at(LogicalBlock at) {
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(at, &path));
   const std::optional<ExtentRun> run = path.run();
-  if (!run.has_value() || !run->contains(at) || run->lblk == at) {
-    return false;
-  }
+  if (!run.has_value() || !run->contains(at) || run->lblk == at) { return false; }
   const unsigned i = slot(path.leaf().pos);
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
   path.node().set_extent(i, head_of(*run, at - run->lblk));
@@ -189,9 +175,7 @@ Result<bool> ExtentTree::split_at(LogicalBlock at) {
 
   host_.searched_in_split(at, run->end());
   const Status inserted = insert_run(tail_of(*run, at), false);
-  if (inserted.ok()) {
-    return true;
-  }
+  if (inserted.ok()) { return true; }
   // Reloaded: a step of the failed insertion may have moved the head.
   FS_RETURN_IF_ERROR(find(run->lblk, &path));
   if (path.run() != head_of(*run, at - run->lblk)) {
@@ -206,19 +190,14 @@ Result<bool> ExtentTree::split_at(LogicalBlock at) {
 Status ExtentTree::isolate(LogicalBlock first, uint32_t len) {
   const uint64_t end = uint64_t{first.value()} + len;
   bool cut = false;
-  if (end < kLogicalEnd) {
-    FS_ASSIGN_OR_RETURN(cut, split_at(LogicalBlock(static_cast<uint32_t>(end))));
-  }
+  if (end < kLogicalEnd) { FS_ASSIGN_OR_RETURN(cut, split_at(LogicalBlock(static_cast<uint32_t>(end)))); }
   const auto begins = split_at(first);
-  if (begins.error() == Errc::kNoSpc && cut) {
-    FS_RETURN_IF_ERROR(join_at(LogicalBlock(static_cast<uint32_t>(end))));
-  }
+  if (begins.error() == Errc::kNoSpc && cut) { FS_RETURN_IF_ERROR(join_at(LogicalBlock(static_cast<uint32_t>(end)))); }
   return begins.ok() ? ok_status() : Status(begins.error());
 }
 
 Status ExtentTree::set_state(LogicalBlock first, uint32_t len, bool unwritten) {
-  FS_BUG_ON(len == 0 || len > extent_length_max(unwritten), "ET4", "changing the state of %u+%u",
-            first.value(), len);
+  FS_BUG_ON(len == 0 || len > extent_length_max(unwritten), "ET4", "changing the state of %u+%u", first.value(), len);
   FS_RETURN_IF_ERROR(isolate(first, len));
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(first, &path));
@@ -233,28 +212,19 @@ Status ExtentTree::set_state(LogicalBlock first, uint32_t len, bool unwritten) {
   return merge_around(&path);
 }
 
-Result<bool> ExtentTree::transfer_to_neighbor(const ExtentRun& run, LogicalBlock first,
-                                              uint32_t len) {
+Result<bool> ExtentTree::transfer_to_neighbor(const ExtentRun& run, LogicalBlock first, uint32_t len) {
   const uint64_t end = uint64_t{first.value()} + len;
   const bool at_head = first == run.lblk;
-  if (len >= run.len || (!at_head && end != run.end())) {
-    return false;
-  }
+  if (len >= run.len || (!at_head && end != run.end())) { return false; }
   ExtentPath path;
   FS_RETURN_IF_ERROR(find(run.lblk, &path));
-  if (path.run() != run) {
-    return FS_CORRUPT("extent at %u changed under its lock", run.lblk.value());
-  }
+  if (path.run() != run) { return FS_CORRUPT("extent at %u changed under its lock", run.lblk.value()); }
   const unsigned i = slot(path.leaf().pos);
   const unsigned neighbor = at_head ? i - 1 : i + 1;
-  if ((at_head && i == 0) || neighbor >= path.node().entries()) {
-    return false;
-  }
+  if ((at_head && i == 0) || neighbor >= path.node().entries()) { return false; }
   ExtentRun piece{.lblk = first, .len = len, .pblk = run.block_of(first), .unwritten = false};
   const ExtentRun other = path.node().extent(neighbor);
-  if (!(at_head ? extents_mergeable(other, piece) : extents_mergeable(piece, other))) {
-    return false;
-  }
+  if (!(at_head ? extents_mergeable(other, piece) : extents_mergeable(piece, other))) { return false; }
 
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
   if (at_head) {
@@ -281,9 +251,7 @@ Status ExtentTree::join_at(LogicalBlock at) {
   }
   const ExtentRun a = path.node().extent(slot(pos) - 1);
   const ExtentRun b = path.node().extent(slot(pos));
-  if (b.lblk != at || !extents_mergeable(a, b)) {
-    return ok_status();
-  }
+  if (b.lblk != at || !extents_mergeable(a, b)) { return ok_status(); }
   FS_RETURN_IF_ERROR(will_change(&path, path.depth()));
   path.node().set_extent(slot(pos) - 1, head_of(a, a.len + b.len));
   path.node().erase(slot(pos));
@@ -299,39 +267,27 @@ Status ExtentTree::merge_around(ExtentPath* path) {
   for (const int side : {-1, 0}) {
     const int left = path->leaf().pos + side;
     ExtentNode leaf = path->node();
-    if (left < 0 || slot(left) + 1 >= leaf.entries()) {
-      continue;
-    }
+    if (left < 0 || slot(left) + 1 >= leaf.entries()) { continue; }
     const ExtentRun a = leaf.extent(slot(left));
     const ExtentRun b = leaf.extent(slot(left) + 1);
-    if (!extents_mergeable(a, b)) {
-      continue;
-    }
-    if (!merged) {
-      FS_RETURN_IF_ERROR(will_change(path, path->depth()));
-    }
+    if (!extents_mergeable(a, b)) { continue; }
+    if (!merged) { FS_RETURN_IF_ERROR(will_change(path, path->depth())); }
     leaf = path->node();
     leaf.set_extent(slot(left), head_of(a, a.len + b.len));
     leaf.erase(slot(left) + 1);
     path->leaf().pos = left;
     merged = true;
   }
-  if (merged) {
-    FS_RETURN_IF_ERROR(changed(path, path->depth()));
-  }
+  if (merged) { FS_RETURN_IF_ERROR(changed(path, path->depth())); }
   return pull_up(path);
 }
 
 // A single leaf under the root whose extents fit the root moves into it.
 Status ExtentTree::pull_up(ExtentPath* path) {
-  if (path->depth() != 1) {
-    return ok_status();
-  }
+  if (path->depth() != 1) { return ok_status(); }
   ExtentNode root = (*path)[0].pin.node;
   const ExtentNode leaf = path->node();
-  if (root.entries() != 1 || leaf.entries() > root.max()) {
-    return ok_status();
-  }
+  if (root.entries() != 1 || leaf.entries() > root.max()) { return ok_status(); }
   const FsBlock block = path->leaf().pin.block;
   const int pos = path->leaf().pos;
   // The leaf's bytes stay as they are: it is about to be forgotten.

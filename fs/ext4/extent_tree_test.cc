@@ -30,11 +30,7 @@ struct Shape {
 class History {
  public:
   History(const Shape& shape, uint64_t seed)
-      : shape_(shape),
-        dice_(seed),
-        host_(shape.root_entries, shape.node_entries, 6000),
-        judge_(host_),
-        mapper_(host_) {
+      : shape_(shape), dice_(seed), host_(shape.root_entries, shape.node_entries, 6000), judge_(host_), mapper_(host_) {
     host_.run_max = shape.run_max;
     host_.scatter = shape.scatter ? &dice_ : nullptr;
     host_.eof = shape.span / 2;
@@ -42,9 +38,7 @@ class History {
 
   void step() {
     // A third of the histories' steps run out of blocks somewhere.
-    if (dice_.below(3) == 0) {
-      host_.allocations_left = dice_.below(4);
-    }
+    if (dice_.below(3) == 0) { host_.allocations_left = dice_.below(4); }
     const uint32_t first = dice_.below(shape_.span);
     const uint32_t len = 1 + dice_.below(dice_.below(8) == 0 ? shape_.span / 4 : 12);
     const uint32_t end = std::min(first + len, shape_.span);
@@ -109,9 +103,7 @@ class History {
     for (uint32_t i = at; i < at + found->len; ++i) {
       const auto block = judge_.blocks.find(i);
       ASSERT_EQ(block == judge_.blocks.end(), found->state == BlockState::kHole);
-      if (block == judge_.blocks.end()) {
-        continue;
-      }
+      if (block == judge_.blocks.end()) { continue; }
       ASSERT_EQ(block->second.physical, found->pblk.value() + (i - at));
       ASSERT_EQ(block->second.unwritten, found->state == BlockState::kUnwritten);
     }
@@ -119,17 +111,14 @@ class History {
     const Result<std::optional<ExtentRun>> extent = mapper_.tree().next_extent(LogicalBlock(at));
     ASSERT_TRUE(extent.ok());
     ASSERT_EQ(extent->has_value(), next != judge_.blocks.end());
-    if (extent->has_value()) {
-      ASSERT_TRUE((*extent)->contains(LogicalBlock(next->first)));
-    }
+    if (extent->has_value()) { ASSERT_TRUE((*extent)->contains(LogicalBlock(next->first))); }
   }
 
   // Maps [first, end) piece by piece, as callers do; stops at kNoSpc. Calls `each` for every piece.
   template <typename F>
   void map_each(uint32_t first, uint32_t end, uint32_t flags, F&& each) {
     for (uint32_t at = first; at < end;) {
-      const Result<MapResult> mapped =
-          mapper_.map({.lblk = LogicalBlock(at), .len = end - at, .flags = flags});
+      const Result<MapResult> mapped = mapper_.map({.lblk = LogicalBlock(at), .len = end - at, .flags = flags});
       if (!mapped.ok()) {
         ASSERT_EQ(mapped.error(), Errc::kNoSpc);
         ++no_space_;
@@ -148,23 +137,18 @@ class History {
   }
 
   void write(uint32_t first, uint32_t end, uint32_t more_flags) {
-    map_each(first, end, MapRequest::kCreate | MapRequest::kZero | more_flags,
-             [&](uint32_t at, const MapResult& got) {
-               ASSERT_EQ(got.state, BlockState::kWritten);
-               for (uint32_t i = 0; i < got.len; ++i) {
-                 if (got.is_new) {
-                   ASSERT_EQ(host_.contents[got.pblk.value() + i], 0u);
-                 }
-                 put(at + i, got.pblk + i);
-               }
-             });
+    map_each(first, end, MapRequest::kCreate | MapRequest::kZero | more_flags, [&](uint32_t at, const MapResult& got) {
+      ASSERT_EQ(got.state, BlockState::kWritten);
+      for (uint32_t i = 0; i < got.len; ++i) {
+        if (got.is_new) { ASSERT_EQ(host_.contents[got.pblk.value() + i], 0u); }
+        put(at + i, got.pblk + i);
+      }
+    });
   }
 
   void map(uint32_t first, uint32_t end, uint32_t flags) {
     map_each(first, end, flags, [&](uint32_t at, const MapResult& got) {
-      for (uint32_t i = 0; i < got.len; ++i) {
-        model_.try_emplace(at + i, 0);
-      }
+      for (uint32_t i = 0; i < got.len; ++i) { model_.try_emplace(at + i, 0); }
     });
   }
 
@@ -174,8 +158,7 @@ class History {
       ASSERT_NE(got.state, BlockState::kHole);
       for (uint32_t i = 0; i < got.len; ++i) {
         const auto before = judge_.blocks.find(at + i);
-        if (got.state == BlockState::kWritten && before != judge_.blocks.end() &&
-            before->second.unwritten) {
+        if (got.state == BlockState::kWritten && before != judge_.blocks.end() && before->second.unwritten) {
           ASSERT_EQ(host_.contents[got.pblk.value() + i], 0u);  // visible before the data is there
         }
         put(at + i, got.pblk + i);
@@ -183,9 +166,7 @@ class History {
       // The data is on the medium; only now it becomes visible. kPreIo made the split, so this
       // needs no block.
       const std::optional<uint32_t> left = host_.allocations_left;
-      if (got.state == BlockState::kUnwritten && !got.is_new) {
-        host_.allocations_left = 0;
-      }
+      if (got.state == BlockState::kUnwritten && !got.is_new) { host_.allocations_left = 0; }
       uint32_t done = 0;
       map_each(at, at + got.len, MapRequest::kConvert, [&](uint32_t, const MapResult& converted) {
         ASSERT_EQ(converted.state, BlockState::kWritten);
@@ -194,22 +175,17 @@ class History {
       if (done < got.len) {  // merged with an unwritten neighbour and no block for the split: stays
                              // unwritten
         ASSERT_TRUE(got.is_new);
-        for (uint32_t i = done; i < got.len; ++i) {
-          model_[at + i] = 0;
-        }
+        for (uint32_t i = done; i < got.len; ++i) { model_[at + i] = 0; }
       }
       host_.allocations_left = left;
     });
   }
 
   void zero_range(uint32_t first, uint32_t end) {
-    const uint32_t flags =
-        MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten;
+    const uint32_t flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten;
     map_each(first, end, flags, [&](uint32_t at, const MapResult& got) {
       ASSERT_EQ(got.state, BlockState::kUnwritten);
-      for (uint32_t i = 0; i < got.len; ++i) {
-        model_[at + i] = 0;
-      }
+      for (uint32_t i = 0; i < got.len; ++i) { model_[at + i] = 0; }
     });
   }
 
@@ -225,9 +201,7 @@ class History {
 
   void move_from(uint32_t start, int64_t by) {
     std::map<uint32_t, uint64_t> moved;
-    for (const auto& [lblk, tag] : model_) {
-      moved[static_cast<uint32_t>(lblk >= start ? lblk + by : lblk)] = tag;
-    }
+    for (const auto& [lblk, tag] : model_) { moved[static_cast<uint32_t>(lblk >= start ? lblk + by : lblk)] = tag; }
     model_ = std::move(moved);
   }
 
@@ -241,8 +215,7 @@ class History {
       move_from(first + len, -int64_t{len});
       return;
     }
-    const Status removed =
-        mapper_.tree().remove_range(LogicalBlock(first), LogicalBlock(first + len));
+    const Status removed = mapper_.tree().remove_range(LogicalBlock(first), LogicalBlock(first + len));
     if (!removed.ok()) {
       ASSERT_EQ(removed.error(), Errc::kNoSpc);
       return;
@@ -255,9 +228,7 @@ class History {
 
   void insert_range(uint32_t first, uint32_t len) {
     // Keeps the blocks within the span.
-    if (!model_.empty() && model_.rbegin()->first + len >= shape_.span) {
-      return;
-    }
+    if (!model_.empty() && model_.rbegin()->first + len >= shape_.span) { return; }
     const Status status = mapper_.tree().shift_right(LogicalBlock(first), len);
     if (!status.ok()) {
       ASSERT_EQ(status.error(), Errc::kNoSpc);
@@ -295,9 +266,7 @@ TEST_P(ExtentTreeHistory, ShowsWhatWasWrittenAndOwnsItsBlocks) {
     for (int i = 0; i < 900; ++i) {
       SCOPED_TRACE(i);
       history.step();
-      if (HasFatalFailure()) {
-        return;
-      }
+      if (HasFatalFailure()) { return; }
     }
     history.remove_all();
     deepest = std::max(deepest, history.deepest());
@@ -307,11 +276,10 @@ TEST_P(ExtentTreeHistory, ShowsWhatWasWrittenAndOwnsItsBlocks) {
   EXPECT_GT(no_space, 100u);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, ExtentTreeHistory,
-    ::testing::Values(Shape{2, 3, 300, 3, true, 5}, Shape{4, 5, 600, 3, true, 3},
-                      Shape{4, 6, 1500, 1, true, 4}, Shape{4, 340, 1500, 2, true, 1},
-                      Shape{4, 340, 400, 0, false, 1}, Shape{3, 4, 200, 0, false, 1}));
+INSTANTIATE_TEST_SUITE_P(Shapes, ExtentTreeHistory,
+                         ::testing::Values(Shape{2, 3, 300, 3, true, 5}, Shape{4, 5, 600, 3, true, 3},
+                                           Shape{4, 6, 1500, 1, true, 4}, Shape{4, 340, 1500, 2, true, 1},
+                                           Shape{4, 340, 400, 0, false, 1}, Shape{3, 4, 200, 0, false, 1}));
 
 // Block 7 is an extent of its own because somebody writes to it; an isolation that fails beside it takes back its own
 // cut only, and what is done then is done to the extent that could not be cut.
@@ -353,8 +321,7 @@ TEST(ExtentTree, RealNodesReachDepthTwoWhenAppendedToAndFillTheirLeaves) {
   // Every other block: nothing merges. More than 4 full leaves make depth 2.
   const uint32_t count = 340 * 5;
   for (uint32_t i = 0; i < count; ++i) {
-    ASSERT_TRUE(
-        mapper.map({.lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate}).ok());
+    ASSERT_TRUE(mapper.map({.lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate}).ok());
   }
   Judge judge(host);
   ASSERT_EQ(judge.judge(), "");
@@ -372,8 +339,7 @@ TEST(ExtentTree, FourExtentsStayInTheInodeTheFifthNeedsALeaf) {
   for (uint32_t i = 0; i < 5; ++i) {
     ASSERT_EQ(judge.judge(), "");
     EXPECT_EQ(judge.nodes, 0u);
-    ASSERT_TRUE(
-        mapper.map({.lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate}).ok());
+    ASSERT_TRUE(mapper.map({.lblk = LogicalBlock(2 * i), .len = 1, .flags = MapRequest::kCreate}).ok());
   }
   ASSERT_EQ(judge.judge(), "");
   EXPECT_EQ(judge.nodes, 1u);
@@ -385,8 +351,7 @@ TEST(ExtentTree, LongestExtentsAre32768WrittenAnd32767Unwritten) {
     BlockMapper mapper(host);
     const uint32_t flags = MapRequest::kCreate | (unwritten ? MapRequest::kUnwritten : 0u);
     const uint32_t longest = unwritten ? 32767 : 32768;
-    const Result<MapResult> got =
-        mapper.map({.lblk = LogicalBlock(0), .len = 70000, .flags = flags});
+    const Result<MapResult> got = mapper.map({.lblk = LogicalBlock(0), .len = 70000, .flags = flags});
     ASSERT_TRUE(got.ok());
     EXPECT_EQ(got->len, longest);
     EXPECT_TRUE(host.last_aligned);
@@ -402,16 +367,12 @@ TEST(ExtentTree, LongestExtentsAre32768WrittenAnd32767Unwritten) {
 TEST(ExtentTree, WrittenExtentOf32768BecomesUnwrittenInTwoPieces) {
   FakeHost host(kExtentRootEntries, kExtentNodeEntries, 100000);
   BlockMapper mapper(host);
-  ASSERT_TRUE(
-      mapper.map({.lblk = LogicalBlock(0), .len = 32768, .flags = MapRequest::kCreate}).ok());
-  const MapRequest first{
-      .lblk = LogicalBlock(0), .len = 32768, .flags = MapRequest::kConvertUnwritten};
+  ASSERT_TRUE(mapper.map({.lblk = LogicalBlock(0), .len = 32768, .flags = MapRequest::kCreate}).ok());
+  const MapRequest first{.lblk = LogicalBlock(0), .len = 32768, .flags = MapRequest::kConvertUnwritten};
   const Result<MapResult> got = mapper.map(first);
   ASSERT_TRUE(got.ok());
   EXPECT_EQ(got->len, 32767u);
-  ASSERT_TRUE(
-      mapper.map({.lblk = LogicalBlock(32767), .len = 1, .flags = MapRequest::kConvertUnwritten})
-          .ok());
+  ASSERT_TRUE(mapper.map({.lblk = LogicalBlock(32767), .len = 1, .flags = MapRequest::kConvertUnwritten}).ok());
   Judge judge(host);
   ASSERT_EQ(judge.judge(), "");
   EXPECT_EQ(judge.extents.size(), 2u);

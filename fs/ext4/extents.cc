@@ -30,9 +30,7 @@ namespace {
 
 // What a tracer hears of a lookup or a change.
 void trace_extent(const Inode& inode, const Result<MapResult>& map, bool changed) {
-  if (!rt::tracing() || !map.ok()) {
-    return;
-  }
+  if (!rt::tracing() || !map.ok()) { return; }
   const ObjectRef extent = extent_ref(inode.ino(), map->lblk.value(), map->len);
   const uint64_t value =
       map->state == BlockState::kHole ? 0 : extent_value(map->pblk, map->state == BlockState::kUnwritten);
@@ -44,13 +42,9 @@ void trace_extent(const Inode& inode, const Result<MapResult>& map, bool changed
 }
 
 void note_written(Inode& inode, const Result<MapResult>& map) {
-  if (!map.ok() || map->state != BlockState::kWritten) {
-    return;
-  }
+  if (!map.ok() || map->state != BlockState::kWritten) { return; }
   mm::FrameHistory& history = inode.mapping().memory().history();
-  for (uint32_t i = 0; i < map->len; ++i) {
-    history.note(Pfn(map->pblk.value() + i), mm::FrameEvent::kWritten);
-  }
+  for (uint32_t i = 0; i < map->len; ++i) { history.note(Pfn(map->pblk.value() + i), mm::FrameEvent::kWritten); }
 }
 
 }  // namespace
@@ -93,9 +87,7 @@ ExtentStatus::State cached_state(bool unwritten) {
 // Delayed blocks of a range that a lookup or a change found. Kernel: what ext4_map_blocks does around
 // ext4_es_insert_extent.
 void note_delayed(Inode& inode, const MapResult& map, uint32_t flags) {
-  if (map.state == BlockState::kHole || !inode.extent_status.has_delayed()) {
-    return;
-  }
+  if (map.state == BlockState::kHole || !inode.extent_status.has_delayed()) { return; }
   const uint64_t end = uint64_t{map.lblk.value()} + map.len;
   if ((flags & MapRequest::kReserved) != 0) {
     inode.extent_status.remove_delayed(map.lblk, end);  // this is what the room was reserved for
@@ -120,9 +112,7 @@ void note_delayed_change(Inode& inode, const MapResult& map, uint32_t flags, Blo
 // A cached range must cover the request: a shorter one may have grown since by merging.
 std::optional<MapResult> from_cache(const Inode& inode, const MapRequest& request) {
   const auto range = inode.extent_status.lookup(request.lblk, request.len);
-  if (!range.has_value()) {
-    return std::nullopt;
-  }
+  if (!range.has_value()) { return std::nullopt; }
   MapResult result;
   result.lblk = request.lblk;
   result.len = request.len;
@@ -177,8 +167,7 @@ Status recheck_cached(Inode& inode, const MapRequest& request, Site site) {
 
 // Bugs: who changes the tree does not empty the cache beforehand.
 bool keeps_cache_for_now(const MapRequest& request) {
-  const bool by_caller =
-      historical(Bug::kZeroRangeDropsFirst) && (request.flags & MapRequest::kConvertUnwritten) != 0;
+  const bool by_caller = historical(Bug::kZeroRangeDropsFirst) && (request.flags & MapRequest::kConvertUnwritten) != 0;
   return by_caller || historical(Bug::kCacheStaysOnFailedSplit);
 }
 
@@ -188,27 +177,19 @@ uint32_t aliased_flags(uint32_t flags) {
   constexpr uint32_t kBoth = MapRequest::kNoLock | MapRequest::kConvertUnwritten;
   const bool any = historical(Bug::kZeroIsTwoFlags);
   const bool all = historical(Bug::kZeroIsTwoFlagsStrict);
-  if (!any && !all) {
-    return flags;
-  }
+  if (!any && !all) { return flags; }
   const bool zero = any ? (flags & (kBoth | MapRequest::kZero)) != 0 : (flags & MapRequest::kZero) != 0;
-  if ((flags & MapRequest::kZero) != 0) {
-    flags |= kBoth;
-  }
+  if ((flags & MapRequest::kZero) != 0) { flags |= kBoth; }
   return zero ? flags | MapRequest::kZero : flags;
 }
 
 }  // namespace
 
-Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request,
-                             Site site) {
+Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapRequest& request, Site site) {
   FS_BUG_ON(request.len == 0, "MB1", "mapping no blocks at %u", request.lblk.value());
-  if (request.lblk.value() >= kLogicalEnd) {
-    return Errc::kFBig;
-  }
+  if (request.lblk.value() >= kLogicalEnd) { return Errc::kFBig; }
   MapRequest clipped = request;
-  clipped.len =
-      static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
+  clipped.len = static_cast<uint32_t>(std::min<uint64_t>(request.len, kLogicalEnd - request.lblk.value()));
   clipped.flags = aliased_flags(clipped.flags);
   Result<MapResult> found = Errc::kIo;
   bool hit = false;
@@ -222,37 +203,25 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
       FS_RETURN_IF_ERROR(inode.reserve_delayed(clipped.lblk));
     }
   }
-  if (hit && inode.volume().options().es_test) {
-    FS_RETURN_IF_ERROR(recheck_cached(inode, clipped, site));
-  }
-  if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) {
-    return found;
-  }
-  FS_BUG_ON(handle == nullptr, "MB1", "changing the mapping of %u without a handle",
-            request.lblk.value());
+  if (hit && inode.volume().options().es_test) { FS_RETURN_IF_ERROR(recheck_cached(inode, clipped, site)); }
+  if (!found.ok() || !BlockMapper::must_change(*found, clipped.flags)) { return found; }
+  FS_BUG_ON(handle == nullptr, "MB1", "changing the mapping of %u without a handle", request.lblk.value());
   // Reloaded: what the lookup saw may be different by now, so map() looks again.
   const rt::WriteLock lock(inode.i_data_sem, site);
   const bool late = keeps_cache_for_now(clipped);
-  if (!late) {
-    inode.extent_status.clear();
-  }
+  if (!late) { inode.extent_status.clear(); }
   InodeExtentHost host(inode, handle, (clipped.flags & MapRequest::kReserved) != 0);
   BlockMapper mapper(host);
   Result<MapResult> mapped = mapper.map(clipped);
-  if (late && historical(Bug::kCacheStaysOnFailedSplit) && !mapper.split_failed()) {
-    inode.extent_status.clear();
-  }
-  if (mapped.ok() && inode.extent_status.has_delayed()) {
-    note_delayed_change(inode, *mapped, clipped.flags, mapper);
-  }
+  if (late && historical(Bug::kCacheStaysOnFailedSplit) && !mapper.split_failed()) { inode.extent_status.clear(); }
+  if (mapped.ok() && inode.extent_status.has_delayed()) { note_delayed_change(inode, *mapped, clipped.flags, mapper); }
   trace_extent(inode, mapped, /*changed=*/true);
   note_written(inode, mapped);
   FS_RETURN_IF_ERROR(host.finish(mapped.status()));
   return mapped;
 }
 
-Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                       uint32_t len) {
+Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first, uint32_t len) {
   bool complete = true;
   const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + len, kLogicalEnd);
   for (uint64_t at = first.value(); at < end;) {
@@ -266,26 +235,23 @@ Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, Logic
   return complete;
 }
 
-Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                           LogicalBlock end) {
+Status remove_range_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock first, LogicalBlock end) {
   FS_TRACE_SCOPE("ext4_ext_remove_space", extent_ref(inode.ino(), first.value(), end - first));
   inode.extent_status.remove_delayed(first, end.value());
-  const Status status = change_tree(
-      handle, inode, [&](BlockMapper& mapper) { return mapper.blocks().remove_range(first, end); });
+  const Status status =
+      change_tree(handle, inode, [&](BlockMapper& mapper) { return mapper.blocks().remove_range(first, end); });
   FS_TRACE_WRITE(extent_ref(inode.ino(), first.value(), end - first), kUnknownValue, 0);
   return status;
 }
 
 Status shift_left_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
   inode.extent_status.remove_delayed(start - blocks, kLogicalEnd);
-  return change_tree(handle, inode,
-                     [&](BlockMapper& mapper) { return mapper.tree().shift_left(start, blocks); });
+  return change_tree(handle, inode, [&](BlockMapper& mapper) { return mapper.tree().shift_left(start, blocks); });
 }
 
 Status shift_right_locked(jbd2::Handle& handle, Inode& inode, LogicalBlock start, uint32_t blocks) {
   inode.extent_status.remove_delayed(start, kLogicalEnd);
-  return change_tree(handle, inode,
-                     [&](BlockMapper& mapper) { return mapper.tree().shift_right(start, blocks); });
+  return change_tree(handle, inode, [&](BlockMapper& mapper) { return mapper.tree().shift_right(start, blocks); });
 }
 
 Result<std::optional<ExtentRun>> next_extent(Inode& inode, LogicalBlock from) {

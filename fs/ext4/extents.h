@@ -40,8 +40,7 @@ Result<MapResult> map_blocks(jbd2::Handle* handle, Inode& inode, const MapReques
 
 // Unwritten becomes written in [first, first + len) wherever it is unwritten. RETURNS: whether there was a block
 // everywhere. Kernel: ext4_convert_unwritten_extents.
-Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first,
-                                       uint32_t len);
+Result<bool> convert_unwritten_extents(jbd2::Handle& handle, Inode& inode, LogicalBlock first, uint32_t len);
 
 // Frees the blocks of [first, end) and the tree nodes that become empty. kNoSpc only if it had to
 // split an extent and found no block for that: then nothing changed.

@@ -36,12 +36,8 @@ Status set_sizes(Inode& inode, jbd2::Handle& handle, uint64_t new_size) {
 
 Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
   FS_TRACE_SCOPE("ext4_collapse_range", inode_ref(inode.ino()));
-  if (!block_aligned(offset, length)) {
-    return Errc::kInval;
-  }
-  if (offset + length >= inode.i_size()) {
-    return Errc::kInval;
-  }
+  if (!block_aligned(offset, length)) { return Errc::kInval; }
+  if (offset + length >= inode.i_size()) { return Errc::kInval; }
   if (inode.block_format() != BlockFormat::kExtents) { return Errc::kOpNotSupp; }
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
@@ -61,16 +57,10 @@ Status collapse_range(Inode& inode, uint64_t offset, uint64_t length) {
 
 Status insert_range(Inode& inode, uint64_t offset, uint64_t length) {
   FS_TRACE_SCOPE("ext4_insert_range", inode_ref(inode.ino()));
-  if (!block_aligned(offset, length)) {
-    return Errc::kInval;
-  }
+  if (!block_aligned(offset, length)) { return Errc::kInval; }
   if (inode.block_format() != BlockFormat::kExtents) { return Errc::kOpNotSupp; }
-  if (length > kMaxFileBytes - inode.i_size()) {
-    return Errc::kFBig;
-  }
-  if (offset >= inode.i_size()) {
-    return Errc::kInval;
-  }
+  if (length > kMaxFileBytes - inode.i_size()) { return Errc::kFBig; }
+  if (offset >= inode.i_size()) { return Errc::kInval; }
   const DioBarrier barrier(inode);
   FS_RETURN_IF_ERROR(file_update_time(inode));
   const LayoutLock layout(inode, LayoutChange::kInsertRange);
@@ -78,8 +68,8 @@ Status insert_range(Inode& inode, uint64_t offset, uint64_t length) {
   return with_handle(inode, [&](jbd2::Handle& handle) -> Status {
     {
       const rt::WriteLock data(inode.i_data_sem);
-      FS_RETURN_IF_ERROR(shift_right_locked(handle, inode, block_of(offset),
-                                            static_cast<uint32_t>(length / kBlockSize)));
+      FS_RETURN_IF_ERROR(
+          shift_right_locked(handle, inode, block_of(offset), static_cast<uint32_t>(length / kBlockSize)));
     }
     return set_sizes(inode, handle, inode.i_size() + length);
   });

@@ -10,17 +10,14 @@ using testing::FileWorld;
 using testing::in_file_world;
 using testing::TestFile;
 
-
 TEST(Fallocate, ChecksArgumentsInTheKernelsOrder) {
   EXPECT_EQ(fallocate_check_arguments(0x80, -1, 5), Status(Errc::kInval));
   EXPECT_EQ(fallocate_check_arguments(0, 0, 0), Status(Errc::kInval));
   EXPECT_EQ(fallocate_check_arguments(0x80, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(testing::kPunch | kFallocZeroRange, 0, 5), Status(Errc::kOpNotSupp));
   EXPECT_EQ(fallocate_check_arguments(kFallocPunchHole, 0, 5), Status(Errc::kOpNotSupp));
-  EXPECT_EQ(fallocate_check_arguments(kFallocCollapseRange | kFallocKeepSize, 0, 5),
-            Status(Errc::kInval));
-  EXPECT_EQ(fallocate_check_arguments(kFallocInsertRange | kFallocKeepSize, 0, 5),
-            Status(Errc::kInval));
+  EXPECT_EQ(fallocate_check_arguments(kFallocCollapseRange | kFallocKeepSize, 0, 5), Status(Errc::kInval));
+  EXPECT_EQ(fallocate_check_arguments(kFallocInsertRange | kFallocKeepSize, 0, 5), Status(Errc::kInval));
   EXPECT_TRUE(fallocate_check_arguments(kFallocZeroRange | kFallocKeepSize, 0, 5).ok());
 }
 
@@ -137,13 +134,9 @@ TEST(ZeroRange, MakesWholeBlocksUnwrittenAndZeroesParts) {
 TEST(CollapseRange, MovesTheRestDownInFileAndMappings) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
-    for (int n = 0; n < 5; ++n) {
-      EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok());
-    }
+    for (int n = 0; n < 5; ++n) { EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok()); }
     const VirtAddr a = w.map(w.p0, f, 5);
-    for (uint64_t n = 0; n < 5; ++n) {
-      w.poke(w.p0, a + n * kPageSize + 1, 0x70 + static_cast<int>(n));
-    }
+    for (uint64_t n = 0; n < 5; ++n) { w.poke(w.p0, a + n * kPageSize + 1, 0x70 + static_cast<int>(n)); }
     EXPECT_TRUE(fallocate(*f, kFallocCollapseRange, kPageSize, 2 * kPageSize).ok());
     EXPECT_EQ(f->i_size(), 3 * kPageSize);
     EXPECT_EQ(f->i_disksize(), 3 * kPageSize);
@@ -158,9 +151,7 @@ TEST(CollapseRange, MovesTheRestDownInFileAndMappings) {
 TEST(InsertRange, MovesTheRestUpInFileAndMappings) {
   in_file_world([](FileWorld& w) {
     const TestFile f = w.open("f");
-    for (int n = 0; n < 3; ++n) {
-      EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok());
-    }
+    for (int n = 0; n < 3; ++n) { EXPECT_TRUE(w.fill(f, static_cast<uint64_t>(n) * kPageSize, kPageSize, n + 1).ok()); }
     EXPECT_TRUE(fallocate(*f, kFallocKeepSize, 3 * kPageSize, kPageSize).ok());  // shifts as well
     const VirtAddr a = w.map(w.p0, f, 5);
     w.poke(w.p0, a + kPageSize + 1, 0x71);

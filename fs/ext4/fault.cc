@@ -25,12 +25,8 @@ bool has_small_pages(mm::AddressSpace& mapping, PgOff first, uint64_t pages) {
   lib::XaCursor xas(mapping.i_pages, first.value());
   for (;;) {
     const dax::Entry entry = dax::Entry::from_tree(xas.find(last));
-    if (entry.none()) {
-      return false;
-    }
-    if (!entry.is_zero()) {
-      return true;
-    }
+    if (entry.none()) { return false; }
+    if (!entry.is_zero()) { return true; }
   }
 }
 
@@ -40,26 +36,20 @@ bool has_small_pages(mm::AddressSpace& mapping, PgOff first, uint64_t pages) {
 // Kernel: dax_iomap_pmd_fault, dax_fault_check_fallback.
 void allocate_huge_range(const mm::VmFault& fault, Inode& inode) {
   constexpr uint64_t kPages = kPmdSize / kPageSize;
-  if (fault.vma.pages() < kPages || fault.memory().huge_mappings()) {
-    return;
-  }
+  if (fault.vma.pages() < kPages || fault.memory().huge_mappings()) { return; }
   const PgOff first(round_down(fault.pgoff.value(), kPages));
   const uint64_t before = (fault.pgoff - first) * kPageSize;
   const bool congruent = fault.address.value() % kPmdSize == before;
-  const bool in_vma = fault.address - fault.vma.begin >= before &&
-                      fault.vma.end - fault.address >= kPmdSize - before;
+  const bool in_vma = fault.address - fault.vma.begin >= before && fault.vma.end - fault.address >= kPmdSize - before;
   const uint64_t pages_in_file = div_round_up(inode.i_size(), kPageSize);
   if (!congruent || !in_vma || first.value() + kPages > pages_in_file ||
       has_small_pages(inode.mapping(), first, kPages)) {
     return;
   }
   io::Iomap iomap;
-  const Status begun =
-      iomap_ops().iomap_begin(inode, first.value() * kPageSize, kPmdSize,
-                              io::kIomapWrite | io::kIomapDax | io::kIomapFault, &iomap);
-  if (begun.ok() && iomap.is_new()) {
-    dax::drop_hole_entries(inode.mapping(), first, first + (kPages - 1));
-  }
+  const Status begun = iomap_ops().iomap_begin(inode, first.value() * kPageSize, kPmdSize,
+                                               io::kIomapWrite | io::kIomapDax | io::kIomapFault, &iomap);
+  if (begun.ok() && iomap.is_new()) { dax::drop_hole_entries(inode.mapping(), first, first + (kPages - 1)); }
 }
 
 // The handle is started before DAX locks the entry: a write(2) holds a handle while it faults on
@@ -67,13 +57,11 @@ void allocate_huge_range(const mm::VmFault& fault, Inode& inode) {
 mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode, bool pmd) {
   if (!pmd) { allocate_huge_range(fault, inode); }
   auto handle = jbd2::start(inode.volume().journal(), internal::kFileCredits);
-  if (!handle.ok()) {
-    return mm::FaultResult::kSigbus;
-  }
+  if (!handle.ok()) { return mm::FaultResult::kSigbus; }
   const PgOff first = pmd ? fault.huge_pgoff() : fault.pgoff;
   const uint64_t pages = pmd ? fault.memory().huge_pages() : 1;
-  const dax::FaultOutcome out = pmd ? dax::iomap_pmd_fault(fault, inode, iomap_ops())
-                                    : dax::iomap_fault(fault, inode, iomap_ops());
+  const dax::FaultOutcome out =
+      pmd ? dax::iomap_pmd_fault(fault, inode, iomap_ops()) : dax::iomap_fault(fault, inode, iomap_ops());
   const Status stopped = handle->stop();
   if (out.allocated) {
     if (out.result != mm::FaultResult::kDone) {
@@ -84,15 +72,12 @@ mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode, bool pmd) {
     drop_stale_hole_pages(inode, first, first + (pages - 1));
   }
   if (!out.needs_sync) {
-    return out.result == mm::FaultResult::kDone && !stopped.ok() ? mm::FaultResult::kSigbus
-                                                                 : out.result;
+    return out.result == mm::FaultResult::kDone && !stopped.ok() ? mm::FaultResult::kSigbus : out.result;
   }
   // MAP_SYNC. Kernel: dax_finish_sync_fault.
   const uint64_t pos = first.value() * kPageSize;
   const Status synced = sync_file(inode, pos, pos + pages * kPageSize - 1, /*datasync=*/true);
-  if (!stopped.ok() || !synced.ok()) {
-    return mm::FaultResult::kSigbus;
-  }
+  if (!stopped.ok() || !synced.ok()) { return mm::FaultResult::kSigbus; }
   return dax::finish_sync_fault(fault, inode.mapping(), out.pfn, pmd);
 }
 
@@ -100,16 +85,11 @@ mm::FaultResult write_fault(mm::VmFault& fault, Inode& inode, bool pmd) {
 mm::FaultResult fault_of_size(mm::VmFault& fault, Inode& inode, bool pmd) {
   const bool write = fault.write && !fault.cow && fault.vma.shared;
   if (write) {
-    if (inode.volume().read_only()) {
-      return mm::FaultResult::kSigbus;
-    }
-    file_update_time(inode).ignore_error(
-        "a time that could not be stored does not stop the access");
+    if (inode.volume().read_only()) { return mm::FaultResult::kSigbus; }
+    file_update_time(inode).ignore_error("a time that could not be stored does not stop the access");
   }
   const rt::ReadLock lock(inode.mapping().invalidate_lock);
-  if (write) {
-    return write_fault(fault, inode, pmd);
-  }
+  if (write) { return write_fault(fault, inode, pmd); }
   return (pmd ? dax::iomap_pmd_fault(fault, inode, iomap_ops()) : dax::iomap_fault(fault, inode, iomap_ops())).result;
 }
 
@@ -126,12 +106,8 @@ mm::FaultResult dax_huge_fault(mm::VmFault& fault, Inode& inode) {
 }
 
 Status mmap_check(Inode& inode, bool sync) {
-  if (!inode.is_regular()) {
-    return Errc::kNoDev;
-  }
-  if (!inode.is_dax() && sync) {
-    return Errc::kOpNotSupp;
-  }
+  if (!inode.is_regular()) { return Errc::kNoDev; }
+  if (!inode.is_dax() && sync) { return Errc::kOpNotSupp; }
   return ok_status();
 }
 

@@ -54,8 +54,8 @@ Result<uint64_t> write_page_part(Inode& inode, uint64_t pos, std::span<const std
   const bool grown = end > inode.i_size();
   if (grown) { inode.set_i_size(end); }
   // Also if its block is being written for the first time: when that is over, it is as any other block.
-  const bool has_block = (mm::folio_state(*page) & Folio::kWriteback) != 0 ||
-                         mm::folio_of(*page).buffer == mm::BufferState::kMapped;
+  const bool has_block =
+      (mm::folio_state(*page) & Folio::kWriteback) != 0 || mm::folio_of(*page).buffer == mm::BufferState::kMapped;
   const bool on_medium = grown && has_block && end > inode.i_disksize();
   unlock_and_put(*page);
   if (on_medium) {
@@ -83,8 +83,7 @@ Result<uint64_t> buffered_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos
     // Again: the page may have been read before the file shrank.
     const uint64_t size = inode.i_size();
     const uint64_t offset = pos % kPageSize;
-    const uint64_t length =
-        pos >= size ? 0 : std::min({kPageSize - offset, buffer.remaining(), size - pos});
+    const uint64_t length = pos >= size ? 0 : std::min({kPageSize - offset, buffer.remaining(), size - pos});
     std::array<std::byte, kPageSize> copy;  // not cleared: written before it is read
     const std::span<std::byte> part(copy.data(), length);
     const Status read = page.memory->read(mm::page_pfn(page), offset, part);

@@ -27,9 +27,7 @@ Status with_handle(Inode& inode, F&& change) {
   return handle.stop(status);
 }
 
-inline LogicalBlock block_of(uint64_t pos) {
-  return LogicalBlock(static_cast<uint32_t>(pos / kBlockSize));
-}
+inline LogicalBlock block_of(uint64_t pos) { return LogicalBlock(static_cast<uint32_t>(pos / kBlockSize)); }
 inline LogicalBlock block_after(uint64_t pos) {
   return LogicalBlock(static_cast<uint32_t>(div_round_up(pos, kBlockSize)));
 }
@@ -38,14 +36,10 @@ inline LogicalBlock block_after(uint64_t pos) {
 // i_rwsem exclusive. Kernel: ext4_update_inode_size.
 inline bool update_inode_size(Inode& inode, uint64_t size) {
   const bool grown = size > inode.i_size();
-  if (grown) {
-    inode.set_i_size(size);
-  }
+  if (grown) { inode.set_i_size(size); }
   if (size > inode.i_disksize()) {
     const rt::WriteLock data(inode.i_data_sem);  // writeback moves it, too, and does not hold i_rwsem
-    if (size > inode.i_disksize()) {
-      inode.set_i_disksize(size);
-    }
+    if (size > inode.i_disksize()) { inode.set_i_disksize(size); }
   }
   return grown;
 }

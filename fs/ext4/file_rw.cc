@@ -25,23 +25,16 @@ static_assert(distinct_bits({kRwDirect, kRwAppend, kRwSync, kRwDataSync}));
 namespace {
 
 // Kernel: ext4_dax_write_iter, from the checks on.
-Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
-                                 unsigned flags) {
+Result<uint64_t> write_exclusive(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
   FS_TRACE_SCOPE("ext4_dax_write_iter", inode_ref(inode.ino()));
   FS_ASSIGN_OR_RETURN(const uint64_t count, generic_write_checks(inode, buffer, pos, flags));
-  if (count == 0) {
-    return uint64_t{0};
-  }
+  if (count == 0) { return uint64_t{0}; }
   FS_RETURN_IF_ERROR(file_update_time(inode));
   if (!inode.is_dax()) { return buffered_write(inode, buffer, *pos); }
   const bool extend = *pos + count > inode.i_disksize();
-  if (extend) {
-    FS_RETURN_IF_ERROR(orphan_add_for_extension(inode));
-  }
+  if (extend) { FS_RETURN_IF_ERROR(orphan_add_for_extension(inode)); }
   Result<uint64_t> done = dax::iomap_rw(inode, buffer, *pos, /*write=*/true, iomap_ops());
-  if (extend) {
-    return handle_inode_extension(inode, *pos, count, std::move(done));
-  }
+  if (extend) { return handle_inode_extension(inode, *pos, count, std::move(done)); }
   return done;
 }
 
@@ -82,20 +75,14 @@ bool beyond_max_file_bytes(const Inode& inode, uint64_t pos) {
   return pos > block_map_max_bytes(inode.volume().geometry().huge_file()) && (inode.flags() & kFlagExtents) == 0;
 }
 
-bool use_direct(const Inode& inode, unsigned flags) {
-  return (flags & kRwDirect) != 0 && !inode.is_dax();
-}
+bool use_direct(const Inode& inode, unsigned flags) { return (flags & kRwDirect) != 0 && !inode.is_dax(); }
 
 DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb) {
-  if (buffer.remaining() == 0) {
-    return Result<uint64_t>(uint64_t{0});
-  }
+  if (buffer.remaining() == 0) { return Result<uint64_t>(uint64_t{0}); }
   DioResult done = use_direct(inode, flags) ? dio_read(inode, buffer, *pos, flags, kiocb)
                                             : DioResult(cached_read(inode, buffer, *pos));
   if (done.has_value()) {
-    if (!done->ok()) {
-      return done;
-    }
+    if (!done->ok()) { return done; }
     *pos += **done;
   }
   file_accessed(inode);
@@ -119,16 +106,12 @@ DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, un
     lock.lock(/*shared=*/false);
     return write_exclusive(inode, buffer, pos, flags);
   }();
-  if (!done.has_value() || !done->ok() || **done == 0) {
-    return done;
-  }
+  if (!done.has_value() || !done->ok() || **done == 0) { return done; }
   const uint64_t start = *pos;
   *pos += **done;
   if ((flags & (kRwSync | kRwDataSync)) != 0) {
     const Status synced = sync_file(inode, start, *pos - 1, /*datasync=*/(flags & kRwSync) == 0);
-    if (!synced.ok()) {
-      return Result<uint64_t>(synced);
-    }
+    if (!synced.ok()) { return Result<uint64_t>(synced); }
   }
   return done;
 }
@@ -137,8 +120,7 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
   return *file_read_iter(inode, buffer, pos, flags, nullptr);
 }
 
-Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
-                            const LiveFlags* live) {
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, const LiveFlags* live) {
   return *file_write_iter(inode, buffer, pos, flags, nullptr, live);
 }
 

@@ -100,9 +100,7 @@ TEST(DaxFile, ZeroPagesOfConvertedNeighboursGoAway) {
       const TestFile f = w.open("f");
       EXPECT_TRUE(fallocate(*f, 0, 0, 4 * kPageSize).ok());
       const VirtAddr a = w.map(w.p0, f, 4);
-      for (uint64_t n = 0; n < 4; ++n) {
-        EXPECT_EQ(w.peek(w.p0, a + n * kPageSize), 0);
-      }
+      for (uint64_t n = 0; n < 4; ++n) { EXPECT_EQ(w.peek(w.p0, a + n * kPageSize), 0); }
       if (by_store) {
         EXPECT_EQ(w.poke(w.p0, a + kPageSize, 1), mm::Signal::kNone);
       } else {
@@ -141,8 +139,7 @@ TEST(FileTimes, WriteStampsMtimeAndCtimeReadOnlyAtime) {
 
 // --- files without DAX.
 
-Result<uint64_t> direct(FileWorld& w, const TestFile& f, VirtAddr address, uint64_t size,
-                        uint64_t pos, bool write) {
+Result<uint64_t> direct(FileWorld& w, const TestFile& f, VirtAddr address, uint64_t size, uint64_t pos, bool write) {
   io::IovBuffer buffer = io::IovBuffer::user(w.p0, address, size);
   return write ? file_write(*f, buffer, &pos, kRwDirect) : file_read(*f, buffer, &pos, kRwDirect);
 }
@@ -161,13 +158,11 @@ TEST(DirectFile, WritesExtendsOverwritesAndReads) {
         EXPECT_EQ(direct(w, f, user + kPageSize, kPageSize, 0, true).value_or(0),
                   kPageSize);  // shared overwrite
         EXPECT_EQ(w.at(f, 0), 0x42);
-        EXPECT_EQ(direct(w, f, user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0),
-                  2 * kPageSize);
+        EXPECT_EQ(direct(w, f, user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0), 2 * kPageSize);
         EXPECT_EQ(w.peek(w.p0, user + 5 * kPageSize), 0x42);
         EXPECT_EQ(direct(w, f, user, 100, 0, true).error(), Errc::kInval);
         EXPECT_EQ(direct(w, f, user, kPageSize, 1, false).error(), Errc::kInval);
-        EXPECT_EQ(direct(w, f, VirtAddr(0x7000), kPageSize, 4 * kPageSize, true).error(),
-                  Errc::kFault);
+        EXPECT_EQ(direct(w, f, VirtAddr(0x7000), kPageSize, 4 * kPageSize, true).error(), Errc::kFault);
         EXPECT_EQ(f->i_size(), 2 * kPageSize);
       },
       DaxMode::kNever);
@@ -210,9 +205,7 @@ TEST(IomapOps, AnOverwriteThatMeetsAHoleIsAFinding) {
   const auto outcome = dax::run_in_world<FileWorld>([](FileWorld& w) {
     const TestFile f = w.open("f");
     io::Iomap iomap;
-    iomap_overwrite_ops()
-        .iomap_begin(*f, 0, 1, io::kIomapWrite, &iomap)
-        .ignore_error("ends the run");
+    iomap_overwrite_ops().iomap_begin(*f, 0, 1, io::kIomapWrite, &iomap).ignore_error("ends the run");
   });
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->tag, "EF1");

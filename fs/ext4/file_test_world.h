@@ -45,14 +45,10 @@ class MappedFile final : public mm::VmFile {
   }
   mm::FaultResult pfn_mkwrite(mm::VmFault& vmf) override { return fault(vmf); }
   void get() override {
-    if (uses_++ == 0) {
-      ref_ = opened->dup();
-    }
+    if (uses_++ == 0) { ref_ = opened->dup(); }
   }
   void put() override {
-    if (--uses_ == 0) {
-      ref_.put();
-    }
+    if (--uses_ == 0) { ref_.put(); }
   }
   Status mmap_check(unsigned, bool, bool sync) override { return ext4::mmap_check(inode_, sync); }
 
@@ -77,11 +73,7 @@ struct FileWorld {
   static constexpr uint64_t kBlocks = 256;
 
   explicit FileWorld(DaxMode dax = DaxMode::kAlways, uint64_t blocks = kBlocks)
-      : device(fresh_device(blocks)),
-        memory(*device, 64),
-        p0(memory, 1),
-        p1(memory, 2),
-        dax_(dax) {
+      : device(fresh_device(blocks)), memory(*device, 64), p0(memory, 1), p1(memory, 2), dax_(dax) {
     mount();
   }
   void mount() {
@@ -90,9 +82,7 @@ struct FileWorld {
     options.dax = dax_;
     auto mounted = Volume::mount(*device, memory, options, &message);
     EXPECT_TRUE(mounted.ok()) << message;
-    if (mounted.ok()) {
-      volume = std::move(mounted).value();
-    }
+    if (mounted.ok()) { volume = std::move(mounted).value(); }
   }
   // Processes end, inodes are evicted, everything must be idle and e2fsck content.
   void finish(bool fsck = true) {
@@ -102,18 +92,13 @@ struct FileWorld {
     volume.reset();
     std::vector<std::string> report;
     EXPECT_TRUE(memory.audit_idle(&report)) << (report.empty() ? "" : report.front());
-    if (fsck) {
-      EXPECT_EQ(e2fsck(device->bytes()), "");
-    }
-    for (const std::string& message : take_corruption_messages()) {
-      ADD_FAILURE() << message;
-    }
+    if (fsck) { EXPECT_EQ(e2fsck(device->bytes()), ""); }
+    for (const std::string& message : take_corruption_messages()) { ADD_FAILURE() << message; }
   }
 
   TestFile open(const std::string& name) {
     InodeRef root = volume->inodes().iget(Ino(2)).value();
-    TestFile file{.inode = lookup_or_create(*root, name, 0644, false).value().inode,
-                  .mapped = nullptr};
+    TestFile file{.inode = lookup_or_create(*root, name, 0644, false).value().inode, .mapped = nullptr};
     mapped_files.push_back(std::make_unique<MappedFile>(file.inode));
     file.mapped = mapped_files.back().get();
     return file;
@@ -124,19 +109,17 @@ struct FileWorld {
   }
   VirtAddr map(mm::Mm& mm, const TestFile& file, uint64_t pages, unsigned flags = mm::kMapShared) {
     file.mapped->opened = &file.inode;
-    const auto address =
-        mm.mmap({.length = pages * kPageSize, .flags = flags, .file = file.mapped});
+    const auto address = mm.mmap({.length = pages * kPageSize, .flags = flags, .file = file.mapped});
     EXPECT_TRUE(address.ok());
     return address.value_or(VirtAddr(0));
   }
-  static Result<uint64_t> write(const TestFile& file, uint64_t pos,
-                                const std::vector<std::byte>& bytes, unsigned flags = 0) {
+  static Result<uint64_t> write(const TestFile& file, uint64_t pos, const std::vector<std::byte>& bytes,
+                                unsigned flags = 0) {
     io::IovBuffer buffer = io::IovBuffer::kernel_source(bytes);
     return file_write(*file, buffer, &pos, flags);
   }
   static Result<uint64_t> fill(const TestFile& file, uint64_t pos, uint64_t size, int value) {
-    return write(file, pos,
-                 std::vector<std::byte>(size, std::byte{static_cast<unsigned char>(value)}));
+    return write(file, pos, std::vector<std::byte>(size, std::byte{static_cast<unsigned char>(value)}));
   }
   static std::vector<std::byte> read(const TestFile& file, uint64_t pos, uint64_t size) {
     std::vector<std::byte> bytes(size, std::byte{0xEE});
@@ -159,9 +142,7 @@ struct FileWorld {
     std::string out;
     for (uint32_t n = 0; n < count; ++n) {
       const auto map = map_blocks(nullptr, *file, {.lblk = LogicalBlock(n), .len = 1});
-      if (!map.ok()) {
-        return "error";
-      }
+      if (!map.ok()) { return "error"; }
       out += map->state == BlockState::kHole ? '.' : map->state == BlockState::kWritten ? 'w' : 'u';
     }
     return out;
@@ -203,8 +184,7 @@ struct FileWorld {
 
 // A sequential test in a run of its own, clean to the end.
 template <typename Body>
-void in_file_world(Body body, DaxMode dax = DaxMode::kAlways,
-                   uint64_t blocks = FileWorld::kBlocks) {
+void in_file_world(Body body, DaxMode dax = DaxMode::kAlways, uint64_t blocks = FileWorld::kBlocks) {
   std::unique_ptr<FileWorld> world;
   const rt::RunOutcome outcome = rt::run_lambda([&] {
     world = std::make_unique<FileWorld>(dax, blocks);
@@ -212,12 +192,8 @@ void in_file_world(Body body, DaxMode dax = DaxMode::kAlways,
     world->finish();
     world.reset();
   });
-  if (world != nullptr) {
-    static_cast<void>(world.release());
-  }  // abandoned by a finding
-  if (outcome.finding.has_value()) {
-    ADD_FAILURE() << outcome.finding->tag << ": " << outcome.finding->title;
-  }
+  if (world != nullptr) { static_cast<void>(world.release()); }  // abandoned by a finding
+  if (outcome.finding.has_value()) { ADD_FAILURE() << outcome.finding->tag << ": " << outcome.finding->title; }
 }
 
 }  // namespace daxfs::ext4::testing

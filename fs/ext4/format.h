@@ -241,7 +241,7 @@ inline constexpr uint16_t kWantExtraIsize = sizeof(RawInode) - kGoodOldInodeSize
 
 // --- extent tree: a node is a header, then entries; the root is the inode's i_block.
 inline constexpr uint16_t kExtentMagic = 0xF30A;
-inline constexpr uint16_t kExtentInitMax = 32768;      // ee_len above: unwritten, length ee_len - 32768
+inline constexpr uint16_t kExtentInitMax = 32768;  // ee_len above: unwritten, length ee_len - 32768
 inline constexpr uint16_t kExtentUnwrittenMax = 32767;
 inline constexpr uint16_t kExtentDepthMax = 5;
 

@@ -1,9 +1,9 @@
 // fs/ext4/format_test.cc - our structures against bytes that mke2fs wrote.
 #include "fs/ext4/format.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/crc32c.h"
 #include "fs/ext4/format_assertions.h"

@@ -12,9 +12,7 @@ namespace daxfs::ext4 {
 // Metadata is written through when its handle stops, so what is left are stores through mappings,
 // and the fence that makes non-temporal stores of write(2) durable.
 Status sync_file(Inode& inode, uint64_t start, uint64_t end, bool /*datasync*/) {
-  if (inode.volume().read_only()) {
-    return ok_status();
-  }
+  if (inode.volume().read_only()) { return ok_status(); }
   FS_TRACE_SCOPE("ext4_sync_file", inode_ref(inode.ino()));
   Status status;
   if (inode.is_regular()) {

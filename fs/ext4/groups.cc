@@ -24,9 +24,7 @@ uint16_t crc16(uint16_t crc, const void* data, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   for (size_t i = 0; i < size; ++i) {
     crc = static_cast<uint16_t>(crc ^ bytes[i]);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = static_cast<uint16_t>((crc >> 1) ^ ((crc & 1) != 0 ? 0xA001 : 0));
-    }
+    for (int bit = 0; bit < 8; ++bit) { crc = static_cast<uint16_t>((crc >> 1) ^ ((crc & 1) != 0 ? 0xA001 : 0)); }
   }
   return crc;
 }
@@ -40,9 +38,7 @@ FsBlock join_block(uint32_t lo, uint32_t hi, bool wide) {
   return FsBlock(lo | (wide ? static_cast<uint64_t>(hi) << 32 : 0));
 }
 
-uint32_t join_count(uint16_t lo, uint16_t hi, bool wide) {
-  return lo | (wide ? static_cast<uint32_t>(hi) << 16 : 0);
-}
+uint32_t join_count(uint16_t lo, uint16_t hi, bool wide) { return lo | (wide ? static_cast<uint32_t>(hi) << 16 : 0); }
 
 }  // namespace
 
@@ -110,8 +106,8 @@ Status Groups::load_group(uint32_t index, std::string* message) FS_NO_THREAD_SAF
   }
   Group& group = groups_[index];
   const uint64_t first = geometry_.first_block(index).value();
-  group.block_count = static_cast<uint32_t>(
-      std::min<uint64_t>(geometry_.blocks_per_group, geometry_.block_count - first));
+  group.block_count =
+      static_cast<uint32_t>(std::min<uint64_t>(geometry_.blocks_per_group, geometry_.block_count - first));
   group.block_bitmap = join_block(raw.bg_block_bitmap_lo, wide ? raw.bg_block_bitmap_hi : 0, wide);
   group.inode_bitmap = join_block(raw.bg_inode_bitmap_lo, wide ? raw.bg_inode_bitmap_hi : 0, wide);
   group.inode_table = join_block(raw.bg_inode_table_lo, wide ? raw.bg_inode_table_hi : 0, wide);

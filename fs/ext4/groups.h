@@ -43,28 +43,28 @@ struct Group {
   rt::Shared<uint32_t, "bg_dirs_used"> dirs_used FS_GUARDED_BY(lock) = 0;
   // Inodes at the table's end that were never used.
   rt::Shared<uint32_t, "bg_itable_unused"> itable_unused FS_GUARDED_BY(lock) = 0;
-  rt::Shared<uint16_t, "bg_flags"> flags FS_GUARDED_BY(lock) = 0;          // bg_flags
+  rt::Shared<uint16_t, "bg_flags"> flags FS_GUARDED_BY(lock) = 0;  // bg_flags
 };
 
 // Constants derived from the superblock; set at mount.
 struct Geometry {
   uint64_t block_count = 0;
-  uint64_t blocks_reserved = 0;      // for root
-  uint64_t overhead = 0;             // blocks that statfs does not count
+  uint64_t blocks_reserved = 0;  // for root
+  uint64_t overhead = 0;         // blocks that statfs does not count
   uint32_t group_count = 0;
   uint32_t blocks_per_group = 0;
   uint32_t inodes_per_group = 0;
   uint32_t inode_count = 0;
-  uint32_t inode_size = 0;           // bytes
-  uint32_t inode_table_blocks = 0;   // a group
-  uint32_t first_ino = 0;            // first inode that is not reserved
-  uint32_t desc_size = 0;            // bytes
+  uint32_t inode_size = 0;          // bytes
+  uint32_t inode_table_blocks = 0;  // a group
+  uint32_t first_ino = 0;           // first inode that is not reserved
+  uint32_t desc_size = 0;           // bytes
   uint32_t gdt_blocks = 0;
   uint32_t gdt_reserved_blocks = 0;
   uint32_t csum_seed = 0;
   uint32_t groups_per_flex = 1;
   uint32_t backup_groups[2] = {0, 0};  // sparse_super2 only
-  uint32_t first_group_blocks = 0;   // superblock, descriptors, room for more descriptors
+  uint32_t first_group_blocks = 0;     // superblock, descriptors, room for more descriptors
   std::array<uint8_t, 16> uuid{};
   uint32_t feature_compat = 0;
   uint32_t feature_incompat = 0;

@@ -33,8 +33,8 @@ uint32_t start_group(Volume& volume, Ino parent, bool directory) {
   uint32_t best_dirs = UINT32_MAX;
   for (uint32_t i = 0; i < geometry.group_count; ++i) {
     const GroupRoom room = look(volume.groups()[i]);
-    const bool has_room = room.inodes_free > 0 && room.inodes_free >= inodes_average &&
-                          room.blocks_free >= blocks_average;
+    const bool has_room =
+        room.inodes_free > 0 && room.inodes_free >= inodes_average && room.blocks_free >= blocks_average;
     if (has_room && room.dirs_used < best_dirs) {
       best = i;
       best_dirs = room.dirs_used;

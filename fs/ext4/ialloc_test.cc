@@ -1,10 +1,10 @@
 // fs/ext4/ialloc_test.cc - inode numbers: order, spread, exhaustion, exact counters. IA1, GR1.
 #include "fs/ext4/ialloc.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/ext4/volume_test.h"
 

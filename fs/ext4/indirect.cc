@@ -52,8 +52,8 @@ uint64_t block_map_max_bytes(bool huge_file) {
   const uint64_t all_nodes = 1 + (1 + kSlots) + (1 + kSlots + kSlots * kSlots);
   if (kMapEnd + all_nodes <= counted) { return kMapEnd * kBlockSize; }
   const uint64_t in_triple = counted - kDirectBlocks - kSlots - kSlots * kSlots;
-  const uint64_t nodes = 1 + (1 + kSlots) + 1 + div_round_up(in_triple, kSlots) +
-                         div_round_up(in_triple, kSlots * kSlots);
+  const uint64_t nodes =
+      1 + (1 + kSlots) + 1 + div_round_up(in_triple, kSlots) + div_round_up(in_triple, kSlots * kSlots);
   return (counted - nodes) * kBlockSize;
 }
 

@@ -23,8 +23,8 @@
 
 namespace daxfs::ext4 {
 
-inline constexpr uint32_t kDirectBlocks = 12;                              // in i_block
-inline constexpr uint32_t kMapNodeSlots = kBlockSize / sizeof(uint32_t);   // numbers in an indirect block
+inline constexpr uint32_t kDirectBlocks = 12;                             // in i_block
+inline constexpr uint32_t kMapNodeSlots = kBlockSize / sizeof(uint32_t);  // numbers in an indirect block
 inline constexpr unsigned kMapDepthMax = 3;
 
 // One past the last byte that a file without extents can have. Kernel: ext4_max_bitmap_size.

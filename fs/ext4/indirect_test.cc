@@ -25,7 +25,7 @@ namespace {
 using testing::Dice;
 
 constexpr const char* kNoExtents = "-O ^extent,^64bit";
-constexpr uint32_t kDouble = kDirectBlocks + kMapNodeSlots;  // first block of the double tree
+constexpr uint32_t kDouble = kDirectBlocks + kMapNodeSlots;            // first block of the double tree
 constexpr uint32_t kTriple = kDouble + kMapNodeSlots * kMapNodeSlots;  // of the triple one
 
 // An image whose new files have block maps.
@@ -67,13 +67,9 @@ void expect_model(Inode& inode, const std::map<uint32_t, uint64_t>& model) {
   for (uint64_t at = 0;;) {
     const auto run = next_extent(inode, LogicalBlock(static_cast<uint32_t>(at)));
     ASSERT_TRUE(run.ok());
-    if (!run->has_value()) {
-      break;
-    }
+    if (!run->has_value()) { break; }
     EXPECT_FALSE((*run)->unwritten);
-    for (uint32_t i = 0; i < (*run)->len; ++i) {
-      found[(*run)->lblk.value() + i] = (*run)->pblk.value() + i;
-    }
+    for (uint32_t i = 0; i < (*run)->len; ++i) { found[(*run)->lblk.value() + i] = (*run)->pblk.value() + i; }
     at = (*run)->end();
   }
   EXPECT_EQ(found, model);
@@ -94,8 +90,7 @@ TEST(Indirect, RandomChangesFollowAModelAndLeaveNothingBehind) {
         const uint32_t first = draw_place(dice);
         const uint32_t len = 1 + dice.below(10);
         if (dice.below(5) < 3) {
-          const auto mapped =
-              volume.map(*file, first, len, MapRequest::kCreate | MapRequest::kZero);
+          const auto mapped = volume.map(*file, first, len, MapRequest::kCreate | MapRequest::kZero);
           ASSERT_TRUE(mapped.ok());
           ASSERT_EQ(mapped->state, BlockState::kWritten);
           for (uint32_t i = 0; i < mapped->len; ++i) {
@@ -107,27 +102,19 @@ TEST(Indirect, RandomChangesFollowAModelAndLeaveNothingBehind) {
             ASSERT_EQ(model.at(first + i), block);
           }
         } else {
-          const uint64_t end =
-              dice.below(8) == 0 ? kLogicalEnd : uint64_t{first} + len * (1 + 700 * dice.below(2));
+          const uint64_t end = dice.below(8) == 0 ? kLogicalEnd : uint64_t{first} + len * (1 + 700 * dice.below(2));
           ASSERT_TRUE(volume.remove(*file, first, end).ok());
-          model.erase(
-              model.lower_bound(first),
-              end == kLogicalEnd ? model.end() : model.lower_bound(static_cast<uint32_t>(end)));
+          model.erase(model.lower_bound(first),
+                      end == kLogicalEnd ? model.end() : model.lower_bound(static_cast<uint32_t>(end)));
         }
         const uint32_t look = draw_place(dice);
         const auto found = volume.map(*file, look, 5, 0);
         ASSERT_TRUE(found.ok());
         const auto there = model.find(look);
         ASSERT_EQ(found->state != BlockState::kHole, there != model.end());
-        if (there != model.end()) {
-          EXPECT_EQ(found->pblk.value(), there->second);
-        }
-        for (uint32_t i = 0; i < found->len && there == model.end(); ++i) {
-          EXPECT_FALSE(model.contains(look + i));
-        }
-        if (step % 20 == 19) {
-          expect_model(*file, model);
-        }
+        if (there != model.end()) { EXPECT_EQ(found->pblk.value(), there->second); }
+        for (uint32_t i = 0; i < found->len && there == model.end(); ++i) { EXPECT_FALSE(model.contains(look + i)); }
+        if (step % 20 == 19) { expect_model(*file, model); }
         if (step % 40 == 39) {
           file.put();
           volume.remount();
@@ -147,8 +134,7 @@ TEST(Indirect, AFileWithoutExtentsKeepsNoUnwrittenBlocks) {
     MapVolume volume;
     InodeRef file = volume.open("f");
     // Writeback asks for unwritten blocks and gets zeros.
-    const auto mapped = volume.map(
-        *file, 3, 2, MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kZeroElse);
+    const auto mapped = volume.map(*file, 3, 2, MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kZeroElse);
     ASSERT_TRUE(mapped.ok());
     EXPECT_EQ(mapped->state, BlockState::kWritten);
     file.put();
@@ -207,23 +193,17 @@ TEST(Indirect, WithoutRoomForItsNodesABlockIsNotMapped) {
     std::map<uint32_t, uint64_t> model;
     const auto take = [&](uint32_t lblk) {
       const auto mapped = volume.map(*file, lblk, 1, MapRequest::kCreate | MapRequest::kReserved);
-      if (mapped.ok()) {
-        model[lblk] = mapped->pblk.value();
-      }
+      if (mapped.ok()) { model[lblk] = mapped->pblk.value(); }
       return mapped.status();
     };
     uint32_t next = kDirectBlocks;
-    while (take(next).ok()) {
-      ++next;
-    }
+    while (take(next).ok()) { ++next; }
     for (uint32_t free = 0; free < 5; ++free) {
       // With fewer than the block and three nodes, nothing.
       const Status status = take(kTriple + free * kMapNodeSlots * kMapNodeSlots);
       EXPECT_EQ(status.ok(), free >= 4) << free;
       expect_model(*file, model);
-      if (free == 4) {
-        break;
-      }
+      if (free == 4) { break; }
       ASSERT_TRUE(volume.remove(*file, next - 1, next).ok());
       model.erase(--next);
     }
@@ -249,8 +229,7 @@ TEST(Indirect, ThereIsAnEndToWhatAMapCanName) {
 // Numbers that lead nowhere, back, or round in circles: an error, and soon.
 TEST(Indirect, DamagedMapsAreRefused) {
   enum class Damage { kBeyondDevice, kMetadata, kLoop, kBelowDirect };
-  for (const Damage damage :
-       {Damage::kBeyondDevice, Damage::kMetadata, Damage::kLoop, Damage::kBelowDirect}) {
+  for (const Damage damage : {Damage::kBeyondDevice, Damage::kMetadata, Damage::kLoop, Damage::kBelowDirect}) {
     rt::run_for_test([damage] {
       MapVolume volume;
       InodeRef file = volume.open("f");
@@ -260,8 +239,7 @@ TEST(Indirect, DamagedMapsAreRefused) {
       const auto number_of_node = [&](unsigned slot) {
         const rt::ReadLock lock(file->i_data_sem);
         uint32_t number;
-        std::memcpy(&number, std::as_const(*file).i_block().data() + slot * sizeof(number),
-                    sizeof(number));
+        std::memcpy(&number, std::as_const(*file).i_block().data() + slot * sizeof(number), sizeof(number));
         return number;
       };
       const uint32_t top = number_of_node(kDirectBlocks + 2);
@@ -279,15 +257,9 @@ TEST(Indirect, DamagedMapsAreRefused) {
       volume.unmount(/*sound=*/false);
       std::vector<std::byte> image(volume.device().bytes().begin(), volume.device().bytes().end());
       std::vector<uint32_t> numbers(kMapNodeSlots, damage == Damage::kLoop ? top : 0);
-      if (damage == Damage::kBeyondDevice) {
-        numbers[5] = 512;
-      }
-      if (damage == Damage::kMetadata) {
-        numbers[5] = 1;
-      }
-      if (damage != Damage::kBelowDirect) {
-        std::memcpy(image.data() + top * kBlockSize, numbers.data(), kBlockSize);
-      }
+      if (damage == Damage::kBeyondDevice) { numbers[5] = 512; }
+      if (damage == Damage::kMetadata) { numbers[5] = 1; }
+      if (damage != Damage::kBelowDirect) { std::memcpy(image.data() + top * kBlockSize, numbers.data(), kBlockSize); }
       volume.device().load_image(image);
       volume.mount();
       EXPECT_EQ(volume.volume().inodes().iget(ino).error(), Errc::kCorrupted);

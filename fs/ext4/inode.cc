@@ -83,8 +83,8 @@ void Inode::set_block_format(BlockFormat format) {
 void Inode::set_identity(uint32_t generation, uint32_t flags, uint64_t size) {
   const bool has_blocks = is_directory() || is_regular() || (is_symlink() && size >= sizeof(RootBytes));
   format_ = (flags & kFlagExtents) != 0 ? BlockFormat::kExtents
-            : has_blocks               ? BlockFormat::kIndirect
-                                       : BlockFormat::kNone;
+            : has_blocks                ? BlockFormat::kIndirect
+                                        : BlockFormat::kNone;
   generation_ = generation;
   csum_seed_ = volume_.inode_csum_seed(ino_, generation);
   const DaxMode mode = volume_.options().dax;

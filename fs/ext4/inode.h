@@ -62,8 +62,8 @@ inline constexpr uint16_t kModeSocket = 0140000;
 // i_flags (EXT4_*_FL of the disk format).
 inline constexpr uint32_t kFlagImmutable = 0x10;
 inline constexpr uint32_t kFlagAppend = 0x20;
-inline constexpr uint32_t kFlagIndex = 0x1000;       // htree directory
-inline constexpr uint32_t kFlagHugeFile = 0x40000;   // i_blocks counts filesystem blocks
+inline constexpr uint32_t kFlagIndex = 0x1000;      // htree directory
+inline constexpr uint32_t kFlagHugeFile = 0x40000;  // i_blocks counts filesystem blocks
 inline constexpr uint32_t kFlagExtents = 0x80000;
 inline constexpr uint32_t kFlagDax = 0x2000000;
 inline constexpr uint32_t kFlagInlineData = 0x10000000;
@@ -152,7 +152,7 @@ class Inode final : public io::IomapHost {
 
   rt::RwSem i_rwsem;
   rt::RwSem i_data_sem;
-  InodeDio dio;  // direct I/O in flight
+  InodeDio dio;                // direct I/O in flight
   ExtentStatus extent_status;  // what lookups in the extent tree found
   WritebackState writeback;    // of the flusher
 
@@ -188,7 +188,7 @@ class Inode final : public io::IomapHost {
   rt::Shared<TimeSpec, "i_ctime"> ctime_ FS_GUARDED_BY(i_lock_);
   rt::Shared<TimeSpec, "i_crtime"> crtime_ FS_GUARDED_BY(i_lock_);
 
-  rt::Shared<RootBytes, "i_block"> i_block_;  // guarded by i_data_sem
+  rt::Shared<RootBytes, "i_block"> i_block_;                         // guarded by i_data_sem
   rt::Shared<BlockFormat, "i_format"> format_ = BlockFormat::kNone;  // says the same as i_flags; for whoever has a lock
   mm::AddressSpace mapping_;
   rt::Atomic<uint32_t> delayed_blocks_{0};

@@ -47,10 +47,8 @@ Status check_raw(Ino ino, const RawInode& raw, bool allow_unlinked) {
     case kModeCharDevice:
     case kModeBlockDevice:
     case kModeFifo:
-    case kModeSocket:
-      return ok_status();
-    default:
-      return FS_CORRUPT("inode %u: mode 0%o", number, raw.i_mode);
+    case kModeSocket: return ok_status();
+    default: return FS_CORRUPT("inode %u: mode 0%o", number, raw.i_mode);
   }
 }
 
@@ -151,9 +149,9 @@ Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t m
   const uint16_t type = mode & kModeTypeMask;
   const bool has_data = directory || type == kModeRegular || type == kModeSymlink;
   const bool extents = has_data && volume_.geometry().extents();
-  inode->init_new(volume_.next_generation(),
-                  (extents ? kFlagExtents : 0u) |
-                      (dir.flags() & (directory ? kInheritedByDirectories : kInheritedByFiles)));
+  inode->init_new(
+      volume_.next_generation(),
+      (extents ? kFlagExtents : 0u) | (dir.flags() & (directory ? kInheritedByDirectories : kInheritedByFiles)));
   if (extents) { format_extent_root(inode->i_block()); }
   inode->references_ = 1;
   {

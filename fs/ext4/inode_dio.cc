@@ -19,9 +19,7 @@ uint64_t InodeDio::begin() {
 void InodeDio::end() {
   const uint32_t before = count_.fetch_sub(1);
   FS_TRACE_WRITE(in_flight_ref(ino_), before, before - 1);
-  if (before == 1) {
-    queue_.wake_all();
-  }
+  if (before == 1) { queue_.wake_all(); }
 }
 
 void InodeDio::wait() {
@@ -42,9 +40,7 @@ void InodeDio::conversion_end() {
   const int32_t before = conversions_.fetch_sub(1);
   FS_TRACE_WRITE(conversions_ref(ino_), static_cast<uint64_t>(before), static_cast<uint64_t>(before) - 1);
   FS_WARN_ON(before <= 0, "ID1", "a conversion ends, and %d were to come", before);
-  if (before == 1) {
-    conversion_queue_.wake_all();
-  }
+  if (before == 1) { conversion_queue_.wake_all(); }
 }
 
 void InodeDio::wait_for_conversions() {
@@ -85,9 +81,7 @@ DioBarrier::DioBarrier(Inode& inode, DioBarrierFor who) : inode_(inode), blocked
 }
 
 DioBarrier::~DioBarrier() {
-  if (blocked_) {
-    inode_.dio.resume_unlocked();
-  }
+  if (blocked_) { inode_.dio.resume_unlocked(); }
 }
 
 }  // namespace daxfs::ext4

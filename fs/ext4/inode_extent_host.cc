@@ -19,22 +19,16 @@ constexpr int64_t kBlockSectors = kBlockSize / kSectorSize;
 
 // Context is the volume, argument the inode's seed.
 Status verify_node_csum(void* context, uint64_t seed, FsBlock block, jbd2::ConstBlockBytes bytes) {
-  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) {
-    return ok_status();
-  }
+  if (!static_cast<const Volume*>(context)->geometry().metadata_csum()) { return ok_status(); }
   const ExtentNode node(const_cast<std::byte*>(bytes.data()));  // only read
-  if (node.csum_ok(static_cast<uint32_t>(seed))) {
-    return ok_status();
-  }
-  return FS_CORRUPT("extent node %llu: bad checksum",
-                    static_cast<unsigned long long>(block.value()));
+  if (node.csum_ok(static_cast<uint32_t>(seed))) { return ok_status(); }
+  return FS_CORRUPT("extent node %llu: bad checksum", static_cast<unsigned long long>(block.value()));
 }
 
 void set_node_csum(void* context, uint64_t seed, FsBlock /*block*/, jbd2::BlockBytes bytes) {
   ExtentNode node(bytes.data());
   // A block that was formatted as a node keeps a sane header; one that media aliased may not.
-  if (static_cast<const Volume*>(context)->geometry().metadata_csum() &&
-      node.max() <= kExtentNodeEntries) {
+  if (static_cast<const Volume*>(context)->geometry().metadata_csum() && node.max() <= kExtentNodeEntries) {
     node.set_csum(static_cast<uint32_t>(seed));
   }
 }
@@ -71,8 +65,7 @@ void InodeExtentHost::root_changed() {
 Result<ExtentHost::NodePin> InodeExtentHost::read_node(FsBlock block) {
   const jbd2::Verifier verifier{&verify_node_csum, &volume_, inode_.csum_seed()};
   const bool summed = format() == BlockFormat::kExtents;
-  FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer,
-                      volume_.buffers().get(block, summed ? verifier : jbd2::Verifier{}));
+  FS_ASSIGN_OR_RETURN(jbd2::BufferRef buffer, volume_.buffers().get(block, summed ? verifier : jbd2::Verifier{}));
   return pin(std::move(buffer), block);
 }
 
@@ -88,8 +81,7 @@ Status InodeExtentHost::changed(NodePin& pin) {
 }
 
 Result<ExtentHost::NodePin> InodeExtentHost::allocate_node(FsBlock goal) {
-  const AllocationRequest request{
-      .goal = goal, .count_wanted = 1, .flags = kAllocMetadata | kAllocUseReserved};
+  const AllocationRequest request{.goal = goal, .count_wanted = 1, .flags = kAllocMetadata | kAllocUseReserved};
   FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
   Result<NodePin> pinned = pin_new(run.first);
   if (!pinned.ok()) {
@@ -113,10 +105,9 @@ bool InodeExtentHost::block_valid(FsBlock first, uint32_t count) const {
 }
 
 Result<BlockRun> InodeExtentHost::allocate_data(FsBlock goal, uint32_t wanted, bool align_pmd) {
-  const AllocationRequest request{
-      .goal = goal,
-      .count_wanted = wanted,
-      .flags = (align_pmd ? kAllocAlignPmd : 0) | (reserved_ ? kAllocUseReserved : 0)};
+  const AllocationRequest request{.goal = goal,
+                                  .count_wanted = wanted,
+                                  .flags = (align_pmd ? kAllocAlignPmd : 0) | (reserved_ ? kAllocUseReserved : 0)};
   FS_ASSIGN_OR_RETURN(const auto run, allocate_blocks(volume_, *handle_, request));
   count(run.count);
   return BlockRun{.first = run.first, .count = run.count};
@@ -160,9 +151,7 @@ FsBlock InodeExtentHost::home_goal() const { return default_goal(volume_, inode_
 uint64_t InodeExtentHost::eof_block() const { return div_round_up(inode_.i_disksize(), kBlockSize); }
 
 Status InodeExtentHost::finish(Status outcome) {
-  if (!inode_changed_) {
-    return outcome;
-  }
+  if (!inode_changed_) { return outcome; }
   const Status written = inode_.mark_data_dirty(*handle_);
   return outcome.ok() ? written : outcome;
 }
@@ -185,8 +174,7 @@ Status InodeExtentHost::uncount(uint32_t blocks) {
 
 ExtentHost::NodePin InodeExtentHost::pin(jbd2::BufferRef buffer, FsBlock block) {
   NodePin pin;
-  pin.node = ExtentNode(
-      const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
+  pin.node = ExtentNode(const_cast<std::byte*>(buffer->data().data()));  // changed only through will_change
   pin.block = block;
   pin.buffer = std::move(buffer);
   return pin;

@@ -1,9 +1,9 @@
 // fs/ext4/inode_io_test.cc - the inode table: checksums, sizes, times, inode sizes 128 and 256.
 #include "fs/ext4/inode_io.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "fs/ext4/inode.h"
 #include "fs/ext4/volume_test.h"
@@ -78,8 +78,8 @@ TEST(InodeTableErrors, ExtraIsizeMayNotChange) {
       {
         MountedVolume fs(2048);
         fs.in_handle([&](jbd2::Handle& handle) {
-          return update_inode(*fs.volume, handle, Ino(kRootIno), [](RawInode& raw) { raw.i_extra_isize = 28; });
-        }).ignore_error("dies before");
+            return update_inode(*fs.volume, handle, Ino(kRootIno), [](RawInode& raw) { raw.i_extra_isize = 28; });
+          }).ignore_error("dies before");
       },
       "II1");
 }

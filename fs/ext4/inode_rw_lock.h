@@ -29,12 +29,8 @@ class InodeRwLock {
   void unlock() FS_NO_THREAD_SAFETY_ANALYSIS {  // see lock
     const State state = state_;
     state_ = State::kNone;
-    if (state == State::kShared) {
-      inode_.i_rwsem.up_read();
-    }
-    if (state == State::kExclusive) {
-      inode_.i_rwsem.up_write();
-    }
+    if (state == State::kShared) { inode_.i_rwsem.up_read(); }
+    if (state == State::kExclusive) { inode_.i_rwsem.up_write(); }
   }
   bool shared() const { return state_ == State::kShared; }
 

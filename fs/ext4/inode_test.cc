@@ -55,8 +55,8 @@ TEST(InodeCache, DroppedInodeIsLoadedAgainAsItWas) {
 TEST(InodeCache, DeletedInodeGivesItsAttributeBlockBack) {
   rt::run_for_test([] {
     const std::string value(300, 'v');  // too large for the inode
-    auto device = testing::load_device(
-        testing::make_image(256, "", "write /dev/null f\\nea_set f user.large " + value + "\\n"));
+    auto device =
+        testing::load_device(testing::make_image(256, "", "write /dev/null f\\nea_set f user.large " + value + "\\n"));
     mm::Memory memory(*device, 16);
     std::string message;
     auto volume = Volume::mount(*device, memory, {}, &message);
@@ -79,20 +79,22 @@ TEST(InodeCache, DeletedInodeGivesItsAttributeBlockBack) {
 // IC1: both tasks find nothing in the cache and read the table; the second to come back must notice the first. Without
 // the second look under the lock, insert_locked objects.
 TEST(InodeCache, TwoLoadersOfOneNumberGetOneObject) {
-  const auto result = dax::search<FileWorld>([](FileWorld& w) {
-    const Ino ino = w.open("f")->ino();
-    w.volume->inodes().shrink();
-    rt::run_pending_system_tasks();
-    InodeRef a, b;
-    rt::spawn("a", [&] { a = w.volume->inodes().iget(ino).value(); });
-    rt::spawn("b", [&] { b = w.volume->inodes().iget(ino).value(); });
-    rt::join_all_spawned();
-    const bool same = a.get() == b.get();
-    a.put();
-    b.put();
-    w.finish(/*fsck=*/false);
-    return same;
-  }, {.stride = 2});
+  const auto result = dax::search<FileWorld>(
+      [](FileWorld& w) {
+        const Ino ino = w.open("f")->ino();
+        w.volume->inodes().shrink();
+        rt::run_pending_system_tasks();
+        InodeRef a, b;
+        rt::spawn("a", [&] { a = w.volume->inodes().iget(ino).value(); });
+        rt::spawn("b", [&] { b = w.volume->inodes().iget(ino).value(); });
+        rt::join_all_spawned();
+        const bool same = a.get() == b.get();
+        a.put();
+        b.put();
+        w.finish(/*fsck=*/false);
+        return same;
+      },
+      {.stride = 2});
   EXPECT_GT(result.runs, 10u);
   EXPECT_TRUE(result.clean()) << result.text();
 }
@@ -106,25 +108,28 @@ std::string tag_of(Body body) {
 
 TEST(InodeCache, UserAtUnmountIsALeak) {  // IC2
   EXPECT_EQ(tag_of([](FileWorld& w) {
-    const TestFile file = w.open("f");
-    w.volume->unmount().ignore_error("the finding comes first");
-  }), "IC2");
+              const TestFile file = w.open("f");
+              w.volume->unmount().ignore_error("the finding comes first");
+            }),
+            "IC2");
 }
 
 TEST(InodeCache, SecondPutOfOneReferenceIsABug) {  // IC3
   EXPECT_EQ(tag_of([](FileWorld& w) {
-    TestFile file = w.open("f");
-    Inode* inode = file.inode.get();
-    file.inode.put();
-    InodeRef::adopt(inode).put();
-  }), "IC3");
+              TestFile file = w.open("f");
+              Inode* inode = file.inode.get();
+              file.inode.put();
+              InodeRef::adopt(inode).put();
+            }),
+            "IC3");
 }
 
 TEST(Inode, BlockCountBelowZeroIsABug) {  // IN3
   EXPECT_EQ(tag_of([](FileWorld& w) {
-    const TestFile file = w.open("f");
-    file->add_sectors(-1);
-  }), "IN3");
+              const TestFile file = w.open("f");
+              file->add_sectors(-1);
+            }),
+            "IN3");
 }
 
 #endif

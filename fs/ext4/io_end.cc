@@ -33,9 +33,7 @@ Spare& spare() {
   return instance;
 }
 
-bool pointer_in_inode() {
-  return historical(Bug::kIoEndPointerClobber) || historical(Bug::kDeferThroughPointer);
-}
+bool pointer_in_inode() { return historical(Bug::kIoEndPointerClobber) || historical(Bug::kDeferThroughPointer); }
 
 }  // namespace
 
@@ -48,9 +46,7 @@ IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
       spare().all.pop_back();
     }
   }
-  if (io_end == nullptr) {
-    io_end = new IoEnd;
-  }
+  if (io_end == nullptr) { io_end = new IoEnd; }
   io_end->inode_ = &inode;
   io_end->unlock_ = nullptr;
   io_end->flags_ = 0;
@@ -66,9 +62,7 @@ IoEnd* IoEnd::begin(Inode& inode, unsigned sync_flags) {
 }
 
 void IoEnd::pinned() {
-  if (unlock_ != nullptr) {
-    unlock_(*inode_);
-  }
+  if (unlock_ != nullptr) { unlock_(*inode_); }
 }
 
 uint64_t IoEnd::traced_marks() const {
@@ -85,33 +79,23 @@ void IoEnd::mark(uint32_t flag) {
 void IoEnd::mark_unwritten() {
   FS_WARN_ON(!alive_, "O13", about(inode_ref(inode_->ino()), request_ref(inode_->ino(), number_)),
              "inode %u: blocks are to be converted at the end of a request that is over", inode_->ino().value());
-  if ((flags_ & kUnwritten) != 0) {
-    return;
-  }
+  if ((flags_ & kUnwritten) != 0) { return; }
   mark(kUnwritten);
-  if (!historical(Bug::kUnwrittenNotCounted)) {
-    inode_->dio.conversion_begin();
-  }
+  if (!historical(Bug::kUnwrittenNotCounted)) { inode_->dio.conversion_begin(); }
 }
 
 void IoEnd::note_piece(const io::Iomap& iomap) {
   if (iomap.type != io::Iomap::Type::kUnwritten) {
     // Bug kDeferOnFirstPiece: the first piece decided where the request would end.
-    if (historical(Bug::kDeferOnFirstPiece) && flags_ == 0) {
-      flags_ |= kFirstPieceSeen;
-    }
+    if (historical(Bug::kDeferOnFirstPiece) && flags_ == 0) { flags_ |= kFirstPieceSeen; }
     return;
   }
   // Bugs kIoEndPointerClobber, kDeferThroughPointer (2bcba4781fa3, 74dae4278546): found through the inode, where
   // another request may have put itself, or nothing, meanwhile.
   IoEnd* const current = pointer_in_inode() ? inode_->dio.current_io_end() : this;
   IoEnd* const marked = historical(Bug::kIoEndPointerClobber) ? current : this;
-  if (marked != nullptr) {
-    marked->mark_unwritten();
-  }
-  if (current != nullptr && (flags_ & kFirstPieceSeen) == 0) {
-    current->mark(kDefer);
-  }
+  if (marked != nullptr) { marked->mark_unwritten(); }
+  if (current != nullptr && (flags_ & kFirstPieceSeen) == 0) { current->mark(kDefer); }
 }
 
 bool IoEnd::bios_done() {
@@ -148,8 +132,7 @@ Status IoEnd::convert(uint64_t pos, uint64_t size) {
 }
 
 // Kernel: ext4_dio_write_end_io; of a request that was left in flight also the end of iomap_dio_complete.
-Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Status error,
-                     bool /*unwritten*/) {
+Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Status error, bool /*unwritten*/) {
   Status status = error;
   FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
   // Bug kEndIoComparesSizes (619f75d): a truncate that makes the file larger does not wait for requests.
@@ -166,9 +149,7 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
     }
     inode_->dio.conversion_end();
   }
-  if (drops_pages_ && !caller_ends()) {
-    after_direct_write(*inode_, pos, size);
-  }
+  if (drops_pages_ && !caller_ends()) { after_direct_write(*inode_, pos, size); }
   if (left_in_flight_ && sync_flags_ != 0 && status.ok() && size != 0) {
     status = sync_file(*inode_, pos, pos + size - 1, /*datasync=*/(sync_flags_ & kRwSync) == 0);
   }
@@ -177,9 +158,7 @@ Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Statu
 
 void IoEnd::finished() {
   alive_ = false;
-  if (counted_ && !caller_ends()) {
-    inode_->dio.end();
-  }
+  if (counted_ && !caller_ends()) { inode_->dio.end(); }
   const RawGuard guard(spare().lock);
   spare().all.push_back(this);
 }

@@ -52,14 +52,13 @@ class IoEnd final : public io::DioEndIo {
   void pinned() override;
   void note_piece(const io::Iomap& iomap) override;
   bool bios_done() override;
-  Status end_io(io::IomapHost& host, uint64_t pos, uint64_t size, Status error,
-                bool unwritten) override;
+  Status end_io(io::IomapHost& host, uint64_t pos, uint64_t size, Status error, bool unwritten) override;
   void finished() override;
 
  private:
   enum Flag : uint32_t {
-    kUnwritten = 1u << 0,  // blocks are to be converted
-    kDefer = 1u << 1,      // the end of the request needs process context
+    kUnwritten = 1u << 0,       // blocks are to be converted
+    kDefer = 1u << 1,           // the end of the request needs process context
     kFirstPieceSeen = 1u << 2,  // only of a historical bug
   };
   static_assert(distinct_bits({kUnwritten, kDefer, kFirstPieceSeen}));

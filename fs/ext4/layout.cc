@@ -25,20 +25,12 @@ SleepLocks locks_to_drop(bool invalidate_held) {
 
 // The analysis cannot follow locks that are dropped in one callback and retaken in the other.
 void drop_locks(Inode& inode, SleepLocks locks) FS_NO_THREAD_SAFETY_ANALYSIS {
-  if (locks.invalidate) {
-    inode.mapping().invalidate_lock.up_write();
-  }
-  if (locks.inode) {
-    inode.i_rwsem.up_write();
-  }
+  if (locks.invalidate) { inode.mapping().invalidate_lock.up_write(); }
+  if (locks.inode) { inode.i_rwsem.up_write(); }
 }
 void retake_locks(Inode& inode, SleepLocks locks) FS_NO_THREAD_SAFETY_ANALYSIS {
-  if (locks.inode) {
-    inode.i_rwsem.down_write();
-  }
-  if (locks.invalidate) {
-    inode.mapping().invalidate_lock.down_write();
-  }
+  if (locks.inode) { inode.i_rwsem.down_write(); }
+  if (locks.invalidate) { inode.mapping().invalidate_lock.down_write(); }
 }
 
 // Looks again after every page that was busy, slept for or not: others may have become busy, or
@@ -51,9 +43,7 @@ void wait_for_pins(Inode& inode, bool invalidate_held) {
   bool retry = true;
   while (retry) {
     mm::Page* const page = dax::layout_busy_page(inode.mapping());
-    if (page == nullptr) {
-      break;
-    }
+    if (page == nullptr) { break; }
     // Bug kBreakLayoutsLostRetry (b1f382178d15): only a sleep made the loop look again. A pin that
     // goes away between the scan and the wait takes the loop past every other busy page.
     retry = !historical(Bug::kBreakLayoutsLostRetry);
@@ -66,22 +56,16 @@ void wait_for_pins(Inode& inode, bool invalidate_held) {
         [&] { retake_locks(inode, locks); });
   }
   FS_WARN_ON(inode.i_size() != size, "O11", about(size_ref(inode.ino()), lock_ref(inode.i_rwsem.object())),
-             "inode %u: the size changed while its lock was held for a layout change",
-             inode.ino().value());
+             "inode %u: the size changed while its lock was held for a layout change", inode.ino().value());
 }
 
 bool skips_break_layouts(LayoutChange change) {
   switch (change) {
-    case LayoutChange::kTruncate:
-      return historical(Bug::kNoBreakLayoutsTruncate);
-    case LayoutChange::kPunchHole:
-      return historical(Bug::kNoBreakLayoutsPunch);
-    case LayoutChange::kCollapseRange:
-      return historical(Bug::kNoBreakLayoutsCollapse);
-    case LayoutChange::kZeroRange:
-      return historical(Bug::kNoBreakLayoutsZeroRange);
-    case LayoutChange::kInsertRange:
-      return false;
+    case LayoutChange::kTruncate: return historical(Bug::kNoBreakLayoutsTruncate);
+    case LayoutChange::kPunchHole: return historical(Bug::kNoBreakLayoutsPunch);
+    case LayoutChange::kCollapseRange: return historical(Bug::kNoBreakLayoutsCollapse);
+    case LayoutChange::kZeroRange: return historical(Bug::kNoBreakLayoutsZeroRange);
+    case LayoutChange::kInsertRange: return false;
   }
   return false;
 }
@@ -106,21 +90,13 @@ LayoutLock::LayoutLock(Inode& inode, LayoutChange change,
   // Bug kDioPinScanUnlocked (d2c997c0f145): a fault maps a page again between the scan and the
   // lock, and it is pinned.
   const bool scan_first = historical(Bug::kDioPinScanUnlocked) || !locked_;
-  if (scan_first && !skip) {
-    wait_for_pins(inode, /*invalidate_held=*/false);
-  }
-  if (locked_) {
-    inode.mapping().invalidate_lock.down_write(site);
-  }
-  if (!scan_first && !skip) {
-    break_layouts(inode).ignore_error("fails only without the lock");
-  }
+  if (scan_first && !skip) { wait_for_pins(inode, /*invalidate_held=*/false); }
+  if (locked_) { inode.mapping().invalidate_lock.down_write(site); }
+  if (!scan_first && !skip) { break_layouts(inode).ignore_error("fails only without the lock"); }
 }
 
 LayoutLock::~LayoutLock() FS_NO_THREAD_SAFETY_ANALYSIS {  // see drop_locks
-  if (locked_) {
-    inode_.mapping().invalidate_lock.up_write(site_);
-  }
+  if (locked_) { inode_.mapping().invalidate_lock.up_write(site_); }
 }
 
 }  // namespace daxfs::ext4

@@ -24,13 +24,7 @@ class Inode;
 Status break_layouts(Inode& inode);
 
 // Who changes the layout; each has its own historical bug.
-enum class LayoutChange : uint8_t {
-  kTruncate,
-  kPunchHole,
-  kCollapseRange,
-  kInsertRange,
-  kZeroRange
-};
+enum class LayoutChange : uint8_t { kTruncate, kPunchHole, kCollapseRange, kInsertRange, kZeroRange };
 
 // The invalidate lock, held exclusively, with all layouts broken: how every change of existing
 // blocks begins.

@@ -19,7 +19,6 @@ using testing::TestFile;
 
 #if defined(DAXFS_RT_FIBER)
 
-
 // Task 0 reads two blocks of `source` directly into the mapping of `target`; task 1 runs `remove`.
 // What the freed blocks become afterwards is the fuzzer's business; here O1 and O15 speak.
 template <typename Remove>
@@ -34,8 +33,7 @@ void dio_against(FileWorld& w, Remove remove) {
   rt::spawn("dio", [&] {
     io::IovBuffer buffer = io::IovBuffer::user(w.p0, a, 2 * kPageSize);
     // As file_read does for a file without DAX.
-    io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr)
-        .ignore_error("a hole beyond EOF may fault");
+    io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr).ignore_error("a hole beyond EOF may fault");
   });
   rt::spawn("remove", [&] { remove(target); });
   rt::join_all_spawned();
@@ -80,8 +78,7 @@ struct BugCase {
 // idle again when it is about to wait; so it never sleeps, and with the bug never looks at the
 // second page.
 TEST(BreakLayouts, LooksAgainAfterAWaitThatNeedNotSleep) {
-  dax::SearchOptions options{
-      .tasks = {1, rt::kFirstIrqTask}, .events_max = 400, .second_events_max = 40, .stride = 2};
+  dax::SearchOptions options{.tasks = {1, rt::kFirstIrqTask}, .events_max = 400, .second_events_max = 40, .stride = 2};
   EXPECT_TRUE(search_dio(punch, options).clean());
   const dax::WithBug bug(Bug::kBreakLayoutsLostRetry);
   options.stride = 1;
@@ -147,20 +144,15 @@ TEST(BreakLayouts, AWaitThatDropsTheInodeLockLetsOthersIn) {
       w.poke(w.p0, a, 1);
       auto pin = mm::pin_user_page(w.p0, a, true);
       rt::spawn("punch", [&] { punch(f); });
-      const rt::TaskId grow =
-          rt::spawn("grow", [&] { EXPECT_TRUE(w.fill(f, 8 * kPageSize, 1, 1).ok()); });
-      if (buggy) {
-        rt::join(grow);
-      }
+      const rt::TaskId grow = rt::spawn("grow", [&] { EXPECT_TRUE(w.fill(f, 8 * kPageSize, 1, 1).ok()); });
+      if (buggy) { rt::join(grow); }
       pin->release();
       rt::join_all_spawned();
       f.inode.put();
       w.finish(/*fsck=*/false);
     });
     EXPECT_EQ(outcome.finding.has_value(), buggy);
-    if (outcome.finding.has_value()) {
-      EXPECT_EQ(outcome.finding->tag, "O11") << outcome.finding->title;
-    }
+    if (outcome.finding.has_value()) { EXPECT_EQ(outcome.finding->tag, "O11") << outcome.finding->title; }
   }
   set_historical(BugSet());
 }
@@ -177,8 +169,7 @@ TEST(BreakLayouts, EvictionWaitsForPins) {
     w.poke(w.p0, a, 1);
     rt::spawn("dio", [&] {
       io::IovBuffer buffer = io::IovBuffer::user(w.p0, a, kPageSize);
-      io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr)
-          .ignore_error("the mapping may be gone");
+      io::iomap_dio_rw(*source, buffer, 0, false, iomap_ops(), nullptr).ignore_error("the mapping may be gone");
     });
     rt::spawn("close", [&] {
       EXPECT_TRUE(w.p0.munmap(a, kPageSize).ok());
@@ -211,8 +202,8 @@ TEST(Punch, WithoutInvalidateLockAFaultMapsADoomedBlock) {
     rt::join_all_spawned();
     const dax::Entry entry = dax::Entry::from_tree(f->mapping().i_pages.load(0));
     const auto map = map_blocks(nullptr, *f, {.lblk = LogicalBlock(0), .len = 1});
-    return !entry.is_frame() || (map.ok() && map->state == BlockState::kWritten &&
-                                 map->pblk.value() == entry.pfn().value());  // O6
+    return !entry.is_frame() ||
+           (map.ok() && map->state == BlockState::kWritten && map->pblk.value() == entry.pfn().value());  // O6
   };
   const auto scenario = [&](FileWorld& w) {
     const bool right = race(w);

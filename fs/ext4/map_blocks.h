@@ -31,25 +31,20 @@ enum class BlockState : uint8_t { kHole, kWritten, kUnwritten };
 // EXT4_GET_BLOCKS_*.
 struct MapRequest {
   enum Flag : uint32_t {
-    kCreate =
-        1u << 0,  // allocate holes; unwritten extents become written (unless kUnwritten or kPreIo)
-    kUnwritten = 1u << 1,  // allocate as unwritten, leave unwritten extents alone (fallocate)
-    kPreIo = 1u << 2,      // with kUnwritten: also split, so that the range is an extent of its own
-                           // (direct I/O)
-    kConvert =
-        1u
-        << 3,  // the data arrived: unwritten becomes written, nothing is zeroed (direct I/O's end)
+    kCreate = 1u << 0,            // allocate holes; unwritten extents become written (unless kUnwritten or kPreIo)
+    kUnwritten = 1u << 1,         // allocate as unwritten, leave unwritten extents alone (fallocate)
+    kPreIo = 1u << 2,             // with kUnwritten: also split, so that the range is an extent of its own
+                                  // (direct I/O)
+    kConvert = 1u << 3,           // the data arrived: unwritten becomes written, nothing is zeroed (direct I/O's end)
     kConvertUnwritten = 1u << 4,  // written becomes unwritten (ZERO_RANGE)
-    kZero = 1u << 5,  // zero blocks on the device before they become visible as written (DAX)
-    kKeepSize =
-        1u
-        << 6,  // the caller will not move i_disksize: no influence here, kept for its caller's sake
-    kNoZeroout = 1u << 7,  // never zero neighbours to save a split
-    kNoLock = 1u << 8,     // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
-    kNoCache = 1u << 9,    // what is found does not go to the extent status cache
-    kReserved = 1u << 10,   // room was promised (delayed allocation)
-    kDelay = 1u << 11,      // of one block: promise room to it if it is a hole, before anybody can allocate it
-    kZeroElse = 1u << 12,   // with kUnwritten: where the format has no unwritten blocks, written zeros instead
+    kZero = 1u << 5,              // zero blocks on the device before they become visible as written (DAX)
+    kKeepSize = 1u << 6,          // the caller will not move i_disksize: no influence here, kept for its caller's sake
+    kNoZeroout = 1u << 7,         // never zero neighbours to save a split
+    kNoLock = 1u << 8,            // the caller holds i_data_sem already, and only looks (direct I/O without inode lock)
+    kNoCache = 1u << 9,           // what is found does not go to the extent status cache
+    kReserved = 1u << 10,         // room was promised (delayed allocation)
+    kDelay = 1u << 11,            // of one block: promise room to it if it is a hole, before anybody can allocate it
+    kZeroElse = 1u << 12,         // with kUnwritten: where the format has no unwritten blocks, written zeros instead
   };
   static_assert(distinct_bits({kCreate, kUnwritten, kPreIo, kConvert, kConvertUnwritten, kZero, kKeepSize, kNoZeroout,
                                kNoLock, kNoCache, kReserved, kDelay, kZeroElse}));
@@ -94,13 +89,10 @@ class BlockMapper {
   bool split_failed() const { return split_failed_; }
 
  private:
-  Result<MapResult> fill_hole(const MapRequest& request, const ExtentTree::Lookup& found,
-                              uint32_t len);
+  Result<MapResult> fill_hole(const MapRequest& request, const ExtentTree::Lookup& found, uint32_t len);
   FsBlock goal(LogicalBlock lblk, const ExtentTree::Lookup& found) const;
-  Status write_into_unwritten(const ExtentRun& run, LogicalBlock first, uint32_t len,
-                              uint32_t flags);
-  Status split_or_zero(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags,
-                       bool* written);
+  Status write_into_unwritten(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags);
+  Status split_or_zero(const ExtentRun& run, LogicalBlock first, uint32_t len, uint32_t flags, bool* written);
   bool may_zero_out(const ExtentRun& run, uint64_t end, uint32_t flags) const;
   Status zero_part(const ExtentRun& run, uint64_t begin, uint64_t end);
 

@@ -33,20 +33,15 @@ class MapBlocks : public ::testing::Test {
     EXPECT_EQ(judge_.judge(), "");
     std::string text;
     for (const ExtentRun& run : judge_.extents) {
-      if (!text.empty()) {
-        text += ' ';
-      }
-      text += (run.unwritten ? "U" : "W") + std::to_string(run.lblk.value()) + "+" +
-              std::to_string(run.len);
+      if (!text.empty()) { text += ' '; }
+      text += (run.unwritten ? "U" : "W") + std::to_string(run.lblk.value()) + "+" + std::to_string(run.len);
     }
     return text;
   }
   // No written block may show what the medium held before.
   void expect_nothing_stale() {
     for (const auto& [lblk, block] : judge_.blocks) {
-      if (!block.unwritten) {
-        EXPECT_NE(host_.contents[block.physical], kStale) << "block " << lblk;
-      }
+      if (!block.unwritten) { EXPECT_NE(host_.contents[block.physical], kStale) << "block " << lblk; }
     }
   }
 
@@ -126,9 +121,7 @@ TEST_F(MapBlocks, SequentialWritesGrowTheWrittenNeighbourWithoutZeroing) {
   must_map(0, 16, kPreallocate);
   must_map(0, 1, kDaxWrite);
   EXPECT_EQ(extents(), "W0+1 U1+15");
-  for (uint32_t i = 1; i < 12; ++i) {
-    must_map(i, 1, kDaxWrite);
-  }
+  for (uint32_t i = 1; i < 12; ++i) { must_map(i, 1, kDaxWrite); }
   // The tail of 4 blocks is small enough to zero, but the left neighbour took the block first.
   EXPECT_EQ(extents(), "W0+12 U12+4");
   EXPECT_EQ(host_.zeroed, 12u);
@@ -200,17 +193,14 @@ TEST_F(MapBlocks, DirectWriteKeepsItsRangeUnwrittenUntilConverted) {
 
 TEST_F(MapBlocks, ConversionToUnwrittenSplitsBothSides) {
   must_map(0, 10, kDaxWrite);
-  EXPECT_EQ(must_map(3, 4, kPreallocate | MapRequest::kConvertUnwritten).state,
-            BlockState::kUnwritten);
+  EXPECT_EQ(must_map(3, 4, kPreallocate | MapRequest::kConvertUnwritten).state, BlockState::kUnwritten);
   EXPECT_EQ(extents(), "W0+3 U3+4 W7+3");
   must_map(3, 4, kDaxWrite);
   EXPECT_EQ(extents(), "W0+10");
 }
 
 TEST_F(MapBlocks, NoSpaceForTheNodeGivesTheDataBlocksBack) {
-  for (uint32_t i = 0; i < 4; ++i) {
-    must_map(2 * i, 1, kDaxWrite);
-  }
+  for (uint32_t i = 0; i < 4; ++i) { must_map(2 * i, 1, kDaxWrite); }
   const uint64_t used = host_.used();
   host_.allocations_left = 1;
   EXPECT_EQ(map(100, 1, kDaxWrite).error(), Errc::kNoSpc);
@@ -220,9 +210,7 @@ TEST_F(MapBlocks, NoSpaceForTheNodeGivesTheDataBlocksBack) {
 
 TEST_F(MapBlocks, NoSpaceForASplitZeroesTheRestOfTheExtentBelowEndOfFile) {
   host_.eof = 1000;
-  for (uint32_t i = 0; i < 3; ++i) {
-    must_map(2 * i, 1, kDaxWrite);
-  }
+  for (uint32_t i = 0; i < 3; ++i) { must_map(2 * i, 1, kDaxWrite); }
   must_map(100, 100, kPreallocate);
   host_.allocations_left = 0;
   must_map(150, 1, kDaxWrite);
@@ -232,9 +220,7 @@ TEST_F(MapBlocks, NoSpaceForASplitZeroesTheRestOfTheExtentBelowEndOfFile) {
 
 TEST_F(MapBlocks, NoSpaceForASplitPastEndOfFileFailsAndChangesNothing) {
   host_.eof = 10;
-  for (uint32_t i = 0; i < 3; ++i) {
-    must_map(2 * i, 1, kDaxWrite);
-  }
+  for (uint32_t i = 0; i < 3; ++i) { must_map(2 * i, 1, kDaxWrite); }
   must_map(100, 100, kPreallocate);
   host_.allocations_left = 0;
   EXPECT_EQ(map(150, 1, kDaxWrite).error(), Errc::kNoSpc);
@@ -277,9 +263,7 @@ TEST(MapBlocksSplit, ConversionWithoutSpaceReachesBothPiecesOfAnExtentCutBetween
       node.set_extent(i, run);
       for (uint32_t b = 0; b < run.len; ++b) {
         host.set_owner(physical + b, FakeHost::Owner::kData);
-        if (!run.unwritten) {
-          host.contents[physical + b] = 1;
-        }
+        if (!run.unwritten) { host.contents[physical + b] = 1; }
       }
       physical += run.len + 1;
     }
@@ -288,11 +272,9 @@ TEST(MapBlocksSplit, ConversionWithoutSpaceReachesBothPiecesOfAnExtentCutBetween
     root.set_child(index, {.lblk = node.key(0), .node = block});
   };
   const auto run = [](uint32_t lblk, uint32_t len, bool unwritten) {
-    return ExtentRun{
-        .lblk = LogicalBlock(lblk), .len = len, .pblk = FsBlock(), .unwritten = unwritten};
+    return ExtentRun{.lblk = LogicalBlock(lblk), .len = len, .pblk = FsBlock(), .unwritten = unwritten};
   };
-  leaf(0, {run(0, 1, false), run(10, 1, false), run(20, 1, false), run(30, 1, false),
-           run(40, 10, true)});
+  leaf(0, {run(0, 1, false), run(10, 1, false), run(20, 1, false), run(30, 1, false), run(40, 10, true)});
   leaf(1, {run(60, 1, false), run(70, 1, false), run(80, 1, false), run(90, 1, false)});
   BlockMapper mapper(host);
   const Result<MapResult> before = mapper.look({.lblk = LogicalBlock(45), .len = 1});

@@ -37,20 +37,20 @@ struct FeatureName {
 constexpr uint32_t kIncompatSupported =
     kIncompatFiletype | kIncompatExtents | kIncompat64Bit | kIncompatFlexBg | kIncompatCsumSeed;
 constexpr uint32_t kRoCompatSupported = kRoCompatSparseSuper | kRoCompatLargeFile | kRoCompatBtreeDir |
-                                        kRoCompatHugeFile | kRoCompatGdtCsum | kRoCompatDirNlink |
-                                        kRoCompatExtraIsize | kRoCompatMetadataCsum;
+                                        kRoCompatHugeFile | kRoCompatGdtCsum | kRoCompatDirNlink | kRoCompatExtraIsize |
+                                        kRoCompatMetadataCsum;
 // Unknown to us, yet harmless to a reader.
 constexpr uint32_t kRoCompatReadable = 0x100 | 0x1000 | 0x2000 | 0x10000;
 
 constexpr FeatureName kIncompatNames[] = {
-    {0x1, "compression"}, {0x2, "filetype"},   {0x4, "needs_recovery"}, {0x8, "journal_dev"},  {0x10, "meta_bg"},
-    {0x40, "extent"},     {0x80, "64bit"},     {0x100, "mmp"},          {0x200, "flex_bg"},    {0x400, "ea_inode"},
-    {0x1000, "dirdata"},  {0x2000, "metadata_csum_seed"}, {0x4000, "large_dir"}, {0x8000, "inline_data"},
-    {0x10000, "encrypt"}, {0x20000, "casefold"}};
+    {0x1, "compression"},  {0x2, "filetype"},       {0x4, "needs_recovery"}, {0x8, "journal_dev"},
+    {0x10, "meta_bg"},     {0x40, "extent"},        {0x80, "64bit"},         {0x100, "mmp"},
+    {0x200, "flex_bg"},    {0x400, "ea_inode"},     {0x1000, "dirdata"},     {0x2000, "metadata_csum_seed"},
+    {0x4000, "large_dir"}, {0x8000, "inline_data"}, {0x10000, "encrypt"},    {0x20000, "casefold"}};
 constexpr FeatureName kRoCompatNames[] = {
-    {0x80, "snapshot"},  {0x100, "quota"},    {0x200, "bigalloc"},       {0x800, "replica"},
-    {0x1000, "read-only"}, {0x2000, "project"}, {0x4000, "shared_blocks"}, {0x8000, "verity"},
-    {0x10000, "orphan_present"}};
+    {0x80, "snapshot"},        {0x100, "quota"},      {0x200, "bigalloc"},
+    {0x800, "replica"},        {0x1000, "read-only"}, {0x2000, "project"},
+    {0x4000, "shared_blocks"}, {0x8000, "verity"},    {0x10000, "orphan_present"}};
 
 template <size_t N>
 std::string feature_list(uint32_t bits, const FeatureName (&names)[N]) {
@@ -135,8 +135,8 @@ class MountSteps {
   Status check_super_csum(const SuperBlock& super) {
     Geometry& geometry = volume_.geometry_;
     std::memcpy(geometry.uuid.data(), super.s_uuid, geometry.uuid.size());
-    geometry.csum_seed = super.has_incompat(kIncompatCsumSeed) ? super.s_checksum_seed
-                                                               : crc32c(~0u, super.s_uuid, sizeof(super.s_uuid));
+    geometry.csum_seed =
+        super.has_incompat(kIncompatCsumSeed) ? super.s_checksum_seed : crc32c(~0u, super.s_uuid, sizeof(super.s_uuid));
     if (!super.has_ro_compat(kRoCompatMetadataCsum)) {
       if (super.has_incompat(kIncompatCsumSeed)) {
         return refuse(message_, Errc::kInval, "metadata_csum_seed without metadata_csum");
@@ -169,8 +169,7 @@ class MountSteps {
     geometry.inode_count = super.s_inodes_count;
     geometry.inode_table_blocks = geometry.inodes_per_group / geometry.inodes_per_block();
     geometry.first_ino = super.s_first_ino;
-    geometry.group_count =
-        static_cast<uint32_t>(div_round_up(geometry.block_count, geometry.blocks_per_group));
+    geometry.group_count = static_cast<uint32_t>(div_round_up(geometry.block_count, geometry.blocks_per_group));
     geometry.gdt_blocks = static_cast<uint32_t>(
         div_round_up(static_cast<uint64_t>(geometry.group_count) * geometry.desc_size, kBlockSize));
     geometry.gdt_reserved_blocks = super.s_reserved_gdt_blocks;
@@ -198,9 +197,8 @@ class MountSteps {
     }
     geometry.inode_size = inode_size;
     geometry.desc_size = super.has_incompat(kIncompat64Bit) ? super.s_desc_size : kDescSizeMin;
-    if (super.has_incompat(kIncompat64Bit) &&
-        (geometry.desc_size < kDescSize64 || geometry.desc_size > kBlockSize ||
-         (geometry.desc_size & (geometry.desc_size - 1)) != 0)) {
+    if (super.has_incompat(kIncompat64Bit) && (geometry.desc_size < kDescSize64 || geometry.desc_size > kBlockSize ||
+                                               (geometry.desc_size & (geometry.desc_size - 1)) != 0)) {
       return refuse(message_, Errc::kInval, "group descriptor size %u is not supported", geometry.desc_size);
     }
     return ok_status();
@@ -221,8 +219,7 @@ class MountSteps {
       return refuse(message_, Errc::kInval, "%u inodes a group is not supported", inodes_per_group);
     }
     if (super.s_first_ino < kFirstInoMin || super.s_first_ino > inodes_per_group) {
-      return refuse(message_, Errc::kInval, "first inode %u is out of range",
-                    static_cast<unsigned>(super.s_first_ino));
+      return refuse(message_, Errc::kInval, "first inode %u is out of range", static_cast<unsigned>(super.s_first_ino));
     }
     const uint64_t blocks = super.blocks_count();
     if (blocks > volume_.device_.block_count()) {
@@ -249,8 +246,7 @@ class MountSteps {
     if (geometry.gdt_reserved_blocks > kBlockSize / 4) {
       return refuse(message_, Errc::kInval, "%u reserved descriptor blocks are too many", geometry.gdt_reserved_blocks);
     }
-    if (geometry.first_group_blocks > geometry.block_count ||
-        geometry.first_group_blocks > geometry.blocks_per_group) {
+    if (geometry.first_group_blocks > geometry.block_count || geometry.first_group_blocks > geometry.blocks_per_group) {
       return refuse(message_, Errc::kInval, "the group descriptors do not fit the first group");
     }
     return ok_status();

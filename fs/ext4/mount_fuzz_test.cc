@@ -1,11 +1,11 @@
 // fs/ext4/mount_fuzz_test.cc - any bytes as an image: an error and a sentence, or a mount that works; never a crash.
-#include <gtest/gtest.h>
-
 #include <cstddef>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/crc32c.h"
 #include "fs/ext4/bitmap.h"

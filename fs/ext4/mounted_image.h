@@ -41,18 +41,12 @@ class MountedImage {
   }
   // `sound`: e2fsck finds nothing, and nothing was called corrupt.
   void unmount(bool sound = true) {
-    if (volume_ == nullptr) {
-      return;
-    }
+    if (volume_ == nullptr) { return; }
     ASSERT_TRUE(volume_->unmount().ok());
     volume_.reset();
-    if (!sound) {
-      return;
-    }
+    if (!sound) { return; }
     ASSERT_EQ(e2fsck(device_->bytes()), "");
-    for (const std::string& message : take_corruption_messages()) {
-      ADD_FAILURE() << message;
-    }
+    for (const std::string& message : take_corruption_messages()) { ADD_FAILURE() << message; }
   }
   void remount() {
     unmount();

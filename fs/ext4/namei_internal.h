@@ -9,7 +9,7 @@
 
 namespace daxfs::ext4::internal {
 
-inline constexpr unsigned kCredits = 32;        // blocks that one name operation may change
+inline constexpr unsigned kCredits = 32;         // blocks that one name operation may change
 inline constexpr uint32_t kDirLinksMax = 65000;  // EXT4_LINK_MAX, for files as well
 
 // May entries of `dir` change at all? kNoEnt for a removed directory, kPerm for an immutable one.

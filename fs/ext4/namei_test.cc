@@ -17,8 +17,8 @@ using testing::FileWorld;
 struct Model {
   struct Node {
     bool directory = false;
-    unsigned links = 1;                // of files: names
-    int parent = 0;                    // of directories
+    unsigned links = 1;  // of files: names
+    int parent = 0;      // of directories
     std::map<std::string, int> entries;
   };
   std::map<int, Node> nodes;
@@ -49,7 +49,8 @@ class RandomNames {
     switch (random(7)) {
       case 0: return create(dir, name, false);
       case 1: return create(dir, name, true);
-      case 2: case 3: return remove(dir, name);
+      case 2:
+      case 3: return remove(dir, name);
       case 4: return link(dir, name, dir2, name2);
       default: return rename(dir, name, dir2, name2);
     }
@@ -145,7 +146,7 @@ class RandomNames {
   void link(int dir, const std::string& name, int dir2, const std::string& name2) {
     const int node = find(dir, name);
     if (node < 0) { return; }
-    const Errc expected = find(dir2, name2) >= 0 ? Errc::kExist
+    const Errc expected = find(dir2, name2) >= 0         ? Errc::kExist
                           : model_.nodes[node].directory ? Errc::kPerm
                                                          : Errc::kOk;
     const InodeRef target = open(node), parent = open(dir2);
@@ -200,17 +201,19 @@ class RandomNames {
 TEST(Namei, RandomSequencesFollowAModel) {
   for (uint32_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE(seed);
-    testing::in_file_world([&](FileWorld& w) {
-      RandomNames names(w, seed * 7919);
-      for (int i = 0; i < 1500 && !::testing::Test::HasFatalFailure(); ++i) {
-        names.step();
-        if (i % 100 == 0) {
-          names.compare();
-          w.volume->inodes().shrink();  // what was in memory must be what is on the medium
-          names.compare();
-        }
-      }
-    }, DaxMode::kAlways, 1024);
+    testing::in_file_world(
+        [&](FileWorld& w) {
+          RandomNames names(w, seed * 7919);
+          for (int i = 0; i < 1500 && !::testing::Test::HasFatalFailure(); ++i) {
+            names.step();
+            if (i % 100 == 0) {
+              names.compare();
+              w.volume->inodes().shrink();  // what was in memory must be what is on the medium
+              names.compare();
+            }
+          }
+        },
+        DaxMode::kAlways, 1024);
   }
 }
 

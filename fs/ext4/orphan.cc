@@ -13,7 +13,7 @@ constexpr unsigned kOrphanCredits = 4;
 
 // Changes the chain's head in the superblock. The orphan mutex guards the field.
 Status set_head(Volume& volume, jbd2::Handle& handle, Ino head) {
-  FS_ASSIGN_OR_RETURN(SuperBlock* super, volume.get_super_access(handle));
+  FS_ASSIGN_OR_RETURN(SuperBlock * super, volume.get_super_access(handle));
   super->s_last_orphan = head.value();
   return volume.dirty_super(handle);
 }
@@ -27,8 +27,7 @@ Status set_next(Volume& volume, jbd2::Handle& handle, Ino ino, Ino next) {
 Status orphan_add(Volume& volume, jbd2::Handle& handle, Ino ino) {
   Volume::OrphanList& list = volume.orphans();
   rt::MutexLock lock(list.lock);
-  if (std::find(list.inodes.get().begin(), list.inodes.get().end(), ino) !=
-      list.inodes.get().end()) {
+  if (std::find(list.inodes.get().begin(), list.inodes.get().end(), ino) != list.inodes.get().end()) {
     return ok_status();
   }
   const Ino head = list.inodes.get().empty() ? Ino(0) : list.inodes.get().front();

@@ -1,10 +1,10 @@
 // fs/ext4/orphan_test.cc - the orphan chain on the medium, across a crash. OR1.
 #include "fs/ext4/orphan.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/ext4/volume_test.h"
 
@@ -25,8 +25,8 @@ Ino make_orphan(MountedVolume& fs) {
 void finish(MountedVolume& fs, Ino ino) {
   EXPECT_TRUE(fs.in_handle([&](jbd2::Handle& handle) -> Status {
                   FS_RETURN_IF_ERROR(orphan_del(*fs.volume, handle, ino));
-                  FS_RETURN_IF_ERROR(update_inode(*fs.volume, handle, ino,
-                                                  [](RawInode& raw) { raw.i_dtime = 1767225600; }));
+                  FS_RETURN_IF_ERROR(
+                      update_inode(*fs.volume, handle, ino, [](RawInode& raw) { raw.i_dtime = 1767225600; }));
                   return free_inode(*fs.volume, handle, ino, false);
                 }).ok());
 }
@@ -61,10 +61,10 @@ TEST(OrphanList, AddingTwiceAndRemovingAStrangerChangeNothing) {
   MountedVolume fs(512);
   const Ino ino = make_orphan(fs);
   fs.in_handle([&](jbd2::Handle& handle) -> Status {
-    EXPECT_TRUE(orphan_add(*fs.volume, handle, ino).ok());
-    EXPECT_TRUE(orphan_del(*fs.volume, handle, Ino(kRootIno)).ok());
-    return ok_status();
-  }).ignore_error("checked inside");
+      EXPECT_TRUE(orphan_add(*fs.volume, handle, ino).ok());
+      EXPECT_TRUE(orphan_del(*fs.volume, handle, Ino(kRootIno)).ok());
+      return ok_status();
+    }).ignore_error("checked inside");
   EXPECT_EQ(chain_on_medium(fs), std::vector<Ino>{ino});
   finish(fs, ino);
 }
@@ -89,8 +89,8 @@ TEST(OrphanList, SurvivesACrashAndIsProcessedAtTheNextMount) {
                 jbd2::Handle handle = jbd2::start(volume.journal(), 4).value();
                 const Status status = [&]() -> Status {
                   FS_RETURN_IF_ERROR(orphan_del(volume, handle, ino));
-                  FS_RETURN_IF_ERROR(update_inode(volume, handle, ino,
-                                                  [](RawInode& raw) { raw.i_dtime = 1767225600; }));
+                  FS_RETURN_IF_ERROR(
+                      update_inode(volume, handle, ino, [](RawInode& raw) { raw.i_dtime = 1767225600; }));
                   return free_inode(volume, handle, ino, false);
                 }();
                 return handle.stop(status);

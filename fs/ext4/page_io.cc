@@ -200,15 +200,9 @@ Status prepare_buffer(Inode& inode, Page& page) {
     map.state = BlockState::kHole;
   }
   switch (map.state) {
-    case BlockState::kHole:
-      cache::attach_buffer(page, BufferState::kDelayed, FsBlock());
-      break;
-    case BlockState::kUnwritten:
-      cache::attach_buffer(page, BufferState::kUnwritten, map.pblk);
-      break;
-    case BlockState::kWritten:
-      cache::attach_buffer(page, BufferState::kMapped, map.pblk);
-      break;
+    case BlockState::kHole: cache::attach_buffer(page, BufferState::kDelayed, FsBlock()); break;
+    case BlockState::kUnwritten: cache::attach_buffer(page, BufferState::kUnwritten, map.pblk); break;
+    case BlockState::kWritten: cache::attach_buffer(page, BufferState::kMapped, map.pblk); break;
   }
   return ok_status();
 }
@@ -221,12 +215,12 @@ void submit_page(Inode& inode, Page& page) {
   if (size > begin && size - begin < kPageSize) {
     page.memory->zero_dram(mm::page_pfn(page), size - begin, begin + kPageSize - size);
   }
-  auto* const request = new WriteRequest{
-      .bio = {},
-      .inode = &inode,
-      .page = &page,
-      .block = LogicalBlock(static_cast<uint32_t>(page.index.value())),
-      .unwritten = folio.buffer == BufferState::kUnwritten, .status = {}};
+  auto* const request = new WriteRequest{.bio = {},
+                                         .inode = &inode,
+                                         .page = &page,
+                                         .block = LogicalBlock(static_cast<uint32_t>(page.index.value())),
+                                         .unwritten = folio.buffer == BufferState::kUnwritten,
+                                         .status = {}};
   mm::get_page(page);  // the request's
   request->bio.init(inode.mapping().memory(), folio.block.value() * kBlockSize, /*write=*/true, &WriteRequest::end_io,
                     request);

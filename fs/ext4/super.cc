@@ -27,7 +27,12 @@ void set_write_time(SuperBlock* super) {
 }  // namespace
 
 Volume::Volume(pmem::Device& device, mm::Memory* memory, const MountOptions& options, const InodeLayer* layer)
-    : device_(device), memory_(memory), options_(options), layer_(layer), buffers_(device), journal_(buffers_),
+    : device_(device),
+      memory_(memory),
+      options_(options),
+      layer_(layer),
+      buffers_(device),
+      journal_(buffers_),
       groups_(*this) {}
 
 Volume::~Volume() {
@@ -68,7 +73,7 @@ template <typename Change>
 Status Volume::change_super(Change change) {
   FS_ASSIGN_OR_RETURN(jbd2::Handle handle, jbd2::start(journal_, kSuperCredits));
   const Status status = [&]() -> Status {
-    FS_ASSIGN_OR_RETURN(SuperBlock* super, get_super_access(handle));
+    FS_ASSIGN_OR_RETURN(SuperBlock * super, get_super_access(handle));
     {
       // Orphan changes touch the same block under their own lock.
       rt::MutexLock lock(orphans_.lock);

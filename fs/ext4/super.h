@@ -71,14 +71,14 @@ struct MountOptions {
   // Dirty pages are written without being asked for: each call wakes the flusher, which writes so many. 0: by fsync,
   // sync, eviction and reclaim only.
   uint32_t flush_pages = 0;
-  InjectionPlan fail{};  // counted from the mount on
+  InjectionPlan fail{};       // counted from the mount on
   bool poison_freed = false;  // fill freed blocks with kStaleByte, so that stale reads show
 };
 
 // What a reader of statfs(2) gets.
 struct StatFs {
-  uint64_t block_size = 0;        // f_bsize
-  uint64_t blocks = 0;            // without overhead
+  uint64_t block_size = 0;  // f_bsize
+  uint64_t blocks = 0;      // without overhead
   uint64_t blocks_free = 0;
   uint64_t blocks_available = 0;  // to others than root
   uint64_t files = 0;
@@ -157,7 +157,7 @@ class Volume {
 
   // --- for orphan.h.
   struct OrphanList {
-    rt::Mutex lock{rt::Rank::kOrphan, "orphan"};  // kernel: s_orphan_lock
+    rt::Mutex lock{rt::Rank::kOrphan, "orphan"};                          // kernel: s_orphan_lock
     rt::Shared<std::vector<Ino>, "s_orphan"> inodes FS_GUARDED_BY(lock);  // in on-disk order, newest first
   };
   OrphanList& orphans() { return orphans_; }

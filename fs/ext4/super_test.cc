@@ -1,12 +1,12 @@
 // fs/ext4/super_test.cc - mount and unmount: what is accepted, what is refused and why, what is written. SB1, SB2.
 #include "fs/ext4/super.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/crc32c.h"
 #include "fs/ext4/volume_test.h"
@@ -44,12 +44,12 @@ TEST_P(Features, MountAndUnmountLeaveACleanImageAndTouchOnlyTheSuperblock) {
   EXPECT_EQ(std::memcmp(image.data() + kBlockSize, fs.device->data() + kBlockSize, image.size() - kBlockSize), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    OfMke2fs, Features,
-    ::testing::Values("", "-O ^has_journal", "-O ^metadata_csum", "-O ^metadata_csum,^64bit",
-                      "-O ^metadata_csum,uninit_bg,^flex_bg", "-O metadata_csum_seed", "-I 128", "-O ^resize_inode",
-                      "-O ^flex_bg -g 512", "-O ^64bit", "-O ^extra_isize", "-O sparse_super2 -g 512",
-                      "-O ^sparse_super,^resize_inode -g 512", "-O ^dir_index,^large_file,^huge_file,^dir_nlink"));
+INSTANTIATE_TEST_SUITE_P(OfMke2fs, Features,
+                         ::testing::Values("", "-O ^has_journal", "-O ^metadata_csum", "-O ^metadata_csum,^64bit",
+                                           "-O ^metadata_csum,uninit_bg,^flex_bg", "-O metadata_csum_seed", "-I 128",
+                                           "-O ^resize_inode", "-O ^flex_bg -g 512", "-O ^64bit", "-O ^extra_isize",
+                                           "-O sparse_super2 -g 512", "-O ^sparse_super,^resize_inode -g 512",
+                                           "-O ^dir_index,^large_file,^huge_file,^dir_nlink"));
 
 TEST(Mount, AReadOnlyMountWritesNothing) {
   const auto& image = testing::make_image(3000);
@@ -106,8 +106,7 @@ struct Refusal {
 };
 
 const Refusal kRefusals[] = {
-    {"magic", [](SuperBlock& s) { s.s_magic = 0; }, Errc::kInval,
-     "not an ext4 image: the magic number is 0x0000"},
+    {"magic", [](SuperBlock& s) { s.s_magic = 0; }, Errc::kInval, "not an ext4 image: the magic number is 0x0000"},
     {"revision", [](SuperBlock& s) { s.s_rev_level = 0; }, Errc::kInval, "revision 0"},
     {"incompat", [](SuperBlock& s) { s.s_feature_incompat |= 0x80008010; }, Errc::kInval,
      "unsupported incompatible features: meta_bg inline_data 0x80000000"},
@@ -117,45 +116,29 @@ const Refusal kRefusals[] = {
      "journal needs recovery"},
     {"quota", [](SuperBlock& s) { s.s_feature_ro_compat |= 0x100; }, Errc::kInval,
      "unsupported features for a read-write mount: quota", false},
-    {"bigalloc", [](SuperBlock& s) { s.s_feature_ro_compat |= 0x200; }, Errc::kInval,
-     "unsupported features: bigalloc"},
-    {"checksum", [](SuperBlock& s) { s.s_wtime ^= 1; }, Errc::kCorrupted,
-     "checksum of the superblock", true, false},
-    {"checksum type", [](SuperBlock& s) { s.s_checksum_type = 7; }, Errc::kInval,
-     "checksum type 7"},
-    {"block size", [](SuperBlock& s) { s.s_log_block_size = 0; }, Errc::kInval,
-     "block size 1024 is not supported"},
-    {"block size shift", [](SuperBlock& s) { s.s_log_block_size = 0xffffffff; }, Errc::kInval,
-     "block size"},
+    {"bigalloc", [](SuperBlock& s) { s.s_feature_ro_compat |= 0x200; }, Errc::kInval, "unsupported features: bigalloc"},
+    {"checksum", [](SuperBlock& s) { s.s_wtime ^= 1; }, Errc::kCorrupted, "checksum of the superblock", true, false},
+    {"checksum type", [](SuperBlock& s) { s.s_checksum_type = 7; }, Errc::kInval, "checksum type 7"},
+    {"block size", [](SuperBlock& s) { s.s_log_block_size = 0; }, Errc::kInval, "block size 1024 is not supported"},
+    {"block size shift", [](SuperBlock& s) { s.s_log_block_size = 0xffffffff; }, Errc::kInval, "block size"},
     {"cluster size", [](SuperBlock& s) { s.s_log_cluster_size = 5; }, Errc::kInval, "cluster size"},
     {"inode size", [](SuperBlock& s) { s.s_inode_size = 96; }, Errc::kInval, "inode size 96"},
     {"inode size 0", [](SuperBlock& s) { s.s_inode_size = 0; }, Errc::kInval, "inode size 0"},
-    {"descriptor size", [](SuperBlock& s) { s.s_desc_size = 48; }, Errc::kInval,
-     "group descriptor size 48"},
-    {"blocks a group", [](SuperBlock& s) { s.s_blocks_per_group = 0; }, Errc::kInval,
-     "0 blocks a group"},
-    {"inodes a group", [](SuperBlock& s) { s.s_inodes_per_group = 0; }, Errc::kInval,
-     "0 inodes a group"},
+    {"descriptor size", [](SuperBlock& s) { s.s_desc_size = 48; }, Errc::kInval, "group descriptor size 48"},
+    {"blocks a group", [](SuperBlock& s) { s.s_blocks_per_group = 0; }, Errc::kInval, "0 blocks a group"},
+    {"inodes a group", [](SuperBlock& s) { s.s_inodes_per_group = 0; }, Errc::kInval, "0 inodes a group"},
     {"first inode", [](SuperBlock& s) { s.s_first_ino = 5; }, Errc::kInval, "first inode 5"},
-    {"truncated", [](SuperBlock& s) { s.s_blocks_count_lo = 513; }, Errc::kInval,
-     "truncated image"},
-    {"huge", [](SuperBlock& s) { s.s_blocks_count_hi = 0xffffffff; }, Errc::kInval,
-     "truncated image"},
+    {"truncated", [](SuperBlock& s) { s.s_blocks_count_lo = 513; }, Errc::kInval, "truncated image"},
+    {"huge", [](SuperBlock& s) { s.s_blocks_count_hi = 0xffffffff; }, Errc::kInval, "truncated image"},
     {"no blocks", [](SuperBlock& s) { s.s_blocks_count_lo = 0; }, Errc::kInval, "make no sense"},
-    {"reserved blocks", [](SuperBlock& s) { s.s_r_blocks_count_lo = 600; }, Errc::kInval,
-     "600 reserved"},
-    {"inode count", [](SuperBlock& s) { s.s_inodes_count += 1; }, Errc::kInval,
-     "inodes do not fit"},
+    {"reserved blocks", [](SuperBlock& s) { s.s_r_blocks_count_lo = 600; }, Errc::kInval, "600 reserved"},
+    {"inode count", [](SuperBlock& s) { s.s_inodes_count += 1; }, Errc::kInval, "inodes do not fit"},
     {"descriptors", [](SuperBlock& s) { s.s_reserved_gdt_blocks = 1000; }, Errc::kInval,
      "the group descriptors do not fit"},
-    {"descriptors overlap", [](SuperBlock& s) { s.s_reserved_gdt_blocks += 2; }, Errc::kCorrupted,
-     "overlaps"},
-    {"uuid", [](SuperBlock& s) { s.s_uuid[3] ^= 1; }, Errc::kCorrupted,
-     "checksum of group descriptor 0"},
-    {"flex", [](SuperBlock& s) { s.s_log_groups_per_flex = 99; }, Errc::kInval,
-     "s_log_groups_per_flex is 99"},
-    {"orphan", [](SuperBlock& s) { s.s_last_orphan = 5; }, Errc::kCorrupted,
-     "orphan list is damaged"},
+    {"descriptors overlap", [](SuperBlock& s) { s.s_reserved_gdt_blocks += 2; }, Errc::kCorrupted, "overlaps"},
+    {"uuid", [](SuperBlock& s) { s.s_uuid[3] ^= 1; }, Errc::kCorrupted, "checksum of group descriptor 0"},
+    {"flex", [](SuperBlock& s) { s.s_log_groups_per_flex = 99; }, Errc::kInval, "s_log_groups_per_flex is 99"},
+    {"orphan", [](SuperBlock& s) { s.s_last_orphan = 5; }, Errc::kCorrupted, "orphan list is damaged"},
 };
 
 TEST(Mount, RefusesWhatItCannotHandleWithAReason) {

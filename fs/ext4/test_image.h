@@ -3,10 +3,6 @@
 // Images are made once a process and set of arguments, then copied. Locking: none, tests are single-threaded here.
 #pragma once
 
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +11,10 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fs/pmem/device.h"
 
@@ -64,9 +64,8 @@ inline const std::vector<std::byte>& make_image(uint64_t blocks, const std::stri
                   &code);
   EXPECT_EQ(code, 0) << "mke2fs " << arguments << ": " << output;
   if (!commands.empty()) {
-    output = run_command(
-        "PATH=$PATH:/sbin:/usr/sbin; printf '" + commands + "' | debugfs -w -f - " + file.path(),
-        &code);
+    output =
+        run_command("PATH=$PATH:/sbin:/usr/sbin; printf '" + commands + "' | debugfs -w -f - " + file.path(), &code);
     EXPECT_EQ(code, 0) << output;
   }
   std::vector<std::byte> bytes(blocks * kBlockSize);

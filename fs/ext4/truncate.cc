@@ -25,18 +25,10 @@ namespace daxfs::ext4 {
 namespace {
 
 Status check_new_size(Inode& inode, uint64_t new_size) {
-  if (!inode.is_regular()) {
-    return Errc::kInval;
-  }
-  if (inode.volume().read_only()) {
-    return Errc::kRoFs;
-  }
-  if ((inode.flags() & (kFlagImmutable | kFlagAppend)) != 0) {
-    return Errc::kPerm;
-  }
-  if (new_size > max_file_bytes(inode)) {
-    return Errc::kFBig;
-  }
+  if (!inode.is_regular()) { return Errc::kInval; }
+  if (inode.volume().read_only()) { return Errc::kRoFs; }
+  if ((inode.flags() & (kFlagImmutable | kFlagAppend)) != 0) { return Errc::kPerm; }
+  if (new_size > max_file_bytes(inode)) { return Errc::kFBig; }
   return ok_status();
 }
 
@@ -64,9 +56,7 @@ Status change_sizes(Inode& inode, uint64_t new_size, bool shrink) {
 
 // The orphan record must not outlive a failed truncate of a file that goes on to live.
 void drop_orphan_record(Inode& inode) {
-  if (inode.links() == 0) {
-    return;
-  }
+  if (inode.links() == 0) { return; }
   internal::with_handle(inode, [&](jbd2::Handle& handle) {
     return orphan_del(inode.volume(), handle, inode.ino());
   }).ignore_error("the file stays listed; the next mount truncates it to its size");
@@ -91,9 +81,7 @@ Status truncate_blocks(Inode& inode) {
       FS_RETURN_IF_ERROR(remove_range_locked(handle, inode, internal::block_after(size),
                                              LogicalBlock(static_cast<uint32_t>(kLogicalEnd))));
     }
-    if (inode.links() != 0) {
-      FS_RETURN_IF_ERROR(orphan_del(inode.volume(), handle, inode.ino()));
-    }
+    if (inode.links() != 0) { FS_RETURN_IF_ERROR(orphan_del(inode.volume(), handle, inode.ino())); }
     inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
     return inode.mark_dirty(handle);
   });
@@ -106,23 +94,15 @@ Status setattr_size(Inode& inode, uint64_t new_size) {
   const uint64_t old_size = inode.i_size();
   const bool shrink = new_size < old_size;
   std::optional<DioBarrier> barrier;
-  if (shrink) {
-    barrier.emplace(inode);
-  }
+  if (shrink) { barrier.emplace(inode); }
   const LayoutLock layout(inode, LayoutChange::kTruncate);
-  if (new_size != old_size) {
-    FS_RETURN_IF_ERROR(change_sizes(inode, new_size, shrink));
-  }
+  if (new_size != old_size) { FS_RETURN_IF_ERROR(change_sizes(inode, new_size, shrink)); }
   // Mappings of the tail go, private copies too, and with them their entries; only then the blocks.
   drop_file_tail(inode, new_size);
-  if (new_size > old_size) {
-    return ok_status();
-  }
+  if (new_size > old_size) { return ok_status(); }
   // Also for the same size: frees blocks that KEEP_SIZE left beyond EOF.
   const Status status = truncate_blocks(inode);
-  if (!status.ok()) {
-    drop_orphan_record(inode);
-  }
+  if (!status.ok()) { drop_orphan_record(inode); }
   return status;
 }
 
@@ -137,9 +117,7 @@ Status evict_data(Inode& inode) {
   }
   drop_file_finally(inode);
   const bool deleted = inode.links() == 0 && !inode.volume().read_only();
-  if (!deleted || inode.block_format() == BlockFormat::kNone || inode.sectors() == 0) {
-    return ok_status();
-  }
+  if (!deleted || inode.block_format() == BlockFormat::kNone || inode.sectors() == 0) { return ok_status(); }
   inode.set_i_size(0);
   return truncate_blocks(inode);
 }

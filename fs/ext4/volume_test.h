@@ -1,10 +1,10 @@
 // fs/ext4/volume_test.h - for tests: a mounted volume without inodes on top; every test ends with unmount and e2fsck.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/report.h"
 #include "fs/ext4/balloc.h"

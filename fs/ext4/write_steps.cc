@@ -52,56 +52,34 @@ void release_file(Inode& inode) FS_NO_THREAD_SAFETY_ANALYSIS {  // a lock that m
   inode.i_rwsem.up_write();
 }
 
-Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint64_t* pos,
-                                      unsigned flags) {
-  if (inode.volume().read_only()) {
-    return Errc::kRoFs;
-  }
-  if ((inode.flags() & kFlagImmutable) != 0) {
-    return Errc::kPerm;
-  }
-  if (buffer.remaining() == 0) {
-    return uint64_t{0};
-  }
-  if ((flags & kRwAppend) != 0) {
-    *pos = inode.i_size();
-  }
+Result<uint64_t> generic_write_checks(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags) {
+  if (inode.volume().read_only()) { return Errc::kRoFs; }
+  if ((inode.flags() & kFlagImmutable) != 0) { return Errc::kPerm; }
+  if (buffer.remaining() == 0) { return uint64_t{0}; }
+  if ((flags & kRwAppend) != 0) { *pos = inode.i_size(); }
   const uint64_t max_bytes = max_file_bytes(inode);
-  if (*pos >= max_bytes) {
-    return Errc::kFBig;
-  }
+  if (*pos >= max_bytes) { return Errc::kFBig; }
   buffer.truncate(max_bytes - *pos);
   return buffer.remaining();
 }
 
 Status orphan_add_for_extension(Inode& inode) {
-  return internal::with_handle(
-      inode, [&](jbd2::Handle& handle) { return orphan_add(inode.volume(), handle, inode.ino()); });
+  return internal::with_handle(inode,
+                               [&](jbd2::Handle& handle) { return orphan_add(inode.volume(), handle, inode.ino()); });
 }
 
-Result<uint64_t> handle_inode_extension(Inode& inode, uint64_t pos, uint64_t count,
-                                        Result<uint64_t> done) {
+Result<uint64_t> handle_inode_extension(Inode& inode, uint64_t pos, uint64_t count, Result<uint64_t> done) {
   const uint64_t written = done.ok() ? *done : 0;
   // Blocks behind the last one written were allocated for nothing (all of them, after an error).
-  const bool cut =
-      div_round_up(pos + written, kBlockSize) < div_round_up(pos + count, kBlockSize) ||
-      written == 0;
+  const bool cut = div_round_up(pos + written, kBlockSize) < div_round_up(pos + count, kBlockSize) || written == 0;
   const Status status = internal::with_handle(inode, [&](jbd2::Handle& handle) -> Status {
-    if (written != 0) {
-      internal::update_inode_size(inode, pos + written);
-    }
+    if (written != 0) { internal::update_inode_size(inode, pos + written); }
     FS_RETURN_IF_ERROR(inode.mark_dirty(handle));
-    if (cut || inode.links() == 0) {
-      return ok_status();
-    }
+    if (cut || inode.links() == 0) { return ok_status(); }
     return orphan_del(inode.volume(), handle, inode.ino());
   });
-  if (cut) {
-    truncate_failed_write(inode);
-  }
-  if (done.ok() && !status.ok()) {
-    return status;
-  }
+  if (cut) { truncate_failed_write(inode); }
+  if (done.ok() && !status.ok()) { return status; }
   return done;
 }
 

@@ -25,10 +25,10 @@ using mm::Page;
 Status map_page(jbd2::Handle& handle, Inode& inode, Page& page) {
   Folio& folio = mm::folio_of(page);
   const bool delayed = folio.buffer == BufferState::kDelayed;
-  MapRequest request{.lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())),
-                     .len = 1,
-                     .flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo |
-                              MapRequest::kZeroElse};
+  MapRequest request{
+      .lblk = LogicalBlock(static_cast<uint32_t>(page.index.value())),
+      .len = 1,
+      .flags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kPreIo | MapRequest::kZeroElse};
   if (delayed) { request.flags |= MapRequest::kReserved; }
   FS_ASSIGN_OR_RETURN(const MapResult map, map_blocks(&handle, inode, request));
   if (delayed) { inode.release_delayed(request.lblk); }
@@ -66,8 +66,7 @@ Status write_locked(jbd2::Handle& handle, Inode& inode, Page& page) {
   mm::AddressSpace& mapping = inode.mapping();
   const uint64_t pages = div_round_up(inode.i_size(), kPageSize);
   mm::wait_folio_writeback(page);
-  if (mm::page_mapping(page) != &mapping || page.index.value() >= pages ||
-      !cache::clear_dirty_for_io(mapping, page)) {
+  if (mm::page_mapping(page) != &mapping || page.index.value() >= pages || !cache::clear_dirty_for_io(mapping, page)) {
     mm::unlock_folio(page);
     return ok_status();
   }

@@ -54,8 +54,7 @@ Status release_xattr_block(Volume& volume, jbd2::Handle& handle, FsBlock block) 
   --access.as<XattrHeader>()->h_refcount;
   if (!volume.geometry().metadata_csum()) { return handle.dirty_metadata(*buffer); }
   return handle.dirty_metadata(
-      *buffer,
-      {.function = set_xattr_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
+      *buffer, {.function = set_xattr_csum, .context = nullptr, .argument = volume.geometry().csum_seed});
 }
 
 }  // namespace daxfs::ext4

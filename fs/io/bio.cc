@@ -23,8 +23,7 @@ rt::ObjectId bio_object(uint64_t device_offset) {
 
 }  // namespace
 
-void Bio::init(mm::Memory& memory, uint64_t device_offset, bool write, EndIo end_io,
-               void* context) {
+void Bio::init(mm::Memory& memory, uint64_t device_offset, bool write, EndIo end_io, void* context) {
   memory_ = &memory;
   device_offset_ = device_offset;
   write_ = write;
@@ -37,8 +36,8 @@ void Bio::init(mm::Memory& memory, uint64_t device_offset, bool write, EndIo end
 }
 
 void Bio::add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length) {
-  FS_BUG_ON(full() || offset + length > kPageSize, "IO3",
-            "bio with %u pages cannot take %u bytes at %u", count_, length, offset);
+  FS_BUG_ON(full() || offset + length > kPageSize, "IO3", "bio with %u pages cannot take %u bytes at %u", count_,
+            length, offset);
   Segment& segment = segments_[count_++];
   segment.pin = std::move(pin);
   segment.offset = offset;
@@ -49,9 +48,7 @@ void Bio::add_page(mm::PagePin&& pin, uint32_t offset, uint32_t length) {
 void Bio::submit(Site site) {
   FS_TRACE_SCOPE("submit_bio", {});
   rt::point(rt::PointKind::kBioSubmit, bio_object(device_offset_), site);
-  if (rt::inject(Injection::kBio)) {
-    status_ = Errc::kIo;
-  }
+  if (rt::inject(Injection::kBio)) { status_ = Errc::kIo; }
   rt::raise_irq(&Bio::complete_in_irq, this, site);
 }
 
@@ -92,18 +89,12 @@ void Bio::transfer(Segment& segment, uint64_t device_offset) {
   Status status;
   if (write_) {
     status = memory_->read(pin.pfn(), segment.offset, bytes);
-    if (status.ok()) {
-      status = memory_->device().store_nt(device_offset, bytes);
-    }
+    if (status.ok()) { status = memory_->device().store_nt(device_offset, bytes); }
   } else {
     status = memory_->device().read(device_offset, bytes);
-    if (status.ok()) {
-      status = memory_->write(pin.pfn(), segment.offset, bytes);
-    }
+    if (status.ok()) { status = memory_->write(pin.pfn(), segment.offset, bytes); }
   }
-  if (!status.ok() && status_.ok()) {
-    status_ = status;
-  }
+  if (!status.ok() && status_.ok()) { status_ = status; }
 }
 
 }  // namespace daxfs::io

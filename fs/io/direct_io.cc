@@ -75,8 +75,8 @@ class Dio {
   uint64_t moved_ = 0;  // bytes handed to bios or copied
   bool unwritten_ = false;
   bool stops_short_ = false;  // before what direct I/O may not do
-  bool in_flight_ = false;  // the submitter is gone: the last bio ends the request
-  Status error_;            // of the walk
+  bool in_flight_ = false;    // the submitter is gone: the last bio ends the request
+  Status error_;              // of the walk
 
   std::array<Bio, kBiosInFlight> bios_;
   unsigned bios_used_ = 0;
@@ -104,25 +104,20 @@ void Dio::bio_done(void* self, Bio& bio) {
 }
 
 void Dio::wait_for_bios() {
-  if (pending_.fetch_sub(1) != 1) {
-    all_done_.wait();
-  }
+  if (pending_.fetch_sub(1) != 1) { all_done_.wait(); }
   pending_.store(1);
   bios_used_ = 0;
 }
 
 Bio& Dio::next_bio() {
-  if (bios_used_ == kBiosInFlight) {
-    wait_for_bios();
-  }
+  if (bios_used_ == kBiosInFlight) { wait_for_bios(); }
   return bios_[bios_used_++];
 }
 
 Status Dio::pin_all() {
   IovBuffer ahead = buffer_;
   while (ahead.remaining() != 0) {
-    FS_ASSIGN_OR_RETURN(mm::PagePin pin,
-                        mm::pin_user_page(ahead.mm(), ahead.address(), /*write=*/!write_));
+    FS_ASSIGN_OR_RETURN(mm::PagePin pin, mm::pin_user_page(ahead.mm(), ahead.address(), /*write=*/!write_));
     pins_.push_back(std::move(pin));
     ahead.advance(std::min(ahead.remaining(), kPageSize - ahead.address().value() % kPageSize));
   }
@@ -131,18 +126,14 @@ Status Dio::pin_all() {
 
 // Pages that the walk did not come to.
 void Dio::release_rest() {
-  for (; pins_used_ < pins_.size(); ++pins_used_) {
-    pins_[pins_used_].release();
-  }
+  for (; pins_used_ < pins_.size(); ++pins_used_) { pins_[pins_used_].release(); }
 }
 
 // A read goes on behind the end of the file, where it reads or zeroes, or meets a bad buffer; only finish() says that
 // nothing is there.
 void Dio::walk(unsigned flags) {
   uint64_t left = buffer_.remaining();
-  if (!write_) {
-    left = std::min(left, size_at_start_ - pos_ + kReadBehindEnd);
-  }
+  if (!write_) { left = std::min(left, size_at_start_ - pos_ + kReadBehindEnd); }
   while (left != 0) {
     Iomap iomap;
     error_ = begin_checked(*ops_, host_, pos_, left, flags, &iomap);
@@ -150,18 +141,14 @@ void Dio::walk(unsigned flags) {
       error_ = ok_status();
       stops_short_ = true;
     }
-    if (!error_.ok() || stops_short_) {
-      break;
-    }
+    if (!error_.ok() || stops_short_) { break; }
     const uint64_t length = std::min(iomap.end() - pos_, left);
     const uint64_t piece_pos = pos_;
     const Result<uint64_t> done = piece(iomap, length);
     const uint64_t advanced = done.ok() ? *done : 0;
     const Status ended = ops_->iomap_end(host_, piece_pos, length, advanced, flags, iomap);
     error_ = done.ok() ? ended : done.status();
-    if (!error_.ok() || advanced == 0) {
-      break;
-    }
+    if (!error_.ok() || advanced == 0) { break; }
     pos_ = piece_pos + advanced;
     left -= advanced;
   }
@@ -169,40 +156,28 @@ void Dio::walk(unsigned flags) {
 
 // After all bios. Kernel: iomap_dio_complete.
 Result<uint64_t> Dio::finish() {
-  if (error_.ok()) {
-    error_ = static_cast<Errc>(bio_error_.load());
-  }
+  if (error_.ok()) { error_ = static_cast<Errc>(bio_error_.load()); }
   uint64_t result = error_.ok() ? moved_ : 0;
-  if (!write_ && start_ + result > size_at_start_) {
-    result = size_at_start_ - start_;
-  }
+  if (!write_ && start_ + result > size_at_start_) { result = size_at_start_ - start_; }
   if (end_io_ != nullptr) {
     const Status ended = end_io_->end_io(host_, start_, result, error_, unwritten_);
-    if (error_.ok()) {
-      error_ = ended;
-    }
+    if (error_.ok()) { error_ = ended; }
     end_io_->finished();
   }
-  if (!error_.ok()) {
-    return error_;
-  }
+  if (!error_.ok()) { return error_; }
   return result;
 }
 
 Result<uint64_t> Dio::run(bool pin_first) {
   if (buffer_.remaining() == 0 || (!write_ && pos_ >= size_at_start_)) {
-    if (end_io_ != nullptr) {
-      end_io_->finished();
-    }
+    if (end_io_ != nullptr) { end_io_->finished(); }
     return uint64_t{0};
   }
   if (pin_first) {
     error_ = pin_all();
     end_io_->pinned();
   }
-  if (error_.ok()) {
-    walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
-  }
+  if (error_.ok()) { walk(kIomapDirect | (write_ ? kIomapWrite : 0U)); }
   release_rest();
   wait_for_bios();
   FS_BUG_ON(pending_.load_unpointed() != 1, "IO2", "direct I/O returns with %u bios in flight",
@@ -211,25 +186,19 @@ Result<uint64_t> Dio::run(bool pin_first) {
 }
 
 std::optional<Result<uint64_t>> Dio::start(bool pin_first) {
-  if (buffer_.remaining() == 0 || (!write_ && pos_ >= size_at_start_)) {
-    return run(pin_first);
-  }
+  if (buffer_.remaining() == 0 || (!write_ && pos_ >= size_at_start_)) { return run(pin_first); }
   if (pin_first) {
     error_ = pin_all();
     end_io_->pinned();
   }
-  if (error_.ok()) {
-    walk(kIomapDirect | (write_ ? kIomapWrite : 0U));
-  }
+  if (error_.ok()) { walk(kIomapDirect | (write_ ? kIomapWrite : 0U)); }
   release_rest();
   if (stops_short_) {
     wait_for_bios();
     return finish();
   }
   in_flight_ = true;  // told by the decrement
-  if (pending_.fetch_sub(1) == 1) {
-    return finish();
-  }
+  if (pending_.fetch_sub(1) == 1) { return finish(); }
   return std::nullopt;
 }
 
@@ -256,43 +225,28 @@ Result<uint64_t> Dio::piece(const Iomap& iomap, uint64_t length) {
   switch (iomap.type) {
     case Iomap::Type::kHole:
     case Iomap::Type::kDelalloc:
-      if (write_) {
-        return Errc::kIo;
-      }
+      if (write_) { return Errc::kIo; }
       return hole(length);
     case Iomap::Type::kUnwritten:
-      if (!write_) {
-        return hole(length);
-      }
+      if (!write_) { return hole(length); }
       unwritten_ = true;
       break;
-    case Iomap::Type::kMapped:
-      break;
+    case Iomap::Type::kMapped: break;
   }
-  if (write_ && end_io_ != nullptr) {
-    end_io_->note_piece(iomap);
-  }
+  if (write_ && end_io_ != nullptr) { end_io_->note_piece(iomap); }
   // All of the rest has to be aligned, also behind the end of the file. Kernel: bdev_iter_is_aligned.
-  if (((pos_ | length | buffer_.remaining()) & (kSectorSize - 1)) != 0) {
-    return Errc::kInval;
-  }
-  if (buffer_.is_user() && (buffer_.address().value() & (kSectorSize - 1)) != 0) {
-    return Errc::kInval;
-  }
+  if (((pos_ | length | buffer_.remaining()) & (kSectorSize - 1)) != 0) { return Errc::kInval; }
+  if (buffer_.is_user() && (buffer_.address().value() & (kSectorSize - 1)) != 0) { return Errc::kInval; }
   const bool need_zeroout = write_ && (iomap.type == Iomap::Type::kUnwritten || iomap.is_new());
   FS_RETURN_IF_ERROR(zero_block_head(iomap, need_zeroout));
   auto done = buffer_.is_user() ? transfer_user(iomap, length) : transfer_kernel(iomap, length);
-  if (done.ok()) {
-    FS_RETURN_IF_ERROR(zero_block_tail(iomap, need_zeroout));
-  }
+  if (done.ok()) { FS_RETURN_IF_ERROR(zero_block_tail(iomap, need_zeroout)); }
   return done;
 }
 
 Result<uint64_t> Dio::hole(uint64_t length) {
   const uint64_t zeroed = buffer_.zero_out(length);
-  if (zeroed == 0) {
-    return Errc::kFault;
-  }
+  if (zeroed == 0) { return Errc::kFault; }
   moved_ += zeroed;
   return zeroed;
 }
@@ -315,17 +269,13 @@ Result<uint64_t> Dio::transfer_user(const Iomap& iomap, uint64_t length) {
     moved_ += size;
     pending_.fetch_add(1);
     bio.submit();
-    if (!filled.ok()) {
-      return filled.error();
-    }
+    if (!filled.ok()) { return filled.error(); }
   }
   return done;
 }
 
 Result<mm::PagePin> Dio::pin_next() {
-  if (pins_used_ < pins_.size()) {
-    return std::move(pins_[pins_used_++]);
-  }
+  if (pins_used_ < pins_.size()) { return std::move(pins_[pins_used_++]); }
   return mm::pin_user_page(buffer_.mm(), buffer_.address(), /*write=*/!write_);
 }
 
@@ -362,24 +312,17 @@ Result<uint64_t> Dio::transfer_kernel(const Iomap& iomap, uint64_t length) {
 // the bytes written.
 Status Dio::zero_block_head(const Iomap& iomap, bool need_zeroout) {
   const uint64_t pad = pos_ % kBlockSize;
-  if (!need_zeroout || pad == 0) {
-    return ok_status();
-  }
+  if (!need_zeroout || pad == 0) { return ok_status(); }
   return host_.device().zero(iomap.device_offset(pos_) - pad, pad);
 }
 
 Status Dio::zero_block_tail(const Iomap& iomap, bool need_zeroout) {
-  if (!write_ || (!need_zeroout && pos_ < host_.i_size())) {
-    return ok_status();
-  }
+  if (!write_ || (!need_zeroout && pos_ < host_.i_size())) { return ok_status(); }
   const uint64_t used = pos_ % kBlockSize;
-  if (used == 0) {
-    return ok_status();
-  }
+  if (used == 0) { return ok_status(); }
   // `pos_` may be the end of the iomap only if it is block aligned; so the block of pos_ belongs to
   // it.
-  return host_.device().zero(iomap.block.value() * kBlockSize + (pos_ - iomap.offset),
-                             kBlockSize - used);
+  return host_.device().zero(iomap.block.value() * kBlockSize + (pos_ - iomap.offset), kBlockSize - used);
 }
 
 }  // namespace
@@ -388,9 +331,7 @@ std::optional<Result<uint64_t>> iomap_dio_submit(const DioCall& call) {
   FS_TRACE_SCOPE("iomap_dio_rw", inode_ref(call.host.ino()));
   const bool pin_first = call.pin_first && call.buffer.is_user();
   FS_BUG_ON(pin_first && call.end_io == nullptr, "IO2", "nobody to tell that pages are pinned");
-  if (call.pin_first && !call.buffer.is_user()) {
-    call.end_io->pinned();
-  }
+  if (call.pin_first && !call.buffer.is_user()) { call.end_io->pinned(); }
   if (call.kiocb == nullptr) {
     Dio dio(call);
     return dio.run(pin_first);
@@ -398,16 +339,13 @@ std::optional<Result<uint64_t>> iomap_dio_submit(const DioCall& call) {
   std::unique_ptr<Dio> dio = std::make_unique<Dio>(call);
   Dio* const started = dio.release();  // from now on the last bio may delete it
   std::optional<Result<uint64_t>> result = started->start(pin_first);
-  if (result.has_value()) {
-    delete started;
-  }
+  if (result.has_value()) { delete started; }
   return result;
 }
 
-Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write,
-                              IomapOps& ops, DioEndIo* end_io) {
-  return *iomap_dio_submit(
-      {.host = host, .buffer = buffer, .pos = pos, .write = write, .ops = ops, .end_io = end_io});
+Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write, IomapOps& ops,
+                              DioEndIo* end_io) {
+  return *iomap_dio_submit({.host = host, .buffer = buffer, .pos = pos, .write = write, .ops = ops, .end_io = end_io});
 }
 
 }  // namespace daxfs::io

@@ -43,8 +43,7 @@ class DioEndIo {
   // `size` bytes from `pos` are on the device (0 after an error); `unwritten` if a piece was an
   // unwritten extent. What it returns replaces the result of the call unless that already failed.
   // Process context, or what bios_done() asked for. YIELDS.
-  virtual Status end_io(IomapHost& host, uint64_t pos, uint64_t size, Status error,
-                        bool unwritten) = 0;
+  virtual Status end_io(IomapHost& host, uint64_t pos, uint64_t size, Status error, bool unwritten) = 0;
   // Nobody waits for anything of this request any more; also after an error. Context of end_io.
   virtual void finished() {}
 
@@ -85,7 +84,7 @@ inline constexpr uint64_t kPinFirstBytes = uint64_t{24} * kPageSize;
 std::optional<Result<uint64_t>> iomap_dio_submit(const DioCall& call);
 
 // The same without a kiocb.
-Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write,
-                              IomapOps& ops, DioEndIo* end_io);
+Result<uint64_t> iomap_dio_rw(IomapHost& host, IovBuffer& buffer, uint64_t pos, bool write, IomapOps& ops,
+                              DioEndIo* end_io);
 
 }  // namespace daxfs::io

@@ -13,8 +13,8 @@ using dax::FakeFile;
 using dax::run_in_world;
 using dax::World;
 
-Result<uint64_t> dio(FakeFile& file, mm::Mm& mm, VirtAddr address, uint64_t size, uint64_t pos,
-                     bool write, DioEndIo* end_io = nullptr) {
+Result<uint64_t> dio(FakeFile& file, mm::Mm& mm, VirtAddr address, uint64_t size, uint64_t pos, bool write,
+                     DioEndIo* end_io = nullptr) {
   IovBuffer buffer = IovBuffer::user(mm, address, size);
   return iomap_dio_rw(file, buffer, pos, write, file, end_io);
 }
@@ -44,14 +44,11 @@ TEST(DirectIo, WritesFromAndReadsIntoAnonymousMemory) {
     // Not page aligned in memory, so that segments straddle pages.
     EXPECT_EQ(dio(w.plain, w.p0, *user + 512, 2 * kPageSize, 0, true).value_or(0), 2 * kPageSize);
     EXPECT_EQ(w.plain.read(0, 1).front(), std::byte{0});  // unwritten until the end_io converts
-    for (auto& [index, block] : w.plain.blocks) {
-      block.written = true;
-    }
+    for (auto& [index, block] : w.plain.blocks) { block.written = true; }
     EXPECT_EQ(w.plain.read(0, 1).front(), std::byte{0x5A});
     EXPECT_EQ(w.plain.read(kPageSize, 1).front(), std::byte{0x5B});
     w.plain.size = 2 * kPageSize + 100;
-    EXPECT_EQ(dio(w.plain, w.p0, *user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0),
-              w.plain.size);
+    EXPECT_EQ(dio(w.plain, w.p0, *user + 4 * kPageSize, 4 * kPageSize, 0, false).value_or(0), w.plain.size);
     EXPECT_EQ(World::peek(w.p0, *user + 4 * kPageSize), std::byte{0x5A});
     EXPECT_EQ(World::peek(w.p0, *user + 5 * kPageSize), std::byte{0x5B});
     EXPECT_EQ(dio(w.plain, w.p0, *user, 512, 4 * kPageSize, false).value_or(9), 0u);
@@ -65,13 +62,10 @@ TEST(DirectIo, OfManyPagesUsesSeveralBios) {
     w.plain.size = 40 * kPageSize;
     const auto user = w.p0.user_buffer(40 * kPageSize);
     ASSERT_TRUE(user.ok());
-    for (uint64_t n = 0; n < 40; ++n) {
-      w.plain.add_block(n, std::byte{static_cast<unsigned char>(n + 1)});
-    }
+    for (uint64_t n = 0; n < 40; ++n) { w.plain.add_block(n, std::byte{static_cast<unsigned char>(n + 1)}); }
     EXPECT_EQ(dio(w.plain, w.p0, *user, 40 * kPageSize, 0, false).value_or(0), 40 * kPageSize);
     for (uint64_t n = 0; n < 40; ++n) {
-      EXPECT_EQ(World::peek(w.p0, *user + n * kPageSize),
-                std::byte{static_cast<unsigned char>(n + 1)});
+      EXPECT_EQ(World::peek(w.p0, *user + n * kPageSize), std::byte{static_cast<unsigned char>(n + 1)});
     }
     w.finish();
   });
@@ -137,8 +131,7 @@ TEST(DirectIo, IntoAReadOnlyMappingOfAPresentPageIsRefusedUnlessTheBugIsOn) {
 
 class EndIoProbe final : public DioEndIo {
  public:
-  Status end_io(IomapHost&, uint64_t pos_in, uint64_t size_in, Status error_in,
-                bool unwritten_in) override {
+  Status end_io(IomapHost&, uint64_t pos_in, uint64_t size_in, Status error_in, bool unwritten_in) override {
     EXPECT_FALSE(rt::in_atomic());  // O12: conversion happens in process context
     ++calls;
     pos = pos_in;
@@ -165,8 +158,7 @@ TEST(DirectIo, TellsEndIoOnceAndTakesItsError) {
     EXPECT_EQ(probe.size, kPageSize);
     EXPECT_TRUE(probe.unwritten);
     probe.answer = Errc::kNoSpc;
-    EXPECT_EQ(dio(w.plain, w.p0, *user, kPageSize, 2 * kPageSize, true, &probe).error(),
-              Errc::kNoSpc);
+    EXPECT_EQ(dio(w.plain, w.p0, *user, kPageSize, 2 * kPageSize, true, &probe).error(), Errc::kNoSpc);
     w.device->set_poison(w.plain.blocks[1].at.value() * kPageSize, 512);
     w.plain.blocks[1].written = true;
     EXPECT_EQ(dio(w.plain, w.p0, *user, kPageSize, kPageSize, false, &probe).error(), Errc::kIo);
@@ -239,14 +231,11 @@ TEST(DirectIoRace, ReturnsOnlyAfterAllItsBytesMoved) {
           right &= World::peek(w.p0, *user + 100) == std::byte{0x77};
         });
         rt::spawn("read too", [&] {
-          right &=
-              dio(w.plain, w.p1, *other, kPageSize, 5 * kPageSize, false).value_or(0) == kPageSize;
+          right &= dio(w.plain, w.p1, *other, kPageSize, 5 * kPageSize, false).value_or(0) == kPageSize;
           right &= World::peek(w.p1, *other + 100) == std::byte{0x77};
         });
         rt::join_all_spawned();
-        if (right) {
-          w.finish();
-        }
+        if (right) { w.finish(); }
         return right;
       },
       {.events_max = 80, .stride = 3});

@@ -69,19 +69,17 @@ class IomapOps {
  public:
   // Finds (with kIomapWrite: allocates) the piece at `pos`, at most `length` bytes are of interest.
   // Errors: kNoSpc, kIo, kCorrupted, kNotBlk (direct I/O has to end here, without an error). YIELDS.
-  virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
-                             Iomap* iomap) = 0;
+  virtual Status iomap_begin(IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, Iomap* iomap) = 0;
   // Called once for each successful iomap_begin. `written` bytes of [pos, pos + length) were used.
   // YIELDS.
-  virtual Status iomap_end(IomapHost& host, uint64_t pos, uint64_t length, uint64_t written,
-                           unsigned flags, const Iomap& iomap) = 0;
+  virtual Status iomap_end(IomapHost& host, uint64_t pos, uint64_t length, uint64_t written, unsigned flags,
+                           const Iomap& iomap) = 0;
 
  protected:
   ~IomapOps() = default;
 };
 
 // Calls iomap_begin and asserts IO1 on what it returned.
-Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags,
-                     Iomap* iomap);
+Status begin_checked(IomapOps& ops, IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, Iomap* iomap);
 
 }  // namespace daxfs::io

@@ -54,9 +54,7 @@ class IovBuffer {
   void revert(uint64_t size) { done_ -= size; }
   // Forgets what lies more than `size` bytes ahead.
   void truncate(uint64_t size) {
-    if (size < remaining()) {
-      size_ = done_ + size;
-    }
+    if (size < remaining()) { size_ = done_ + size; }
   }
 
   // The bytes themselves; for buffers that are not user memory.

@@ -233,9 +233,7 @@ void BufferCache::discard(FsBlock first, uint64_t count) {
   if (count > cached_) {
     for (size_t i = 0; i < slabs_.size(); ++i) {
       for (Buffer& buffer : slabs_[i]->buffers) {
-        const auto inside = [&] {
-          return buffer.block_ >= first && buffer.block_ - first < count;
-        };
+        const auto inside = [&] { return buffer.block_ >= first && buffer.block_ - first < count; };
         while (inside() && buffer.writing_) { wait_for_writer(&buffer); }
         if (inside() && find_locked(buffer.block_) == &buffer) { drop(&buffer); }
       }

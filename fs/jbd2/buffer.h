@@ -110,13 +110,13 @@ class Buffer {
   State state_ = kEmpty;
   // Guarded by the cache lock:
   FsBlock block_;
-  Buffer* next_ = nullptr;         // in the bucket or the free list
+  Buffer* next_ = nullptr;  // in the bucket or the free list
   uint32_t references_ = 0;
-  uint32_t writers_ = 0;           // handles that have write access
-  uint64_t last_writer_ = 0;       // number of the handle that got write access last
-  bool dirty_ = false;             // some handle said so since the last write-back
-  bool writing_ = false;           // write-back runs: no new writers
-  bool forgotten_ = false;         // not in the index any more
+  uint32_t writers_ = 0;      // handles that have write access
+  uint64_t last_writer_ = 0;  // number of the handle that got write access last
+  bool dirty_ = false;        // some handle said so since the last write-back
+  bool writing_ = false;      // write-back runs: no new writers
+  bool forgotten_ = false;    // not in the index any more
   ChecksumTrigger trigger_;
 };
 

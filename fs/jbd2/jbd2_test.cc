@@ -1,9 +1,9 @@
 // fs/jbd2/jbd2_test.cc - buffers and handles with the journal off.
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <memory>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/report.h"
 #include "fs/jbd2/handle.h"

@@ -97,8 +97,7 @@ class BasicXArray {
   // lockless). YIELDS. Reserved indices (zero entries) read as null.
   XEntry load(uint64_t index, Site site = Site::current()) FS_EXCLUDES(lock_);
   // Returns what was at `index` before.
-  XEntry store(uint64_t index, XEntry entry, unsigned order = 0, Site site = Site::current())
-      FS_EXCLUDES(lock_);
+  XEntry store(uint64_t index, XEntry entry, unsigned order = 0, Site site = Site::current()) FS_EXCLUDES(lock_);
   // Removes the entry that covers `index`, with its whole range; returns it.
   XEntry erase(uint64_t index, Site site = Site::current()) FS_EXCLUDES(lock_);
   // On the entry that covers `index`; nothing without one.
@@ -110,8 +109,7 @@ class BasicXArray {
   // Calls visit(first index, entry) for each entry that covers an index of [begin, last], in order,
   // under the lock.
   template <typename Visit>
-  void for_each(uint64_t begin, uint64_t last, Visit visit, Site site = Site::current())
-      FS_EXCLUDES(lock_);
+  void for_each(uint64_t begin, uint64_t last, Visit visit, Site site = Site::current()) FS_EXCLUDES(lock_);
 
   // Smaller entries, or subtrees of them, that stores of a range took away unasked. For findings.
   uint64_t overlaid() const { return overlaid_; }
@@ -190,9 +188,7 @@ class XaState {
   XEntry next_entry(uint64_t last, Site site = Site::current()) { return find(last, site); }
   // The same for entries that carry `mark`; index() is always the entry's first index.
   XEntry find_marked(uint64_t last, XaMark mark, Site site = Site::current());
-  XEntry next_marked(uint64_t last, XaMark mark, Site site = Site::current()) {
-    return find_marked(last, mark, site);
-  }
+  XEntry next_marked(uint64_t last, XaMark mark, Site site = Site::current()) { return find_marked(last, mark, site); }
   // The order of the entry at the cursor; 0 for none. Walks there.
   unsigned get_order(Site site = Site::current());
 
@@ -297,9 +293,7 @@ template <typename Visit>
 void BasicXArray<kShift>::for_each(uint64_t begin, uint64_t last, Visit visit, Site site) {
   rt::SpinGuard guard(lock_, site);
   State xas(*this, begin);
-  for (XEntry entry = xas.find(last, site); entry; entry = xas.find(last, site)) {
-    visit(xas.first_index(), entry);
-  }
+  for (XEntry entry = xas.find(last, site); entry; entry = xas.find(last, site)) { visit(xas.first_index(), entry); }
 }
 
 extern template class BasicXArray<6>;

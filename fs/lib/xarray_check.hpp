@@ -28,9 +28,7 @@ std::string BasicXArray<kShift>::check() const {
   if (root->parent() != nullptr) { return "XA4: the root has a parent"; }
   if (root->offset != 0) { return "XA4: the root has an offset"; }
   for (XaMark mark : kXaMarks) {
-    if (marked(mark) != (root->marks(mark) != 0)) {
-      return "XA2: marks of the array and of its root differ";
-    }
+    if (marked(mark) != (root->marks(mark) != 0)) { return "XA2: marks of the array and of its root differ"; }
   }
   const XEntry only = root->slot(0);
   if (root->count == 1 && (only.is_node() || (only && !only.is_zero_entry() && root->shift == 0))) {
@@ -54,9 +52,7 @@ template <unsigned kShift>
 std::string BasicXArray<kShift>::check_node(const Node* node, const std::string& path) const {
   unsigned count = 0;
   unsigned values = 0;
-  if (node->shift % kShift != 0 || node->shift >= 64) {
-    return "XA4: " + path + " has a shift between levels";
-  }
+  if (node->shift % kShift != 0 || node->shift >= 64) { return "XA4: " + path + " has a shift between levels"; }
   if (std::string wrong = check_siblings(node, path); !wrong.empty()) { return wrong; }
   for (unsigned at = 0; at < Node::kFanout; ++at) {
     const XEntry entry = node->slot(at);
@@ -70,9 +66,7 @@ std::string BasicXArray<kShift>::check_node(const Node* node, const std::string&
     const Node* child = entry.is_node() ? Node::of(entry) : nullptr;
     for (XaMark mark : kXaMarks) {
       const bool is_marked = node->marked(mark, at);
-      if (is_marked && (!entry || entry.is_sibling())) {
-        return "XA2: " + here() + " is marked and holds no entry";
-      }
+      if (is_marked && (!entry || entry.is_sibling())) { return "XA2: " + here() + " is marked and holds no entry"; }
       if (child != nullptr && is_marked != (child->marks(mark) != 0)) {
         return "XA2: " + here() + " and its child differ";
       }
@@ -87,19 +81,15 @@ std::string BasicXArray<kShift>::check_node(const Node* node, const std::string&
   }
   if (Node::kFanout < 64) {
     for (XaMark mark : kXaMarks) {
-      if (node->marks(mark) >> (Node::kFanout % 64) != 0) {
-        return "XA2: " + path + " has marks beyond its slots";
-      }
+      if (node->marks(mark) >> (Node::kFanout % 64) != 0) { return "XA2: " + path + " has marks beyond its slots"; }
     }
   }
   if (count == 0) { return "XA4: " + path + " is empty"; }
   if (count != node->count) {
-    return "XA1: " + path + " counts " + std::to_string(node->count) + " of " +
-           std::to_string(count) + " entries";
+    return "XA1: " + path + " counts " + std::to_string(node->count) + " of " + std::to_string(count) + " entries";
   }
   if (values != node->nr_values) {
-    return "XA1: " + path + " counts " + std::to_string(node->nr_values) + " of " +
-           std::to_string(values) + " values";
+    return "XA1: " + path + " counts " + std::to_string(node->nr_values) + " of " + std::to_string(values) + " values";
   }
   return {};
 }
@@ -108,9 +98,7 @@ template <unsigned kShift>
 std::string BasicXArray<kShift>::check_siblings(const Node* node, const std::string& path) const {
   for (unsigned at = 0; at < Node::kFanout;) {
     const auto here = [&] { return path + std::to_string(at); };
-    if (node->slot(at).is_sibling()) {
-      return "XA3: " + here() + " is a sibling without a canonical slot before it";
-    }
+    if (node->slot(at).is_sibling()) { return "XA3: " + here() + " is a sibling without a canonical slot before it"; }
     unsigned end = at + 1;
     while (end < Node::kFanout && node->slot(end).is_sibling()) {
       if (node->slot(end).sibling_offset() != at) {
@@ -120,9 +108,7 @@ std::string BasicXArray<kShift>::check_siblings(const Node* node, const std::str
     }
     const unsigned slots = end - at;
     if (slots > 1) {
-      if (!node->slot(at) || node->slot(at).is_node()) {
-        return "XA3: " + here() + " has siblings and holds no entry";
-      }
+      if (!node->slot(at) || node->slot(at).is_node()) { return "XA3: " + here() + " has siblings and holds no entry"; }
       if ((slots & (slots - 1)) != 0 || at % slots != 0) {
         return "XA3: " + here() + " covers no aligned power of two of slots";
       }
@@ -150,12 +136,10 @@ std::string BasicXArray<kShift>::dump() const {
 
 // A picture of the slots: `.` empty, `E` an entry, `<` its siblings, `N` a node; then a line an entry.
 template <unsigned kShift>
-void BasicXArray<kShift>::dump_node(const Node* node, uint64_t base, unsigned depth,
-                                    std::string* out) const {
+void BasicXArray<kShift>::dump_node(const Node* node, uint64_t base, unsigned depth, std::string* out) const {
   const std::string indent(depth * 2, ' ');
-  *out += indent + "node shift " + std::to_string(node->shift) + " count " +
-          std::to_string(node->count) + " values " + std::to_string(node->nr_values) + "\n" + indent +
-          "|";
+  *out += indent + "node shift " + std::to_string(node->shift) + " count " + std::to_string(node->count) + " values " +
+          std::to_string(node->nr_values) + "\n" + indent + "|";
   for (unsigned at = 0; at < Node::kFanout; ++at) {
     const XEntry entry = node->slot(at);
     *out += !entry ? '.' : entry.is_sibling() ? '<' : entry.is_node() ? 'N' : 'E';
@@ -171,8 +155,7 @@ void BasicXArray<kShift>::dump_node(const Node* node, uint64_t base, unsigned de
     }
     unsigned end = at + 1;
     while (end < Node::kFanout && node->slot(end).is_sibling()) { ++end; }
-    *out += indent + std::to_string(index) + ".." +
-            std::to_string(base + ((uint64_t{end} << node->shift) - 1)) + ": " +
+    *out += indent + std::to_string(index) + ".." + std::to_string(base + ((uint64_t{end} << node->shift) - 1)) + ": " +
             describe_entry(entry);
     for (XaMark mark : kXaMarks) {
       if (node->marked(mark, at)) { *out += " mark" + std::to_string(static_cast<unsigned>(mark)); }

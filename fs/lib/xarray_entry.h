@@ -25,9 +25,7 @@ class XEntry {
   // REQUIRES: value < 2^63.
   static constexpr XEntry from_value(uint64_t value) { return XEntry(value << 1 | 1); }
   // REQUIRES: aligned to 4 bytes.
-  static XEntry from_pointer(const void* pointer) {
-    return XEntry(reinterpret_cast<uint64_t>(pointer));
-  }
+  static XEntry from_pointer(const void* pointer) { return XEntry(reinterpret_cast<uint64_t>(pointer)); }
   static constexpr XEntry from_raw(uint64_t raw) { return XEntry(raw); }
   // Reserves an index: occupies a slot, reads as null through BasicXArray::load.
   static constexpr XEntry zero_entry() { return internal(257); }

@@ -67,8 +67,8 @@ void XaState<kShift>::set_mark(XaMark mark, Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(!entry || entry.is_node() || entry.is_sibling(), "XA8",
-            "mark set where no entry is, index %" PRIu64, index_);
+  FS_BUG_ON(!entry || entry.is_node() || entry.is_sibling(), "XA8", "mark set where no entry is, index %" PRIu64,
+            index_);
   set_mark_inner(mark);
 }
 
@@ -77,8 +77,7 @@ void XaState<kShift>::clear_mark(XaMark mark, Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8",
-            "mark cleared on a subtree, index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8", "mark cleared on a subtree, index %" PRIu64, index_);
   clear_mark_inner(mark);
 }
 
@@ -92,8 +91,7 @@ void XaState<kShift>::init_marks(Site site) {
   point_write(site);
   if (!valid()) { return; }
   const XEntry entry = place_ == Place::kRoot ? xa_.head() : node_->slot(offset_);
-  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8",
-            "marks cleared on a subtree, index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_node() || entry.is_sibling(), "XA8", "marks cleared on a subtree, index %" PRIu64, index_);
   clear_marks_inner();
 }
 

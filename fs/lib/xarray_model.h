@@ -25,7 +25,7 @@ class XArrayModel {
     unsigned marks = 0;
     bool operator==(const Item&) const = default;
   };
-  using Items = std::vector<Item>;  // by index; ranges are disjoint
+  using Items = std::vector<Item>;   // by index; ranges are disjoint
   using iterator = Items::iterator;  // until the next store or split
 
   const Items& items() const { return items_; }

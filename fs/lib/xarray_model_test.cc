@@ -3,15 +3,16 @@
 //
 // Model checks XA1..XA5 by check() and every observable result; the seeds are fixed, so a failure
 // repeats.
-#include <gtest/gtest.h>
+#include "fs/lib/xarray_model.h"
 
 #include <bit>
 #include <random>
 #include <sstream>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "fs/lib/xarray.h"
-#include "fs/lib/xarray_model.h"
 
 namespace daxfs::lib {
 namespace {
@@ -59,9 +60,7 @@ class Checker {
     if (it == model_.items().end()) { it = model_.items().begin(); }
     return it->first + pick(it->last - it->first + 2);
   }
-  unsigned pick_order() {
-    return pick(2) == 0 ? 0 : static_cast<unsigned>(pick(shape_.order_max + 1));
-  }
+  unsigned pick_order() { return pick(2) == 0 ? 0 : static_cast<unsigned>(pick(shape_.order_max + 1)); }
   XEntry pick_entry() {
     switch (pick(12)) {
       case 0: return XEntry::zero_entry();
@@ -161,8 +160,7 @@ class Checker {
     XaState<kShift> xas(xa_, index, order);
     auto it = model_.at_or_after(XArrayModel::first_of(index, order));
     for (XEntry entry = xas.find_conflict(); entry; entry = xas.find_conflict()) {
-      ASSERT_TRUE(it != model_.items().end() && it->first <= last)
-          << "index " << index << " order " << order;
+      ASSERT_TRUE(it != model_.items().end() && it->first <= last) << "index " << index << " order " << order;
       ASSERT_EQ(entry.raw(), it->entry.raw());
       ++it;
     }
@@ -183,13 +181,11 @@ class Checker {
       ASSERT_EQ(xas.first_index(), it->first);
       ++it;
     }
-    ASSERT_TRUE(last < begin || it == model_.items().end() || it->first > last)
-        << "missed " << it->first;
+    ASSERT_TRUE(last < begin || it == model_.items().end() || it->first > last) << "missed " << it->first;
     if (last >= begin && last != ~uint64_t{0}) {
       // A cursor that stopped at `last` goes on from there.
       const XEntry entry = xas.find(~uint64_t{0});
-      ASSERT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw())
-          << begin << ".." << last;
+      ASSERT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw()) << begin << ".." << last;
     }
   }
 
@@ -199,10 +195,7 @@ class Checker {
     const XaMark mark = kMarks[pick(3)];
     auto it = model_.at_or_after(begin);
     auto skip = [&] {
-      while (it != model_.items().end() &&
-             (it->marks >> static_cast<unsigned>(mark) & 1) == 0) {
-        ++it;
-      }
+      while (it != model_.items().end() && (it->marks >> static_cast<unsigned>(mark) & 1) == 0) { ++it; }
     };
     skip();
     rt::SpinGuard guard(xa_.lock());
@@ -215,8 +208,7 @@ class Checker {
       ++it;
       skip();
     }
-    ASSERT_TRUE(last < begin || it == model_.items().end() || it->first > last)
-        << "missed " << it->first;
+    ASSERT_TRUE(last < begin || it == model_.items().end() || it->first > last) << "missed " << it->first;
   }
 
   // An iteration that pauses after each entry while the array changes: it goes on behind the entry
@@ -231,12 +223,8 @@ class Checker {
     for (int visits = 0; visits < 12; ++visits) {
       const XEntry entry = marked ? xas.find_marked(~uint64_t{0}, mark) : xas.find(~uint64_t{0});
       auto it = model_.at_or_after(next);
-      while (marked && it != model_.items().end() &&
-             (it->marks >> static_cast<unsigned>(mark) & 1) == 0) {
-        ++it;
-      }
-      EXPECT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw())
-          << "after " << next;
+      while (marked && it != model_.items().end() && (it->marks >> static_cast<unsigned>(mark) & 1) == 0) { ++it; }
+      EXPECT_EQ(entry.raw(), it == model_.items().end() ? 0 : it->entry.raw()) << "after " << next;
       if (!entry || it == model_.items().end()) { break; }
       next = it->last + 1;
       xas.pause();
@@ -246,8 +234,7 @@ class Checker {
         EXPECT_FALSE(marked ? xas.find_marked(~uint64_t{0}, mark) : xas.find(~uint64_t{0}));
         break;
       }
-      store(it->first + pick(6), pick(3) == 0 ? pick_order() : 0,
-            pick(2) == 0 ? XEntry::null() : pick_entry());
+      store(it->first + pick(6), pick(3) == 0 ? pick_order() : 0, pick(2) == 0 ? XEntry::null() : pick_entry());
       change_mark();
       xa_.lock().lock();
     }
@@ -260,8 +247,7 @@ class Checker {
     const bool here = it != model_.items().end();
     const bool visible = here && !it->entry.is_zero_entry();
     ASSERT_EQ(xa_.load(index).raw(), visible ? it->entry.raw() : 0);
-    ASSERT_EQ(xa_.get_order(index),
-              here ? static_cast<unsigned>(std::countr_zero(it->last - it->first + 1)) : 0u);
+    ASSERT_EQ(xa_.get_order(index), here ? static_cast<unsigned>(std::countr_zero(it->last - it->first + 1)) : 0u);
     ASSERT_EQ(xa_.get_mark(index, XaMark::k1), here && (it->marks & 2) != 0);
     if (pick(3) == 0) {
       ASSERT_EQ(xa_.erase(index).raw(), here ? it->entry.raw() : 0);
@@ -293,9 +279,7 @@ class Checker {
         ASSERT_EQ(uint64_t{1} << xas.get_order(), item.last - first + 1);
       }
     }
-    for (XaMark mark : kMarks) {
-      ASSERT_EQ(xa_.marked(mark), (all_marks >> static_cast<unsigned>(mark) & 1) != 0);
-    }
+    for (XaMark mark : kMarks) { ASSERT_EQ(xa_.marked(mark), (all_marks >> static_cast<unsigned>(mark) & 1) != 0); }
     ASSERT_EQ(xa_.empty(), model_.items().empty());
   }
 

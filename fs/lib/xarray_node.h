@@ -32,9 +32,9 @@ struct XaNode : rt::RcuHead {
 
   XaNode* pool_prev = nullptr;
   alignas(64) uint8_t shift = 0;  // bits of index below one slot; 0 in a leaf
-  uint8_t offset = 0;     // our slot in the parent
-  uint8_t count = 0;      // slots that are not null, siblings included
-  uint8_t nr_values = 0;  // slots that are values or siblings of a value
+  uint8_t offset = 0;             // our slot in the parent
+  uint8_t count = 0;              // slots that are not null, siblings included
+  uint8_t nr_values = 0;          // slots that are values or siblings of a value
   bool pool_live = false;
   SlotBits used = 0;  // slots that are not null
   SlotBits mark_words[kXaMarkCount] = {};
@@ -42,21 +42,15 @@ struct XaNode : rt::RcuHead {
   uint64_t parent_word = 0;
   uint64_t slot_words[kFanout] = {};
 
-  XEntry slot(unsigned at) const {
-    return XEntry::from_raw(__atomic_load_n(&slot_words[at], __ATOMIC_ACQUIRE));
-  }
+  XEntry slot(unsigned at) const { return XEntry::from_raw(__atomic_load_n(&slot_words[at], __ATOMIC_ACQUIRE)); }
   void set_slot(unsigned at, XEntry entry) {
     const auto bit = static_cast<SlotBits>(SlotBits{1} << at);
     used = static_cast<SlotBits>(entry ? used | bit : used & ~bit);
     __atomic_store_n(&slot_words[at], entry.raw(), __ATOMIC_RELEASE);
   }
 
-  XaNode* parent() const {
-    return reinterpret_cast<XaNode*>(__atomic_load_n(&parent_word, __ATOMIC_ACQUIRE));
-  }
-  void set_parent(XaNode* node) {
-    __atomic_store_n(&parent_word, reinterpret_cast<uint64_t>(node), __ATOMIC_RELEASE);
-  }
+  XaNode* parent() const { return reinterpret_cast<XaNode*>(__atomic_load_n(&parent_word, __ATOMIC_ACQUIRE)); }
+  void set_parent(XaNode* node) { __atomic_store_n(&parent_word, reinterpret_cast<uint64_t>(node), __ATOMIC_RELEASE); }
 
   uint64_t marks(XaMark mark) const {
     return __atomic_load_n(&mark_words[static_cast<unsigned>(mark)], __ATOMIC_RELAXED);

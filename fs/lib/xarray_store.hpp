@@ -25,8 +25,7 @@ XaNode<kShift>* XaState<kShift>::allocate(unsigned shift) {
     node->offset = static_cast<uint8_t>(offset_);
     node->set_parent(node_);
     ++node_->count;
-    FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift,
-              node_->count);
+    FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift, node_->count);
   }
   return node;
 }
@@ -160,17 +159,15 @@ XEntry XaState<kShift>::create(bool allow_root) {
 template <unsigned kShift>
 XEntry XaState<kShift>::store(XEntry entry, Site site) {
   point_write(site);
-  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7",
-            "internal entry stored at index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7", "internal entry stored at index %" PRIu64, index_);
   const XEntry first = entry ? create(!entry.is_zero_entry()) : load_inner();
   if (!valid()) { return first; }  // erased beyond the end
 
   Node* node = place_ == Place::kNode ? node_ : nullptr;
   const uint8_t sibs = sibs_;
   if (node != nullptr) {
-    FS_BUG_ON(node->shift < shift_, "XA6",
-              "cursor of order %u at index %" PRIu64 " stands at level %u: reset it", order(),
-              index_, node->shift);
+    FS_BUG_ON(node->shift < shift_, "XA6", "cursor of order %u at index %" PRIu64 " stands at level %u: reset it",
+              order(), index_, node->shift);
     // Inside a larger entry, or erasing where nothing is: one slot stands for the whole range.
     if (shift_ < node->shift) { sibs_ = 0; }
   }
@@ -242,11 +239,9 @@ template <unsigned kShift>
 void XaState<kShift>::update_node(int count, int values) {
   node_->count = static_cast<uint8_t>(node_->count + count);
   node_->nr_values = static_cast<uint8_t>(node_->nr_values + values);
-  FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift,
-            node_->count);
-  FS_BUG_ON(node_->nr_values > node_->count, "XA1",
-            "node of shift %u counts %u values among %u entries", node_->shift, node_->nr_values,
-            node_->count);
+  FS_BUG_ON(node_->count > kFanout, "XA1", "node of shift %u counts %u entries", node_->shift, node_->count);
+  FS_BUG_ON(node_->nr_values > node_->count, "XA1", "node of shift %u counts %u values among %u entries", node_->shift,
+            node_->nr_values, node_->count);
   if (count < 0) { delete_node(); }
 }
 
@@ -267,8 +262,7 @@ void XaState<kShift>::delete_node() {
     }
     set_node(parent, node->offset);
     parent->set_slot(offset_, XEntry::null());
-    FS_BUG_ON(parent->count == 0, "XA4", "a node of shift %u with a child counts no entries",
-              parent->shift);
+    FS_BUG_ON(parent->count == 0, "XA4", "a node of shift %u with a child counts no entries", parent->shift);
     --parent->count;
     xa_.release_node(node);
     node = parent;
@@ -310,8 +304,7 @@ unsigned XaState<kShift>::marks_at(const Node* node, unsigned offset) const {
 // Fills `slots` slots of `node` from `first` on, all of which are counted already, with entries of
 // the cursor's order.
 template <unsigned kShift>
-void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEntry entry,
-                                 unsigned marks) {
+void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEntry entry, unsigned marks) {
   const unsigned step = node->shift > shift_ ? 1 : sibs_ + 1u;
   uint64_t heads = 0;
   // From high to low: while a lockless reader may look, siblings never name a slot that was not
@@ -329,9 +322,7 @@ void XaState<kShift>::fill_split(Node* node, unsigned first, unsigned slots, XEn
       node->set_slot(at, child->as_entry());
     } else {
       node->set_slot(at, entry);
-      for (unsigned sibling = at + 1; sibling < at + step; ++sibling) {
-        node->set_slot(sibling, XEntry::sibling(at));
-      }
+      for (unsigned sibling = at + 1; sibling < at + step; ++sibling) { node->set_slot(sibling, XEntry::sibling(at)); }
     }
     heads |= uint64_t{1} << at;
   }
@@ -344,14 +335,12 @@ template <unsigned kShift>
 void XaState<kShift>::split(XEntry entry, unsigned from_order, Site site) {
   point_write(site);
   FS_BUG_ON(!entry, "XA9", "split into nothing at index %" PRIu64, index_);
-  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7",
-            "internal entry stored at index %" PRIu64, index_);
+  FS_BUG_ON(entry.is_internal() && !entry.is_zero_entry(), "XA7", "internal entry stored at index %" PRIu64, index_);
   XaState whole(xa_, index_, from_order);
   const XEntry old = whole.load_inner();
   const unsigned found_order = whole.order_of(old);
   FS_BUG_ON(!old || old.is_node() || found_order != from_order || from_order < order(), "XA9",
-            "split of order %u to %u at index %" PRIu64 " where order %u is", from_order, order(),
-            index_, found_order);
+            "split of order %u to %u at index %" PRIu64 " where order %u is", from_order, order(), index_, found_order);
   reset();
   if (whole.place_ != Place::kNode) {  // the head: order 0 to order 0
     xa_.set_head(entry);

@@ -2,10 +2,10 @@
 // both ends.
 #include "fs/lib/xarray.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/rcu.h"
 #include "fs/rt/testing.h"
@@ -33,8 +33,8 @@ class Arrays : public testing::Test {
     xa_.for_each(0, kMax, [&](uint64_t first, XEntry entry) { found.emplace_back(first, entry); });
     std::string text;
     for (const auto& [first, entry] : found) {
-      text += std::to_string(first) + "+" + std::to_string(xa_.get_order(first)) + ":" +
-              std::to_string(entry.value()) + " ";
+      text += std::to_string(first) + "+" + std::to_string(xa_.get_order(first)) + ":" + std::to_string(entry.value()) +
+              " ";
     }
     return text;
   }
@@ -94,9 +94,7 @@ TEST_F(XArrayTest, TheSingleEntryAtZeroNeedsNoNode) {
 
 TEST_F(XArrayTest, AnyIndexOfALargeEntryLoadsIt) {
   xa_.store(512, value(9), 9);
-  for (uint64_t index : {512, 513, 576, 700, 1023}) {
-    EXPECT_EQ(xa_.load(index), value(9)) << index;
-  }
+  for (uint64_t index : {512, 513, 576, 700, 1023}) { EXPECT_EQ(xa_.load(index), value(9)) << index; }
   EXPECT_FALSE(xa_.load(511));
   EXPECT_FALSE(xa_.load(1024));
   EXPECT_EQ(xa_.get_order(777), 9u);
@@ -236,9 +234,7 @@ TEST_F(XArrayTest, SplitKeepsMarksAndNeighbours) {
   uint64_t entries = 0;
   uint64_t marked = 0;
   xa_.for_each(512, 1023, [&](uint64_t, XEntry entry) { entries += entry == value(3) ? 1 : 0; });
-  for (uint64_t index = 512; index < 1024; ++index) {
-    marked += xa_.get_mark(index, XaMark::k0) ? 1 : 0;
-  }
+  for (uint64_t index = 512; index < 1024; ++index) { marked += xa_.get_mark(index, XaMark::k0) ? 1 : 0; }
   EXPECT_EQ(entries, 512u);
   EXPECT_EQ(marked, 512u);
   EXPECT_FALSE(xa_.get_mark(511, XaMark::k0));
@@ -355,23 +351,15 @@ TEST_F(XArrayDamage, CheckSeesIt) {
   XaNode<6>* leaf = XaNode<6>::of(node->slot(0));
   expect_seen("XA1", [&] { ++node->count; }, [&] { --node->count; });
   expect_seen("XA1", [&] { --leaf->nr_values; }, [&] { ++leaf->nr_values; });
-  expect_seen(
-      "XA2", [&] { leaf->set_marks(XaMark::k0, 0); }, [&] { leaf->set_marks(XaMark::k0, 8); });
-  expect_seen(
-      "XA2", [&] { leaf->set_marks(XaMark::k0, 12); }, [&] { leaf->set_marks(XaMark::k0, 8); });
-  expect_seen(
-      "XA2", [&] { node->set_marks(XaMark::k1, 1); }, [&] { node->set_marks(XaMark::k1, 0); });
-  expect_seen(
-      "XA3", [&] { node->set_slot(12, XEntry::null()); },
-      [&] { node->set_slot(12, XEntry::sibling(8)); });
-  expect_seen(
-      "XA3", [&] { node->set_slot(15, XEntry::sibling(9)); },
-      [&] { node->set_slot(15, XEntry::sibling(8)); });
+  expect_seen("XA2", [&] { leaf->set_marks(XaMark::k0, 0); }, [&] { leaf->set_marks(XaMark::k0, 8); });
+  expect_seen("XA2", [&] { leaf->set_marks(XaMark::k0, 12); }, [&] { leaf->set_marks(XaMark::k0, 8); });
+  expect_seen("XA2", [&] { node->set_marks(XaMark::k1, 1); }, [&] { node->set_marks(XaMark::k1, 0); });
+  expect_seen("XA3", [&] { node->set_slot(12, XEntry::null()); }, [&] { node->set_slot(12, XEntry::sibling(8)); });
+  expect_seen("XA3", [&] { node->set_slot(15, XEntry::sibling(9)); }, [&] { node->set_slot(15, XEntry::sibling(8)); });
   expect_seen("XA4", [&] { leaf->set_parent(nullptr); }, [&] { leaf->set_parent(node); });
   expect_seen("XA4", [&] { leaf->offset = 1; }, [&] { leaf->offset = 0; });
   xa_.clear_mark(3, XaMark::k0);
-  expect_seen(
-      "XA4", [&] { leaf->set_slot(3, XEntry::null()); }, [&] { leaf->set_slot(3, value(2)); });
+  expect_seen("XA4", [&] { leaf->set_slot(3, XEntry::null()); }, [&] { leaf->set_slot(3, value(2)); });
   expect_seen(
       "XA5",
       [&] {
@@ -448,9 +436,7 @@ class RandomPolicy : public rt::Policy {
  public:
   explicit RandomPolicy(uint32_t seed) : random_(seed) {}
   uint64_t budget(const rt::SchedView&) override { return 1 + random_() % 12; }
-  rt::TaskId preempt(const rt::SchedView& view) override {
-    return view.runnable[random_() % view.runnable.size()];
-  }
+  rt::TaskId preempt(const rt::SchedView& view) override { return view.runnable[random_() % view.runnable.size()]; }
   rt::TaskId choose(const rt::SchedView& view) override { return preempt(view); }
 
  private:
@@ -470,9 +456,8 @@ void lockless_readers_see_entries_only(uint32_t seed) {
         auto reader = [&xa] {
           for (uint64_t i = 0; i < 60; ++i) {
             const XEntry entry = xa.load(i % 64);
-            FS_BUG_ON(entry && (!entry.is_value() || entry.value() < 100 || entry.value() > 199),
-                      "XA3", "reader saw %s",
-                      entry.is_internal() ? "an internal entry" : "a strange value");
+            FS_BUG_ON(entry && (!entry.is_value() || entry.value() < 100 || entry.value() > 199), "XA3",
+                      "reader saw %s", entry.is_internal() ? "an internal entry" : "a strange value");
             rt::RcuReadGuard guard;
             XaState<kShift> xas(xa, i % 16);
             for (XEntry next = xas.find(63); next; next = xas.find(63)) {
@@ -489,9 +474,7 @@ void lockless_readers_see_entries_only(uint32_t seed) {
             const uint64_t index = random() % 64;
             switch (random() % 4) {
               case 0: xa.erase(index); break;
-              case 1:
-                xa.store(index, value(100 + random() % 100), static_cast<unsigned>(random() % 6));
-                break;
+              case 1: xa.store(index, value(100 + random() % 100), static_cast<unsigned>(random() % 6)); break;
               case 2: {
                 rt::SpinGuard guard(xa.lock());
                 XaState<kShift> xas(xa, index);

@@ -19,8 +19,7 @@ namespace daxfs::lib {
 
 template <unsigned kShift>
 void XaState<kShift>::point_read(Site site) const {
-  rt::point(rt::PointKind::kTreeRead,
-            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
+  rt::point(rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
   if (!xa_.lockless()) { xa_.lock_.assert_held(site); }
 }
 
@@ -32,14 +31,12 @@ bool XaState<kShift>::steps() const {
 
 template <unsigned kShift>
 void XaState<kShift>::point_step() const {
-  rt::point(rt::PointKind::kTreeRead,
-            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
+  rt::point(rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512));
 }
 
 template <unsigned kShift>
 void XaState<kShift>::point_write(Site site) const {
-  rt::point(rt::PointKind::kTreeWrite,
-            rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
+  rt::point(rt::PointKind::kTreeWrite, rt::object_id(rt::ObjectClass::kTree, xa_.id_, 1 + index_ / 512), site);
   xa_.lock_.assert_held(site);
 }
 
@@ -62,8 +59,7 @@ unsigned XaState<kShift>::order() const {
 template <unsigned kShift>
 uint64_t XaState<kShift>::first_index() const {
   if (place_ != Place::kNode) { return place_ == Place::kRoot ? 0 : index_; }
-  const uint64_t node_mask =
-      (uint64_t{kFanout} << node_->shift) - 1;  // wraps to all ones at the very top
+  const uint64_t node_mask = (uint64_t{kFanout} << node_->shift) - 1;  // wraps to all ones at the very top
   return (index_ & ~node_mask) + (uint64_t{offset_} << node_->shift);
 }
 
@@ -287,8 +283,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
   point_read(site);
   if (place_ == Place::kBounds || index_ > last) { return XEntry::null(); }
   const bool steps = this->steps();
-  bool advance =
-      true;  // past the current entry; false: the slot at the cursor is a candidate itself
+  bool advance = true;  // past the current entry; false: the slot at the cursor is a candidate itself
   if (place_ == Place::kRoot) {
     index_ = 1;
     return set_bounds();
@@ -320,9 +315,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
       advance = false;
       move_index(next);
       offset_ = next;
-      if (index_ - 1 >= last) {
-        break;
-      }  // index 0 is a wrap at the very top: minus one is the largest index
+      if (index_ - 1 >= last) { break; }  // index 0 is a wrap at the very top: minus one is the largest index
       if (next == kFanout) { continue; }
     }
     if (steps) { point_step(); }
@@ -340,8 +333,7 @@ XEntry XaState<kShift>::find_marked(uint64_t last, XaMark mark, Site site) {
     set_node(child, child->offset_of(index_));
     advance = false;
   }
-  if (place_ ==
-      Place::kNode) {  // beyond `last`: a later call with a larger `last` goes on from the index
+  if (place_ == Place::kNode) {  // beyond `last`: a later call with a larger `last` goes on from the index
     if (index_ == 0) { return set_bounds(); }
     reset();
     return XEntry::null();

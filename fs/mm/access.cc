@@ -30,9 +30,7 @@ Progress for_pages(VirtAddr address, uint64_t size, Step step) {
     const uint64_t in_page = at.value() % kPageSize;
     const uint64_t count = std::min(kPageSize - in_page, size - progress.done);
     progress.signal = step(at, progress.done, count);
-    if (progress.signal != Signal::kNone) {
-      break;
-    }
+    if (progress.signal != Signal::kNone) { break; }
     progress.done += count;
   }
   return progress;
@@ -46,26 +44,21 @@ AccessResult result_of(VirtAddr address, const Progress& progress) {
 // empty PTE.
 rt::ObjectId access_object(const Mm& mm, VirtAddr page) {
   const Pte pte = mm.page_table.load_unscheduled(page);
-  if (pte.none()) {
-    return rt::object_id(rt::ObjectClass::kPte, mm.id() << 32 | page.value() >> kPageShift);
-  }
-  return rt::object_id(
-      mm.memory().is_pmem(pte.pfn()) ? rt::ObjectClass::kPmem : rt::ObjectClass::kFrame,
-      pte.pfn().value());
+  if (pte.none()) { return rt::object_id(rt::ObjectClass::kPte, mm.id() << 32 | page.value() >> kPageShift); }
+  return rt::object_id(mm.memory().is_pmem(pte.pfn()) ? rt::ObjectClass::kPmem : rt::ObjectClass::kFrame,
+                       pte.pfn().value());
 }
 
 }  // namespace
 
-Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, size_t size,
-                       Site site) {
+Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, size_t size, Site site) {
   const bool write = in != nullptr;
   const VirtAddr page(round_down(address.value(), kPageSize));
   const size_t offset = address.value() % kPageSize;
   for (unsigned faults = 0;; ++faults) {
     // A fault that changed nothing: another task is between taking the page away and unmapping it.
     if (faults > 1) { rt::relax(site); }
-    rt::point(write ? rt::PointKind::kUserStore : rt::PointKind::kUserLoad,
-              access_object(*this, page), site);
+    rt::point(write ? rt::PointKind::kUserStore : rt::PointKind::kUserLoad, access_object(*this, page), site);
     {
       TlbWindow window(tlb);
       const Pte pte = page_table.load_unscheduled(page);
@@ -75,28 +68,23 @@ Signal Mm::access_page(VirtAddr address, std::byte* out, const std::byte* in, si
           memory_.user_read(pte.pfn(), offset, {out, size}, site);
           return Signal::kNone;
         }
-        return memory_.user_write(pte.pfn(), offset, {in, size}, site).ok() ? Signal::kNone
-                                                                            : Signal::kBusAdrerr;
+        return memory_.user_write(pte.pfn(), offset, {in, size}, site).ok() ? Signal::kNone : Signal::kBusAdrerr;
       }
     }
     Signal signal = Signal::kNone;
     handle_fault(address, write, &signal, site);
-    if (signal != Signal::kNone) {
-      return signal;
-    }
+    if (signal != Signal::kNone) { return signal; }
   }
 }
 
 AccessResult Mm::load(VirtAddr addr, std::span<std::byte> out, Site site) {
-  return result_of(addr,
-                   for_pages(addr, out.size(), [&](VirtAddr at, uint64_t done, uint64_t count) {
+  return result_of(addr, for_pages(addr, out.size(), [&](VirtAddr at, uint64_t done, uint64_t count) {
                      return access_page(at, out.data() + done, nullptr, count, site);
                    }));
 }
 
 AccessResult Mm::store(VirtAddr addr, std::span<const std::byte> bytes, Site site) {
-  return result_of(addr,
-                   for_pages(addr, bytes.size(), [&](VirtAddr at, uint64_t done, uint64_t count) {
+  return result_of(addr, for_pages(addr, bytes.size(), [&](VirtAddr at, uint64_t done, uint64_t count) {
                      return access_page(at, nullptr, bytes.data() + done, count, site);
                    }));
 }

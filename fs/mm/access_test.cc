@@ -44,8 +44,7 @@ TEST_F(AccessTest, PrivateStoresStayPrivate) {
     EXPECT_EQ(store(mm_, page(mine, 1), 'Q'), "ok");  // from the file's frame
     EXPECT_EQ(load(mm_, page(mine, 6)), std::string(1, '\0'));
     EXPECT_EQ(store(mm_, page(mine, 6), 'R'), "ok");  // from the zero page
-    EXPECT_EQ(load(mm_, page(mine, 0)) + load(mm_, page(mine, 1)) + load(mm_, page(mine, 6)),
-              "PQR");
+    EXPECT_EQ(load(mm_, page(mine, 0)) + load(mm_, page(mine, 1)) + load(mm_, page(mine, 6)), "PQR");
     EXPECT_EQ(load(mm_, page(mine, 0) + 1) + load(mm_, page(mine, 1) + 1), "ab");
     EXPECT_EQ(load(other_, page(theirs, 0)) + load(other_, page(theirs, 1)), "ab");
     EXPECT_EQ(mm_.counters().anon_pages, 3U);

@@ -43,8 +43,8 @@ void AddressSpace::unlink_vma(Vma& vma) {
 }
 
 void AddressSpace::assert_unmapped(Site site) const {
-  FS_WARN_ON(mapped(), "MM4", "inode %" PRIu32 " is evicted while it is mapped (%s:%u)",
-             host_.ino().value(), site.file_name(), site.line());
+  FS_WARN_ON(mapped(), "MM4", "inode %" PRIu32 " is evicted while it is mapped (%s:%u)", host_.ino().value(),
+             site.file_name(), site.line());
 }
 
 }  // namespace daxfs::mm

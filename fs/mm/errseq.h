@@ -17,26 +17,20 @@ class ErrSeq {
 
   void record(Errc errc) {
     Sample old = load();
-    while (!__atomic_compare_exchange_n(&word_, &old, next(old, errc), false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST)) {
-    }
+    while (!__atomic_compare_exchange_n(&word_, &old, next(old, errc), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
   }
   Sample sample() const { return load(); }
   // An error recorded since `*seen`, which moves forward.
   Status check_and_advance(Sample* seen) const {
     const Sample now = load();
-    if (now == *seen) {
-      return ok_status();
-    }
+    if (now == *seen) { return ok_status(); }
     *seen = now;
     return static_cast<Errc>(now & 0xffffffffU);
   }
 
  private:
   Sample load() const { return __atomic_load_n(&word_, __ATOMIC_SEQ_CST); }
-  static Sample next(Sample old, Errc errc) {
-    return (((old >> 32) + 1) << 32) | static_cast<uint32_t>(errc);
-  }
+  static Sample next(Sample old, Errc errc) { return (((old >> 32) + 1) << 32) | static_cast<uint32_t>(errc); }
 
   Sample word_ = 0;
 };

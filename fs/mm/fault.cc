@@ -21,16 +21,11 @@ Signal signal_of(FaultResult result) {
   switch (result) {
     case FaultResult::kDone:
     case FaultResult::kRetry:
-    case FaultResult::kFallback:
-      return Signal::kNone;
-    case FaultResult::kSigbus:
-      return Signal::kBusAdrerr;
-    case FaultResult::kSigsegv:
-      return Signal::kSegvAccerr;
-    case FaultResult::kHwpoison:
-      return Signal::kBusMceerr;
-    case FaultResult::kOom:
-      return Signal::kKilled;
+    case FaultResult::kFallback: return Signal::kNone;
+    case FaultResult::kSigbus: return Signal::kBusAdrerr;
+    case FaultResult::kSigsegv: return Signal::kSegvAccerr;
+    case FaultResult::kHwpoison: return Signal::kBusMceerr;
+    case FaultResult::kOom: return Signal::kKilled;
   }
   return Signal::kBusAdrerr;
 }
@@ -38,9 +33,7 @@ Signal signal_of(FaultResult result) {
 // The PTE for a fresh mapping of `pfn`.
 Pte fresh_pte(const Memory& memory, Pfn pfn, bool write) {
   const Pte pte = Pte::make(pfn);
-  if (pfn == memory.zero_pfn()) {
-    return pte.mk_special();
-  }
+  if (pfn == memory.zero_pfn()) { return pte.mk_special(); }
   return write ? pte.mk_write().mk_dirty() : pte;
 }
 
@@ -54,9 +47,7 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
              "frame %" PRIu64 " is about to be mapped writable in a VMA that is %s", pfn.value(),
              vmf.vma.writable() ? "private" : "read-only");
   Mm& mm = vmf.mm;
-  if (!mm.page_table.ensure(vmf.address, site)) {
-    return FaultResult::kRetry;
-  }
+  if (!mm.page_table.ensure(vmf.address, site)) { return FaultResult::kRetry; }
   rt::SpinGuard guard(mm.page_table.ptl, site);
   const Pte old = mm.page_table.load(vmf.address, site);
   if (old.none()) {
@@ -65,13 +56,11 @@ FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site) {
     mm.account(pte, 1);
     return FaultResult::kDone;
   }
-  if (!write) {
-    return FaultResult::kDone;
-  }
+  if (!write) { return FaultResult::kDone; }
   if (old.pfn() != pfn) {
     FS_WARN_ON(old.pfn() != memory.zero_pfn(), "MM9", about(pte_ref(mm.id(), vmf.address), frame_ref(pfn)),
-               "frame %" PRIu64 " is to be made writable where frame %" PRIu64 " is mapped",
-               pfn.value(), old.pfn().value());
+               "frame %" PRIu64 " is to be made writable where frame %" PRIu64 " is mapped", pfn.value(),
+               old.pfn().value());
     return FaultResult::kDone;
   }
   mm.page_table.set(vmf.address, old.mk_young().mk_dirty().mk_write(), site);
@@ -160,21 +149,16 @@ FaultResult Mm::handle_fault_locked(Vma& vma, VirtAddr address, bool write, Site
   const VirtAddr page(round_down(address.value(), kPageSize));
   if (vma.file != nullptr && memory_.huge_mappings()) {
     const FaultResult result = huge_fault(vma, page, write, site);
-    if (result != FaultResult::kFallback) {
-      return result;
-    }
+    if (result != FaultResult::kFallback) { return result; }
   }
   const Pte pte = page_table.load(page, site);
   if (pte.huge()) {
     return FaultResult::kRetry;  // somebody else's huge fault was first; it may lack a permission
   }
   if (pte.none()) {
-    return vma.file == nullptr ? anonymous_fault(vma, page, write, site)
-                               : file_fault(vma, page, write, site);
+    return vma.file == nullptr ? anonymous_fault(vma, page, write, site) : file_fault(vma, page, write, site);
   }
-  if (write && !pte.write()) {
-    return write_protect_fault(vma, page, pte, site);
-  }
+  if (write && !pte.write()) { return write_protect_fault(vma, page, pte, site); }
   return FaultResult::kDone;  // somebody else's fault was first
 }
 
@@ -182,9 +166,7 @@ FaultResult Mm::anonymous_fault(Vma& vma, VirtAddr page, bool write, Site site) 
   Pfn pfn = memory_.zero_pfn();
   if (write) {
     const Result<Pfn> frame = memory_.alloc_dram();
-    if (!frame.ok()) {
-      return FaultResult::kOom;
-    }
+    if (!frame.ok()) { return FaultResult::kOom; }
     pfn = *frame;
   }
   page_table.ensure(page, site);
@@ -197,31 +179,22 @@ FaultResult Mm::anonymous_fault(Vma& vma, VirtAddr page, bool write, Site site) 
       return FaultResult::kDone;
     }
   }
-  if (write) {
-    memory_.free_dram(pfn);
-  }
+  if (write) { memory_.free_dram(pfn); }
   return FaultResult::kDone;
 }
 
 FaultResult Mm::file_fault(Vma& vma, VirtAddr page, bool write, Site site) {
-  VmFault vmf{
-      .mm = *this, .vma = vma, .address = page, .pgoff = vma.pgoff_of(page), .write = write};
-  if (!write || vma.shared) {
-    return vma.file->fault(vmf);
-  }
+  VmFault vmf{.mm = *this, .vma = vma, .address = page, .pgoff = vma.pgoff_of(page), .write = write};
+  if (!write || vma.shared) { return vma.file->fault(vmf); }
 
   // A store to a private mapping: the file gives its bytes, the page is ours.
   const Result<Pfn> frame = memory_.alloc_dram(false);
-  if (!frame.ok()) {
-    return FaultResult::kOom;
-  }
+  if (!frame.ok()) { return FaultResult::kOom; }
   vmf.cow = true;
   vmf.cow_page = *frame;
   const FaultResult result = vma.file->fault(vmf);
   if (!vmf.cow_done) {
-    if (result == FaultResult::kDone) {
-      return finish_cow_fault(vmf, site);
-    }
+    if (result == FaultResult::kDone) { return finish_cow_fault(vmf, site); }
     memory_.free_dram(*frame);
   }
   return result;
@@ -229,21 +202,16 @@ FaultResult Mm::file_fault(Vma& vma, VirtAddr page, bool write, Site site) {
 
 FaultResult Mm::write_protect_fault(Vma& vma, VirtAddr page, Pte pte, Site site) {
   if (vma.shared && vma.file != nullptr) {
-    VmFault vmf{
-        .mm = *this, .vma = vma, .address = page, .pgoff = vma.pgoff_of(page), .write = true};
+    VmFault vmf{.mm = *this, .vma = vma, .address = page, .pgoff = vma.pgoff_of(page), .write = true};
     vmf.orig_pte = pte;
     return vma.file->pfn_mkwrite(vmf);
   }
-  if (pte.special() || memory_.is_file_frame(pte.pfn())) {
-    return copy_on_write(page, pte, site);
-  }
+  if (pte.special() || memory_.is_file_frame(pte.pfn())) { return copy_on_write(page, pte, site); }
   // A copy that is ours already (its permission came and went): nobody else maps it, as processes
   // do not fork.
   rt::SpinGuard guard(page_table.ptl, site);
   const Pte now = page_table.load(page, site);
-  if (same_mapping(now, pte)) {
-    page_table.set(page, now.mk_young().mk_dirty().mk_write(), site);
-  }
+  if (same_mapping(now, pte)) { page_table.set(page, now.mk_young().mk_dirty().mk_write(), site); }
   return FaultResult::kDone;
 }
 
@@ -265,9 +233,7 @@ FaultResult Mm::copy_on_write(VirtAddr page, Pte pte, Site site) {
   const bool from_zero = pte.special();
   bool poisoned = false;
   const Result<Pfn> frame = memory_.alloc_dram(from_zero);
-  if (!frame.ok()) {
-    return FaultResult::kOom;
-  }
+  if (!frame.ok()) { return FaultResult::kOom; }
   if (!from_zero && !copy_mapped(page, pte, memory_.dram_bytes(*frame), &poisoned, site)) {
     memory_.free_dram(*frame);
     return poisoned ? FaultResult::kHwpoison : FaultResult::kDone;

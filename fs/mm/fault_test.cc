@@ -13,11 +13,8 @@ class FaultTest : public MmTest {
     rt::ReadLock lock(mm_.mmap_lock);
     Vma* vma = mm_.find_vma(page(base, n));
     ASSERT_NE(vma, nullptr);
-    VmFault vmf{.mm = mm_,
-                .vma = *vma,
-                .address = page(base, n),
-                .pgoff = vma->pgoff_of(page(base, n)),
-                .write = write};
+    VmFault vmf{
+        .mm = mm_, .vma = *vma, .address = page(base, n), .pgoff = vma->pgoff_of(page(base, n)), .write = write};
     body(vmf);
   }
 };

@@ -26,9 +26,7 @@ rt::ObjectId folio_object(const Page& page) {
 uint64_t key_of(const Page& page) { return page_pfn(page).value() + 1; }
 
 // Changes of these come with a change of the reference count: one object. Programs access their bytes under it, too.
-rt::ObjectId counts_object(const Page& page) {
-  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
-}
+rt::ObjectId counts_object(const Page& page) { return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value()); }
 
 bool set_bit(Page& page, Folio::Bit bit) {
   return (__atomic_fetch_or(&folio_of(page).state, bit, __ATOMIC_SEQ_CST) & bit) == 0;
@@ -163,8 +161,8 @@ bool mark_dirty_in(AddressSpace& mapping, Page& page, bool check, Site site) {
   FS_WARN_ON((folio_state(page) & Folio::kPrivate) == 0, "O20",
              about(frame_ref(page_pfn(page)), dirty_ref(mapping.host().ino(), page.index), buffer_ref(page_pfn(page)))
                  .came(page_mapping(page) == &mapping ? "its buffer was taken away" : "it has been truncated"),
-             "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go",
-             page.index.value(), mapping.host().ino().value());
+             "page %" PRIu64 " of inode %u becomes dirty, and nothing says where its bytes will go", page.index.value(),
+             mapping.host().ino().value());
   folio_set(page, Folio::kDirty, site);
   lib::XaCursor xas(mapping.i_pages, page.index.value());
   xas.load(site);

@@ -43,9 +43,7 @@ class FrameHistory {
     return now;
   }
 
-  void note(Pfn pfn, FrameEvent event) {
-    put(frames_[pfn.value()].at[static_cast<size_t>(event)], tick());
-  }
+  void note(Pfn pfn, FrameEvent event) { put(frames_[pfn.value()].at[static_cast<size_t>(event)], tick()); }
   // The running operation begins to look for pins; then for each frame that it looks at.
   void note_search() {
     put(searches_[task()].who, who());
@@ -73,16 +71,12 @@ class FrameHistory {
     uint64_t at = 0;
   };
 
-  static void put(uint64_t& field, uint64_t value) {
-    __atomic_store_n(&field, value, __ATOMIC_RELAXED);
-  }
+  static void put(uint64_t& field, uint64_t value) { __atomic_store_n(&field, value, __ATOMIC_RELAXED); }
   static size_t task() {
     const rt::TaskId id = rt::current_task();
     return id >= 0 && id < rt::kMaxTasks ? static_cast<size_t>(id) : 0;
   }
-  uint64_t who() const {
-    return run_ << 24 | static_cast<uint64_t>(task()) << 16 | (rt::current_op() & 0xffff);
-  }
+  uint64_t who() const { return run_ << 24 | static_cast<uint64_t>(task()) << 16 | (rt::current_op() & 0xffff); }
   uint64_t when(Pfn pfn, FrameEvent event) const;
 
   std::unique_ptr<Frame[]> frames_;

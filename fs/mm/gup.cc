@@ -12,12 +12,8 @@ namespace daxfs::mm {
 namespace {
 
 bool may_pin(const Memory& memory, Pte pte, bool write) {
-  if (!pte.present() || pte.protnone() || pte.special()) {
-    return false;
-  }
-  if (historical(Bug::kGupIgnoresWrite) && memory.is_pmem(pte.pfn())) {
-    return true;
-  }
+  if (!pte.present() || pte.protnone() || pte.special()) { return false; }
+  if (historical(Bug::kGupIgnoresWrite) && memory.is_pmem(pte.pfn())) { return true; }
   return pte.allows(write);
 }
 
@@ -26,9 +22,7 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
   FS_TRACE_SCOPE("get_user_pages_fast", pte_ref(mm.id(), address));
   Memory& memory = mm.memory();
   const Pte pte = mm.page_table.load(address, site);
-  if (!may_pin(memory, pte, write)) {
-    return PagePin();
-  }
+  if (!may_pin(memory, pte, write)) { return PagePin(); }
   Page& page = memory.page(pte.pfn());
   rt::point(rt::PointKind::kRef, rt::object_id(rt::ObjectClass::kFrame, pte.pfn().value()), site);
   // The PTE may be gone by now, and the frame with it.
@@ -45,12 +39,8 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
       FS_TRACE_READ(pte_ref(mm.id(), address), now.word());
       return PagePin();
     }
-    if (!try_get_page_unscheduled(page)) {
-      return PagePin();
-    }
-    if (same_mapping(mm.page_table.load_unscheduled(address), pte)) {
-      return PagePin::adopt(page, site);
-    }
+    if (!try_get_page_unscheduled(page)) { return PagePin(); }
+    if (same_mapping(mm.page_table.load_unscheduled(address), pte)) { return PagePin::adopt(page, site); }
   }
   put_page(page, site);
   return PagePin();
@@ -58,12 +48,9 @@ PagePin pin_fast(Mm& mm, VirtAddr address, bool write, Site site) {
 
 Errc error_of(FaultResult result) {
   switch (result) {
-    case FaultResult::kOom:
-      return Errc::kNoMem;
-    case FaultResult::kHwpoison:
-      return Errc::kHwPoison;
-    default:
-      return Errc::kFault;
+    case FaultResult::kOom: return Errc::kNoMem;
+    case FaultResult::kHwpoison: return Errc::kHwPoison;
+    default: return Errc::kFault;
   }
 }
 
@@ -71,12 +58,8 @@ Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
   FS_TRACE_SCOPE("get_user_pages_unlocked", pte_ref(mm.id(), address));
   rt::ReadLock lock(mm.mmap_lock, site);
   Vma* vma = mm.find_vma(address);
-  if (vma == nullptr || vma->begin > address) {
-    return Errc::kFault;
-  }
-  if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) {
-    return Errc::kFault;
-  }
+  if (vma == nullptr || vma->begin > address) { return Errc::kFault; }
+  if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) { return Errc::kFault; }
   for (unsigned faults = 0;; ++faults) {
     if (faults > 1) { rt::relax(site); }  // as in Mm::access_page
     {
@@ -92,10 +75,8 @@ Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
     switch (result) {
       case FaultResult::kDone:
       case FaultResult::kRetry:
-      case FaultResult::kFallback:
-        break;
-      default:
-        return error_of(result);
+      case FaultResult::kFallback: break;
+      default: return error_of(result);
     }
   }
 }
@@ -104,21 +85,15 @@ Result<PagePin> pin_slow(Mm& mm, VirtAddr address, bool write, Site site) {
 
 Result<PagePin> pin_user_page(Mm& mm, VirtAddr address, bool write, Site site) {
   const VirtAddr page(round_down(address.value(), kPageSize));
-  if (page >= kTaskSize) {
-    return Errc::kFault;
-  }
+  if (page >= kTaskSize) { return Errc::kFault; }
   PagePin pin = pin_fast(mm, page, write, site);
-  if (!pin.empty()) {
-    return pin;
-  }
+  if (!pin.empty()) { return pin; }
   return pin_slow(mm, page, write, site);
 }
 
 Result<PagePin> pin_user_page_remote(Mm& mm, VirtAddr address, bool write, Site site) {
   const VirtAddr page(round_down(address.value(), kPageSize));
-  if (page >= kTaskSize) {
-    return Errc::kFault;
-  }
+  if (page >= kTaskSize) { return Errc::kFault; }
   return pin_slow(mm, page, write, site);
 }
 

@@ -19,13 +19,10 @@ class GupTest : public MmTest {
   // "pfn" of the pin, which is released again, or the error's name.
   std::string pin(Mm& mm, VirtAddr addr, bool write) {
     auto result = pin_user_page(mm, addr, write);
-    if (!result.ok()) {
-      return errc_name(result.error());
-    }
+    if (!result.ok()) { return errc_name(result.error()); }
     const std::string pfn = std::to_string(result->pfn().value());
-    EXPECT_EQ(
-        page_ref_count(result->page()),
-        result->page().is_pmem() || result->page().is_zero_page() || !pte(mm, addr).none() ? 2 : 1);
+    EXPECT_EQ(page_ref_count(result->page()),
+              result->page().is_pmem() || result->page().is_zero_page() || !pte(mm, addr).none() ? 2 : 1);
     result->release();
     return pfn;
   }
@@ -106,9 +103,7 @@ TEST_F(GupTest, ARemoverThatWaitsNeverMeetsAPin) {
       });
     }
     rt::spawn("remove", [&] {
-      for (uint64_t n = 0; n < 60; ++n) {
-        file_.remove_when_idle(n % 4, n % 4 + 1);
-      }
+      for (uint64_t n = 0; n < 60; ++n) { file_.remove_when_idle(n % 4, n % 4 + 1); }
     });
     rt::join_all_spawned();
     EXPECT_EQ(file_.busy_at_removal, 0);
@@ -138,9 +133,7 @@ FS_NO_TSAN bool has_mapping(const Page& frame) { return frame.mapping != nullptr
 // notices, and the slow path faults.
 TEST_F(GupTest, OnlyRevalidationNoticesAnUnmapBeforeTheTake) {
   for (const bool bug : {true, false}) {
-    if (bug) {
-      enable(Bug::kDioPinNoRevalidate);
-    }
+    if (bug) { enable(Bug::kDioPinNoRevalidate); }
     SwitchAtFirstRef policy;
     std::string pinned;
     bool owned = false;

@@ -15,8 +15,7 @@ bool huge_range_fits(const VmFault& vmf) {
   const uint64_t size = vmf.memory().huge_size();
   const uint64_t before = vmf.address.value() % size;
   const bool colour = before == vmf.pgoff.value() * kPageSize % size || historical(Bug::kNoColourCheck);
-  return colour && vmf.address - vmf.vma.begin >= before &&
-         vmf.vma.end - vmf.address >= size - before;
+  return colour && vmf.address - vmf.vma.begin >= before && vmf.vma.end - vmf.address >= size - before;
 }
 
 FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
@@ -26,8 +25,8 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
   const VirtAddr address = vmf.huge_address();
   FS_WARN_ON(write && (!vmf.vma.writable() || vmf.vma.is_cow()), "MM7",
              about(pte_ref(mm.id(), address), frame_ref(pfn)),
-             "frames from %" PRIu64 " are about to be mapped writable in a VMA that is %s",
-             pfn.value(), vmf.vma.writable() ? "private" : "read-only");
+             "frames from %" PRIu64 " are about to be mapped writable in a VMA that is %s", pfn.value(),
+             vmf.vma.writable() ? "private" : "read-only");
   mm.page_table.ensure_pmd(address, site);
   TablePage* const deposit = memory.alloc_table();
   rt::SpinGuard guard(mm.page_table.ptl, site);
@@ -42,9 +41,7 @@ FaultResult insert_pfn_pmd(VmFault& vmf, Pfn pfn, bool write, Site site) {
   if (old.is_table()) {
     return FaultResult::kRetry;  // between the two halves of a MAP_SYNC fault a fault of a single page was faster
   }
-  if (!write || historical(Bug::kReadOnlyPmdStays)) {
-    return FaultResult::kDone;
-  }
+  if (!write || historical(Bug::kReadOnlyPmdStays)) { return FaultResult::kDone; }
   if (old.pte().pfn() != pfn) {
     FS_WARN_ON(!old.pte().special(), "MM9", about(pte_ref(mm.id(), address), frame_ref(pfn)),
                "frames from %" PRIu64 " are to be made writable where frames from %" PRIu64 " are mapped", pfn.value(),
@@ -72,22 +69,16 @@ FaultResult insert_huge_zero_page(VmFault& vmf, Site site) {
 }
 
 bool zap_huge_locked(Mm& mm, VirtAddr address, Site site) {
-  if (!mm.page_table.load_pmd_unscheduled(address).huge()) {
-    return false;
-  }
+  if (!mm.page_table.load_pmd_unscheduled(address).huge()) { return false; }
   mm.account(mm.page_table.clear_huge(address, site), -1);
   return true;
 }
 
 void split_huge_pmd(Mm& mm, VirtAddr address, Site site) {
-  if (!mm.page_table.load_pmd_unscheduled(address).huge()) {
-    return;
-  }
+  if (!mm.page_table.load_pmd_unscheduled(address).huge()) { return; }
   {
     rt::SpinGuard guard(mm.page_table.ptl, site);
-    if (!zap_huge_locked(mm, address, site)) {
-      return;
-    }
+    if (!zap_huge_locked(mm, address, site)) { return; }
   }
   mm.tlb.shootdown();
 }
@@ -97,18 +88,14 @@ void split_huge_pmd(Mm& mm, VirtAddr address, Site site) {
 FaultResult Mm::huge_fault(Vma& vma, VirtAddr page, bool write, Site site) {
   VmFault vmf{.mm = *this, .vma = vma, .address = page, .pgoff = vma.pgoff_of(page), .write = write};
   const Pmd pmd = page_table.load_pmd(page, site);
-  if (pmd.is_table()) {
-    return FaultResult::kFallback;
-  }
+  if (pmd.is_table()) { return FaultResult::kFallback; }
   if (pmd.huge() && (!write || pmd.pte().write())) {
     return FaultResult::kDone;  // somebody else's fault was first
   }
   // Copies of private mappings are made page by page.
   if (huge_range_fits(vmf) && (!write || vma.shared)) {
     const FaultResult result = vma.file->huge_fault(vmf);
-    if (result != FaultResult::kFallback) {
-      return result;
-    }
+    if (result != FaultResult::kFallback) { return result; }
   }
   split_huge_pmd(*this, page, site);
   return FaultResult::kFallback;

@@ -22,11 +22,8 @@ namespace {
 
 // Untouched frames cost nothing, however large the limit.
 std::byte* map_dram(size_t bytes) {
-  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
-    std::abort();
-  }
+  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) { std::abort(); }
   return static_cast<std::byte*>(base);
 }
 
@@ -59,8 +56,8 @@ void note_pool(const Page& page) {
 
 std::string describe(const Page& page, uint64_t pfn, const char* problem) {
   char line[160];
-  std::snprintf(line, sizeof line, "%s frame %" PRIu64 ": %s (reference count %d)",
-                page.is_pmem() ? "pmem" : "DRAM", pfn, problem, page_ref_count(page));
+  std::snprintf(line, sizeof line, "%s frame %" PRIu64 ": %s (reference count %d)", page.is_pmem() ? "pmem" : "DRAM",
+                pfn, problem, page_ref_count(page));
   return line;
 }
 
@@ -73,16 +70,13 @@ std::string describe(const Page& page, uint64_t pfn, const char* problem) {
 #endif
 
 MM_NO_COVERAGE void fill_pages(Page* pages, uint64_t count, const Page& value) {
-  for (uint64_t n = 0; n < count; ++n) {
-    pages[n] = value;
-  }
+  for (uint64_t n = 0; n < count; ++n) { pages[n] = value; }
 }
 
 MM_NO_COVERAGE bool all_idle(const Page* pages, uint64_t count) {
   uint64_t busy = 0;
   for (uint64_t n = 0; n < count; ++n) {
-    busy |= static_cast<uint64_t>(pages[n].refcount ^ 1) |
-            reinterpret_cast<uintptr_t>(pages[n].mapping);
+    busy |= static_cast<uint64_t>(pages[n].refcount ^ 1) | reinterpret_cast<uintptr_t>(pages[n].mapping);
   }
   return busy == 0;
 }
@@ -126,9 +120,7 @@ void Memory::reset() {
   tables_free_.clear();
   for (const auto& table : tables_) {
     // An abandoned run leaves tables in use; a run that ended gave them back empty.
-    if (table->used != 0) {
-      std::memset(static_cast<void*>(table.get()), 0, sizeof(TablePage));
-    }
+    if (table->used != 0) { std::memset(static_cast<void*>(table.get()), 0, sizeof(TablePage)); }
     tables_free_.push_back(table.get());
   }
   tables_in_use_ = 0;
@@ -216,12 +208,8 @@ void Memory::trace_dram(Pfn pfn, size_t offset, std::span<const std::byte> befor
 }
 
 Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site) {
-  if (offset + out.size() > kPageSize) {
-    return Errc::kInval;
-  }
-  if (is_pmem(pfn)) {
-    return device_.read(pfn.value() * kPageSize + offset, out, site);
-  }
+  if (offset + out.size() > kPageSize) { return Errc::kInval; }
+  if (is_pmem(pfn)) { return device_.read(pfn.value() * kPageSize + offset, out, site); }
   trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
   note_bytes_read(page(pfn));
   pmem::raw_copy(out.data(), dram(pfn) + offset, out.size());
@@ -229,12 +217,8 @@ Status Memory::read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site)
 }
 
 Status Memory::write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site) {
-  if (offset + bytes.size() > kPageSize) {
-    return Errc::kInval;
-  }
-  if (is_pmem(pfn)) {
-    return device_.store(pfn.value() * kPageSize + offset, bytes, site);
-  }
+  if (offset + bytes.size() > kPageSize) { return Errc::kInval; }
+  if (is_pmem(pfn)) { return device_.store(pfn.value() * kPageSize + offset, bytes, site); }
   trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
   note_bytes_written(page(pfn));
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
@@ -256,30 +240,24 @@ void Memory::user_read(Pfn pfn, size_t offset, std::span<std::byte> out, Site si
     trace_dram(pfn, offset, {}, std::span(dram(pfn) + offset, out.size()));
   }
   rt::also(rt::PointKind::kUserLoad, bytes_object(is_pmem(pfn), pfn));
-  const std::byte* from =
-      is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
+  const std::byte* from = is_pmem(pfn) ? device_.data() + pfn.value() * kPageSize + offset : dram(pfn) + offset;
   pmem::raw_copy(out.data(), from, out.size());
 }
 
 Status Memory::user_write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site) {
   rt::also(rt::PointKind::kUserStore, bytes_object(is_pmem(pfn), pfn));
-  if (is_pmem(pfn)) {
-    return device_.store_unscheduled(pfn.value() * kPageSize + offset, bytes, site);
-  }
+  if (is_pmem(pfn)) { return device_.store_unscheduled(pfn.value() * kPageSize + offset, bytes, site); }
   trace_dram(pfn, offset, std::span(dram(pfn) + offset, bytes.size()), bytes);
   pmem::raw_copy(dram(pfn) + offset, bytes.data(), bytes.size());
   return ok_status();
 }
 
-void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep,
-                            FunctionRef<void()> after_sleep, Site site) {
+void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep, FunctionRef<void()> after_sleep, Site site) {
   FS_TRACE_SCOPE("wait_var_event", frame_ref(pfn(page)));
   rt::Waiter waiter(pfn(page).value() + 1);
   for (;;) {
     idle_queue_.prepare_to_wait(waiter, false, site);
-    if (read_page_ref(page, site) == 1) {
-      break;
-    }
+    if (read_page_ref(page, site) == 1) { break; }
     before_sleep();
     rt::schedule(site);
     after_sleep();
@@ -287,9 +265,7 @@ void Memory::wait_page_idle(Page& page, FunctionRef<void()> before_sleep,
   idle_queue_.finish_wait(waiter, site);
 }
 
-void Memory::wake_page_idle(Page& page, Site site) {
-  idle_queue_.wake_all(pfn(page).value() + 1, nullptr, site);
-}
+void Memory::wake_page_idle(Page& page, Site site) { idle_queue_.wake_all(pfn(page).value() + 1, nullptr, site); }
 
 TablePage* Memory::alloc_table() {
   RawGuard guard(pool_lock_);
@@ -316,26 +292,16 @@ bool Memory::audit_idle(std::vector<std::string>* report) const {
   if (!all_idle(pages_.get(), pmem_frames_)) {
     for (uint64_t n = 0; n < pmem_frames_; ++n) {
       const Page& page = pages_[n];
-      if (page_ref_count(page) != 1) {
-        report->push_back(describe(page, n, "pinned"));
-      }
-      if (page.mapping != nullptr) {
-        report->push_back(describe(page, n, "still has a mapping"));
-      }
+      if (page_ref_count(page) != 1) { report->push_back(describe(page, n, "pinned")); }
+      if (page.mapping != nullptr) { report->push_back(describe(page, n, "still has a mapping")); }
     }
   }
   const Page& zero = page(zero_pfn());
-  if (page_ref_count(zero) != 1) {
-    report->push_back(describe(zero, pmem_frames_, "zero page pinned"));
-  }
+  if (page_ref_count(zero) != 1) { report->push_back(describe(zero, pmem_frames_, "zero page pinned")); }
   for (uint64_t n = pmem_frames_ + 1; dram_in_use_ != 0 && n < pmem_frames_ + dram_frames_; ++n) {
-    if (page_ref_count(pages_[n]) != 0) {
-      report->push_back(describe(pages_[n], n, "not freed"));
-    }
+    if (page_ref_count(pages_[n]) != 0) { report->push_back(describe(pages_[n], n, "not freed")); }
   }
-  if (tables_in_use_ != 0) {
-    report->push_back(std::to_string(tables_in_use_) + " page-table pages not freed");
-  }
+  if (tables_in_use_ != 0) { report->push_back(std::to_string(tables_in_use_) + " page-table pages not freed"); }
   return report->size() == before;
 }
 

@@ -101,8 +101,7 @@ class Memory {
   // Bytes within one frame. Errors: kIo if poisoned, kInval past the frame. pmem: one scheduling
   // point (the device's).
   Status read(Pfn pfn, size_t offset, std::span<std::byte> out, Site site = Site::current());
-  Status write(Pfn pfn, size_t offset, std::span<const std::byte> bytes,
-               Site site = Site::current());
+  Status write(Pfn pfn, size_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   // Zeros into a DRAM frame that others may see. Not a scheduling point.
   void zero_dram(Pfn pfn, size_t offset, size_t size);
   // The same without a scheduling point and without looking at poison: for a user access, whose PTE

@@ -21,9 +21,7 @@ TEST_F(MemoryTest, DramFramesAreZeroedAndRunOut) {
   EXPECT_EQ(taken.size(), 256U);
   memory_.free_dram(taken.back());
   EXPECT_EQ(memory_.dram_bytes(*memory_.alloc_dram())[4095], std::byte{0});
-  for (const Pfn pfn : taken) {
-    memory_.free_dram(pfn);
-  }
+  for (const Pfn pfn : taken) { memory_.free_dram(pfn); }
 }
 
 #if defined(DAXFS_RT_FIBER)
@@ -98,8 +96,7 @@ TEST_F(MemoryTest, WhatARunLeavesBehindIsNamed) {
   });
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->tag, "MM3");
-  EXPECT_NE(outcome.finding->title.find("pmem frame 5: pinned (reference count 2)"),
-            std::string::npos);
+  EXPECT_NE(outcome.finding->title.find("pmem frame 5: pinned (reference count 2)"), std::string::npos);
   abandon();
 }
 #endif

@@ -26,8 +26,8 @@ Mm::Mm(Memory& memory, uint64_t id)
 Mm::~Mm() = default;
 
 size_t Mm::vma_index(VirtAddr address) const {
-  const auto it = std::upper_bound(vmas().begin(), vmas().end(), address,
-                                   [](VirtAddr a, const Vma* vma) { return a < vma->end; });
+  const auto it =
+      std::upper_bound(vmas().begin(), vmas().end(), address, [](VirtAddr a, const Vma* vma) { return a < vma->end; });
   return static_cast<size_t>(it - vmas().begin());
 }
 
@@ -64,9 +64,7 @@ void Mm::finish_removed(const Removed& removed, Site site) {
   // Without any lock of ours: the last reference to an unlinked file evicts its inode.
   for (Vma* vma = removed.first; vma != nullptr;) {
     Vma* next = vma->next_in_file;
-    if (vma->file != nullptr) {
-      vma->file->put();
-    }
+    if (vma->file != nullptr) { vma->file->put(); }
     recycle_vma(vma);
     vma = next;
   }
@@ -74,17 +72,13 @@ void Mm::finish_removed(const Removed& removed, Site site) {
 
 void Mm::for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit, Site site) {
   rt::ReadLock lock(mmap_lock, site);
-  for (size_t n = vma_index(begin); n < vmas().size() && vmas()[n]->begin < end; ++n) {
-    visit(*vmas()[n]);
-  }
+  for (size_t n = vma_index(begin); n < vmas().size() && vmas()[n]->begin < end; ++n) { visit(*vmas()[n]); }
 }
 
 bool Mm::next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site site) {
   rt::ReadLock lock(mmap_lock, site);
   Vma* vma = find_vma(begin);
-  if (vma == nullptr || vma->begin >= end) {
-    return false;
-  }
+  if (vma == nullptr || vma->begin >= end) { return false; }
   range->begin = std::max(begin, vma->begin.get());
   range->end = std::min(end, vma->end.get());
   range->pgoff = vma->pgoff_of(range->begin);
@@ -92,9 +86,7 @@ bool Mm::next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site si
   range->writable = vma->writable();
   range->may_write = vma->may_write;
   range->file = vma->file;
-  if (range->file != nullptr) {
-    range->file->get();
-  }
+  if (range->file != nullptr) { range->file->get(); }
   return true;
 }
 
@@ -102,9 +94,7 @@ Result<VirtAddr> Mm::user_buffer(uint64_t length, Site site) {
   const uint64_t size = round_up(std::max<uint64_t>(length, 1), kPageSize);
   {
     RawGuard guard(pool_lock_);
-    if (user_buffer_length_ >= size) {
-      return user_buffer_;
-    }
+    if (user_buffer_length_ >= size) { return user_buffer_; }
   }
   FS_ASSIGN_OR_RETURN(const VirtAddr fresh, mmap({.length = size}, site));
   // The smaller one stays until exit: another task may be in the middle of a call that uses it.
@@ -123,8 +113,7 @@ void Mm::exit_mmap(Site site) {
     const Counters left = counters();
     FS_WARN_ON(left.file_pages != 0 || left.anon_pages != 0, "MM8",
                "an address space ends with %llu file and %llu anonymous pages counted",
-               static_cast<unsigned long long>(left.file_pages),
-               static_cast<unsigned long long>(left.anon_pages));
+               static_cast<unsigned long long>(left.file_pages), static_cast<unsigned long long>(left.anon_pages));
     RawGuard guard(pool_lock_);
     user_buffer_length_ = 0;
   }
@@ -134,9 +123,7 @@ void Mm::exit_mmap(Site site) {
 void Mm::reset() {
   vmas_.write().clear();
   vma_free_.clear();
-  for (const auto& vma : vma_pool_) {
-    vma_free_.push_back(vma.get());
-  }
+  for (const auto& vma : vma_pool_) { vma_free_.push_back(vma.get()); }
   page_table.reset();
   tlb.reset();
   counters_ = Counters{};
@@ -147,9 +134,7 @@ void Mm::reset() {
 }
 
 void Mm::account(Pte pte, int change) {
-  if (!pte.present() || pte.special()) {
-    return;
-  }
+  if (!pte.present() || pte.special()) { return; }
   Counters& counters = counters_.write();
   uint64_t& count = memory_.is_file_frame(pte.pfn()) ? counters.file_pages : counters.anon_pages;
   const uint64_t pages = pte.huge() ? memory_.huge_pages() : 1;

@@ -114,47 +114,41 @@ class Mm {
   Status munmap(VirtAddr addr, uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   mremap: kInval, kFault (no VMA, or more than one), kNoMem.
   Result<VirtAddr> mremap(VirtAddr addr, uint64_t old_length, uint64_t new_length, unsigned flags,
-                          VirtAddr new_addr = VirtAddr(0), Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+                          VirtAddr new_addr = VirtAddr(0), Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   mprotect: kInval, kNoMem (gap; what comes before is changed), kAccess (write to a read-only
   //   file).
-  Status mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+  Status mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   madvise(DONTNEED): kInval, kNoMem (gap; the rest is done).
-  Status madvise_dontneed(VirtAddr addr, uint64_t length, Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+  Status madvise_dontneed(VirtAddr addr, uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   madvise(POPULATE_READ, POPULATE_WRITE): kInval (also: not permitted), kNoMem (gap, memory),
   //   kFault (SIGBUS), kHwPoison.
-  Status populate(VirtAddr addr, uint64_t length, bool write, Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+  Status populate(VirtAddr addr, uint64_t length, bool write, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
 
   // What the program does with its memory, page by page: each page's check and bytes are one step.
   // Faults as often as needed. A store makes the PTE dirty. YIELD.
-  AccessResult load(VirtAddr addr, std::span<std::byte> out, Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+  AccessResult load(VirtAddr addr, std::span<std::byte> out, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   AccessResult store(VirtAddr addr, std::span<const std::byte> bytes, Site site = Site::current())
       FS_EXCLUDES(mmap_lock);
   // The kernel's copies: how many bytes were copied before the first that cannot be accessed.
   // YIELD.
-  uint64_t copy_from_user(VirtAddr from, std::span<std::byte> to, Site site = Site::current())
-      FS_EXCLUDES(mmap_lock);
+  uint64_t copy_from_user(VirtAddr from, std::span<std::byte> to, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   uint64_t copy_to_user(VirtAddr to, std::span<const std::byte> from, Site site = Site::current())
       FS_EXCLUDES(mmap_lock);
 
   // Makes one page accessible, or says why not. `address` need not be aligned. The caller walks
   // again. YIELDS.
-  FaultResult handle_fault(VirtAddr address, bool write, Signal* signal = nullptr,
-                           Site site = Site::current()) FS_EXCLUDES(mmap_lock);
+  FaultResult handle_fault(VirtAddr address, bool write, Signal* signal = nullptr, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
   // The same for callers that hold the lock and found the VMA.
-  FaultResult handle_fault_locked(Vma& vma, VirtAddr address, bool write,
-                                  Site site = Site::current()) FS_REQUIRES_SHARED(mmap_lock);
+  FaultResult handle_fault_locked(Vma& vma, VirtAddr address, bool write, Site site = Site::current())
+      FS_REQUIRES_SHARED(mmap_lock);
 
   // The first VMA that ends after `address`, or null.
   Vma* find_vma(VirtAddr address) FS_REQUIRES_SHARED(mmap_lock);
   // VMAs that overlap [begin, end), in order. Takes mmap_lock for read around the whole walk; no
   // file may be put inside.
-  void for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit,
-                    Site site = Site::current()) FS_EXCLUDES(mmap_lock);
+  void for_each_vma(VirtAddr begin, VirtAddr end, FunctionRef<void(Vma&)> visit, Site site = Site::current())
+      FS_EXCLUDES(mmap_lock);
   // The first mapped part of [begin, end), or false. For callers that must drop the lock between
   // parts (msync). YIELDS.
   bool next_file_range(VirtAddr begin, VirtAddr end, FileRange* range, Site site = Site::current())
@@ -212,10 +206,8 @@ class Mm {
   void split_vma(Vma& vma, VirtAddr at, Site site) FS_REQUIRES(mmap_lock);
   void remove_vma(Vma& vma, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
   bool merge_with_next(Vma& vma, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
-  void merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
-      FS_REQUIRES(mmap_lock);
-  void unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
-      FS_REQUIRES(mmap_lock);
+  void merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  void unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
 
   // mmap.cc
   bool range_is_free(VirtAddr begin, uint64_t length) const;
@@ -227,15 +219,11 @@ class Mm {
 
   // mremap.cc
   struct MremapArgs;
-  Result<VirtAddr> mremap_locked(const MremapArgs& args, Removed* removed, Site site)
-      FS_REQUIRES(mmap_lock);
-  Result<Vma*> vma_to_resize(VirtAddr addr, uint64_t old_length, uint64_t new_length)
-      FS_REQUIRES(mmap_lock);
-  VirtAddr move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr,
-                    uint64_t new_length, bool unmap_old, Removed* removed, Site site)
-      FS_REQUIRES(mmap_lock);
-  void move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site)
-      FS_REQUIRES(mmap_lock);
+  Result<VirtAddr> mremap_locked(const MremapArgs& args, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  Result<Vma*> vma_to_resize(VirtAddr addr, uint64_t old_length, uint64_t new_length) FS_REQUIRES(mmap_lock);
+  VirtAddr move_vma(Vma& vma, VirtAddr addr, uint64_t old_length, VirtAddr new_addr, uint64_t new_length,
+                    bool unmap_old, Removed* removed, Site site) FS_REQUIRES(mmap_lock);
+  void move_ptes(Vma& vma, VirtAddr from, VirtAddr to, uint64_t length, Site site) FS_REQUIRES(mmap_lock);
   bool move_huge(VirtAddr from, VirtAddr to, VirtAddr end, Site site) FS_REQUIRES(mmap_lock);
 
   // mprotect.cc

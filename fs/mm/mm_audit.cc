@@ -9,15 +9,13 @@
 namespace daxfs::mm {
 namespace {
 
-void add_line(std::vector<std::string>* report, const char* tag, VirtAddr address,
-              const char* what) {
+void add_line(std::vector<std::string>* report, const char* tag, VirtAddr address, const char* what) {
   char line[160];
   std::snprintf(line, sizeof line, "%s: %s at %" PRIx64, tag, what, address.value());
   report->push_back(line);
 }
 
-void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
-               std::vector<std::string>* report) {
+void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory, std::vector<std::string>* report) {
   const bool pmem = memory.is_pmem(pte.pfn());
   if (pte.write() && !vma.writable()) {
     add_line(report, "MM7", address, "writable PTE in a VMA that is not writable");
@@ -28,8 +26,8 @@ void audit_pte(const Vma& vma, VirtAddr address, Pte pte, const Memory& memory,
   if (pte.special() && (pte.write() || pte.pfn() != memory.zero_pfn())) {
     add_line(report, "MM7", address, "special PTE that is not the read-only zero page");
   }
-  if (pte.huge() && !pte.special() && (!pmem || pte.pfn().value() % memory.huge_pages() !=
-                                                    address.value() / kPageSize % memory.huge_pages())) {
+  if (pte.huge() && !pte.special() &&
+      (!pmem || pte.pfn().value() % memory.huge_pages() != address.value() / kPageSize % memory.huge_pages())) {
     add_line(report, "MM7", address, "huge mapping of frames that are not aligned");
   }
   const VirtAddr range(round_down(address.value(), memory.huge_size()));
@@ -68,18 +66,14 @@ bool Mm::audit(std::vector<std::string>* report) const {
   for_each_pte([&](const Vma& vma, VirtAddr address, Pte pte) {
     ++inside;
     audit_pte(vma, address, pte, memory_, report);
-    if (!pte.special()) {
-      ++(memory_.is_file_frame(pte.pfn()) ? recount.file_pages : recount.anon_pages);
-    }
+    if (!pte.special()) { ++(memory_.is_file_frame(pte.pfn()) ? recount.file_pages : recount.anon_pages); }
   });
   uint64_t all = 0;
   page_table.for_each(VirtAddr(0), kTaskSize, [&](VirtAddr, Pte) {
     ++all;
     return true;
   });
-  if (all != inside) {
-    add_line(report, "MM7", VirtAddr(0), "PTE outside of every VMA");
-  }
+  if (all != inside) { add_line(report, "MM7", VirtAddr(0), "PTE outside of every VMA"); }
   VirtAddr where(0);
   if (!page_table.deposits_match(&where)) {
     add_line(report, "MM10", where, "deposited tables differ from huge mappings");
@@ -93,9 +87,7 @@ bool Mm::audit(std::vector<std::string>* report) const {
 
 void Mm::check() const {
   std::vector<std::string> report;
-  if (audit(&report)) {
-    return;
-  }
+  if (audit(&report)) { return; }
   const std::string& first = report.front();
   FS_WARN_ON(first.starts_with("MM6"), "MM6", "%s", first.c_str());
   FS_WARN_ON(first.starts_with("MM7"), "MM7", "%s", first.c_str());

@@ -12,8 +12,7 @@ class MmapTest : public MmTest {
     std::string text;
     mm.for_each_vma(VirtAddr(0), kTaskSize, [&](Vma& vma) {
       text += (text.empty() ? "" : " ") + std::to_string((vma.begin - base) / kPageSize) + "-" +
-              std::to_string((vma.end - base) / kPageSize) + "+" +
-              std::to_string(vma.pgoff.value());
+              std::to_string((vma.end - base) / kPageSize) + "+" + std::to_string(vma.pgoff.value());
     });
     return text;
   }
@@ -27,21 +26,17 @@ TEST_F(MmapTest, ErrorsComeInLinuxOrder) {
     EXPECT_EQ(mmap_error({.length = UINT64_MAX}), Errc::kNoMem);
     EXPECT_EQ(mmap_error({.length = kTaskSize.value() + 1}), Errc::kNoMem);
     EXPECT_EQ(mmap_error({.length = kTaskSize.value()}), Errc::kNoMem);
-    EXPECT_EQ(mmap_error({.addr = VirtAddr(5), .length = 1, .flags = kMapPrivate | kMapFixed}),
-              Errc::kInval);
-    EXPECT_EQ(mmap_error({.addr = kTaskSize, .length = 1, .flags = kMapPrivate | kMapFixed}),
-              Errc::kNoMem);
+    EXPECT_EQ(mmap_error({.addr = VirtAddr(5), .length = 1, .flags = kMapPrivate | kMapFixed}), Errc::kInval);
+    EXPECT_EQ(mmap_error({.addr = kTaskSize, .length = 1, .flags = kMapPrivate | kMapFixed}), Errc::kNoMem);
     EXPECT_EQ(mmap_error({.length = 1, .flags = 0}), Errc::kInval);
     EXPECT_EQ(mmap_error({.length = 1, .flags = kMapPrivate | kMapShared}), Errc::kInval);
     EXPECT_EQ(mmap_error({.length = 1, .flags = kMapSharedValidate}), Errc::kInval);  // anonymous
     const uint64_t far = round_down(INT64_MAX, kPageSize);
-    EXPECT_EQ(
-        mmap_error({.length = 2 * kPageSize, .flags = kMapShared, .file = &file_, .offset = far}),
-        Errc::kOverflow);
+    EXPECT_EQ(mmap_error({.length = 2 * kPageSize, .flags = kMapShared, .file = &file_, .offset = far}),
+              Errc::kOverflow);
     file_.check = Errc::kAccess;
-    EXPECT_EQ(
-        mmap_error({.length = 2 * kPageSize, .flags = kMapShared, .file = &file_, .offset = far}),
-        Errc::kOverflow);
+    EXPECT_EQ(mmap_error({.length = 2 * kPageSize, .flags = kMapShared, .file = &file_, .offset = far}),
+              Errc::kOverflow);
     EXPECT_EQ(mmap_error({.length = 1, .flags = kMapShared, .file = &file_}), Errc::kAccess);
     EXPECT_EQ(mmap_error({.addr = VirtAddr(kPageSize * 64),
                           .length = 1,
@@ -60,17 +55,15 @@ TEST_F(MmapTest, PlacesMappingsDownwardsAndHonoursHints) {
     const VirtAddr second = map(mm_, kMapShared);
     EXPECT_EQ(second + kFilePages * kPageSize, first);
     const VirtAddr hint(512 * kPageSize);
-    EXPECT_EQ(*mm_.mmap({.addr = hint + 7, .length = 1, .flags = kMapShared, .file = &file_}),
-              hint);
+    EXPECT_EQ(*mm_.mmap({.addr = hint + 7, .length = 1, .flags = kMapShared, .file = &file_}), hint);
     // Taken: anywhere else.
     EXPECT_NE(*mm_.mmap({.addr = hint, .length = 1, .flags = kMapShared, .file = &file_}), hint);
-    EXPECT_EQ(mmap_error({.addr = hint, .length = 1, .flags = kMapPrivate | kMapFixedNoReplace}),
-              Errc::kExist);
+    EXPECT_EQ(mmap_error({.addr = hint, .length = 1, .flags = kMapPrivate | kMapFixedNoReplace}), Errc::kExist);
     const VirtAddr big = *mm_.mmap({.length = kPgdSize, .flags = kMapPrivate});
     EXPECT_EQ(big, kMmapTop);
     // Congruent to the file offset where a huge page could be.
-    const VirtAddr huge = *mm_.mmap(
-        {.length = 2 * kPmdSize, .flags = kMapShared, .file = &file_, .offset = 3 * kPageSize});
+    const VirtAddr huge =
+        *mm_.mmap({.length = 2 * kPmdSize, .flags = kMapShared, .file = &file_, .offset = 3 * kPageSize});
     EXPECT_EQ(huge.value() % kPmdSize, 3 * kPageSize);
   });
 }
@@ -79,9 +72,7 @@ TEST_F(MmapTest, NeighboursMergeAndHolesSplit) {
   rt::run_for_test([&] {
     const VirtAddr base = map(mm_, kMapShared);
     EXPECT_EQ(layout(mm_, base), "0-8+0");
-    for (uint64_t n = 0; n < 4; ++n) {
-      EXPECT_EQ(store(mm_, page(base, n), 'z'), "ok");
-    }
+    for (uint64_t n = 0; n < 4; ++n) { EXPECT_EQ(store(mm_, page(base, n), 'z'), "ok"); }
     EXPECT_TRUE(mm_.munmap(page(base, 2), kPageSize).ok());
     EXPECT_EQ(layout(mm_, base), "0-2+0 3-8+3");
     EXPECT_EQ(file_.refs, 2);
@@ -118,9 +109,7 @@ TEST_F(MmapTest, NeighboursMergeAndHolesSplit) {
 TEST_F(MmapTest, MunmapFreesPrivateCopies) {
   rt::run_for_test([&] {
     const VirtAddr base = map(mm_, kMapPrivate);
-    for (uint64_t n = 0; n < 8; ++n) {
-      EXPECT_EQ(store(mm_, page(base, n), 'p'), "ok");
-    }
+    for (uint64_t n = 0; n < 8; ++n) { EXPECT_EQ(store(mm_, page(base, n), 'p'), "ok"); }
     EXPECT_EQ(memory_.dram_in_use(), 8U);
     EXPECT_TRUE(mm_.munmap(page(base, 1), 6 * kPageSize).ok());
     EXPECT_EQ(memory_.dram_in_use(), 2U);
@@ -130,8 +119,7 @@ TEST_F(MmapTest, MunmapFreesPrivateCopies) {
 
 TEST_F(MmapTest, PopulateFaultsAheadAndIgnoresWhatIsBeyondTheFile) {
   rt::run_for_test([&] {
-    const auto base =
-        mm_.mmap({.length = 10 * kPageSize, .flags = kMapShared | kMapPopulate, .file = &file_});
+    const auto base = mm_.mmap({.length = 10 * kPageSize, .flags = kMapShared | kMapPopulate, .file = &file_});
     ASSERT_TRUE(base.ok());
     EXPECT_EQ(mm_.counters().file_pages, 4U);
     EXPECT_TRUE(pte(mm_, page(*base, 7)).special());
@@ -173,11 +161,8 @@ TEST_F(MmapTest, MremapFixedReplacesAndDuplicates) {
     const VirtAddr base = map(mm_, kMapPrivate, kProtRead | kProtWrite, 4);
     EXPECT_EQ(store(mm_, page(base, 2), 'c'), "ok");
     const VirtAddr target(kPmdSize - kPageSize);  // straddles two tables
-    EXPECT_TRUE(
-        mm_.mmap({.addr = target, .length = kPageSize, .flags = kMapPrivate | kMapFixed}).ok());
-    EXPECT_EQ(*mm_.mremap(page(base, 1), 3 * kPageSize, 2 * kPageSize,
-                          kMremapMayMove | kMremapFixed, target),
-              target);
+    EXPECT_TRUE(mm_.mmap({.addr = target, .length = kPageSize, .flags = kMapPrivate | kMapFixed}).ok());
+    EXPECT_EQ(*mm_.mremap(page(base, 1), 3 * kPageSize, 2 * kPageSize, kMremapMayMove | kMremapFixed, target), target);
     EXPECT_EQ(load(mm_, target) + load(mm_, page(target, 1)), "bc");
     EXPECT_EQ(load(mm_, page(base, 3)), "SEGV_MAPERR");
     EXPECT_EQ(memory_.dram_in_use(), 1U);
@@ -193,28 +178,21 @@ TEST_F(MmapTest, MremapErrors) {
   rt::run_for_test([&] {
     const VirtAddr base = map(mm_, kMapShared, kProtRead, 4);
     EXPECT_EQ(mm_.mremap(base, kPageSize, kPageSize, 8).error(), Errc::kInval);
-    EXPECT_EQ(mm_.mremap(base, kPageSize, kPageSize, kMremapFixed, VirtAddr(0)).error(),
-              Errc::kInval);
+    EXPECT_EQ(mm_.mremap(base, kPageSize, kPageSize, kMremapFixed, VirtAddr(0)).error(), Errc::kInval);
     EXPECT_EQ(mm_.mremap(base + 1, kPageSize, kPageSize, 0).error(), Errc::kInval);
     EXPECT_EQ(mm_.mremap(base, kPageSize, 0, 0).error(), Errc::kInval);
     EXPECT_EQ(mm_.mremap(VirtAddr(kPageSize), kPageSize, 2 * kPageSize, 0).error(), Errc::kFault);
     EXPECT_EQ(mm_.mremap(base, 5 * kPageSize, 6 * kPageSize, kMremapMayMove).error(), Errc::kFault);
-    EXPECT_EQ(
-        mm_.mremap(base, 2 * kPageSize, 2 * kPageSize, kMremapMayMove | kMremapFixed, page(base, 1))
-            .error(),
-        Errc::kInval);
-    EXPECT_EQ(
-        mm_.mremap(base, 4 * kPageSize, kTaskSize.value() + kPageSize, kMremapMayMove).error(),
-        Errc::kNoMem);
+    EXPECT_EQ(mm_.mremap(base, 2 * kPageSize, 2 * kPageSize, kMremapMayMove | kMremapFixed, page(base, 1)).error(),
+              Errc::kInval);
+    EXPECT_EQ(mm_.mremap(base, 4 * kPageSize, kTaskSize.value() + kPageSize, kMremapMayMove).error(), Errc::kNoMem);
   });
 }
 
 TEST_F(MmapTest, MprotectSplitsMergesAndChangesPtes) {
   rt::run_for_test([&] {
     const VirtAddr base = map(mm_, kMapShared);
-    for (uint64_t n = 0; n < 4; ++n) {
-      EXPECT_EQ(store(mm_, page(base, n), 'w'), "ok");
-    }
+    for (uint64_t n = 0; n < 4; ++n) { EXPECT_EQ(store(mm_, page(base, n), 'w'), "ok"); }
     EXPECT_TRUE(mm_.mprotect(page(base, 1), 2 * kPageSize, kProtRead).ok());
     EXPECT_EQ(layout(mm_, base), "0-1+0 1-3+1 3-8+3");
     EXPECT_EQ(file_.refs, 3);
@@ -258,8 +236,7 @@ TEST_F(MmapTest, MprotectErrors) {
     EXPECT_EQ(mm_.mprotect(base, UINT64_MAX, kProtRead).error(), Errc::kNoMem);
     EXPECT_EQ(mm_.mprotect(base, kPageSize, 64).error(), Errc::kInval);
     // What lies before the gap is changed.
-    EXPECT_EQ(mm_.mprotect(page(base, 3), kMmapTop - page(base, 3) + kPageSize, kProtRead).error(),
-              Errc::kNoMem);
+    EXPECT_EQ(mm_.mprotect(page(base, 3), kMmapTop - page(base, 3) + kPageSize, kProtRead).error(), Errc::kNoMem);
     EXPECT_EQ(store(mm_, page(base, 3), 'x'), "SEGV_ACCERR");
     file_.writable = false;
     const VirtAddr read_only = map(mm_, kMapShared, kProtRead, 1);
@@ -274,8 +251,7 @@ TEST_F(MmapTest, DontneedKeepsTheFileAndDropsCopies) {
     const VirtAddr shared = map(mm_, kMapShared, kProtRead | kProtWrite, 2);
     const VirtAddr copy = map(mm_, kMapPrivate, kProtRead | kProtWrite, 2);
     const VirtAddr anonymous = map_anonymous(mm_, 1);
-    EXPECT_EQ(store(mm_, shared, 's') + store(mm_, copy, 'c') + store(mm_, anonymous, 'n'),
-              "okokok");
+    EXPECT_EQ(store(mm_, shared, 's') + store(mm_, copy, 'c') + store(mm_, anonymous, 'n'), "okokok");
     EXPECT_TRUE(mm_.madvise_dontneed(shared, 2 * kPageSize).ok());
     EXPECT_TRUE(mm_.madvise_dontneed(copy, 1).ok());
     EXPECT_TRUE(mm_.madvise_dontneed(anonymous, kPageSize).ok());
@@ -284,8 +260,7 @@ TEST_F(MmapTest, DontneedKeepsTheFileAndDropsCopies) {
     EXPECT_EQ(load(mm_, anonymous), std::string(1, '\0'));
     EXPECT_EQ(mm_.madvise_dontneed(shared + 1, 1).error(), Errc::kInval);
     EXPECT_EQ(mm_.madvise_dontneed(shared, UINT64_MAX).error(), Errc::kInval);
-    EXPECT_EQ(mm_.madvise_dontneed(VirtAddr(kPageSize), kMmapTop - VirtAddr(kPageSize)).error(),
-              Errc::kNoMem);
+    EXPECT_EQ(mm_.madvise_dontneed(VirtAddr(kPageSize), kMmapTop - VirtAddr(kPageSize)).error(), Errc::kNoMem);
     EXPECT_TRUE(pte(mm_, shared).none());
   });
 }

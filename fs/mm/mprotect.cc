@@ -23,16 +23,12 @@ Pte protect_huge(const Vma& vma, Pte pte) {
 // What `pte` becomes under the VMA's new protection.
 Pte protect(const Vma& vma, const Memory& memory, Pte pte) {
   const Pte base = pte.clear_write().clear_protnone();
-  if (!vma.accessible()) {
-    return base.mk_protnone();
-  }
+  if (!vma.accessible()) { return base.mk_protnone(); }
   // Without a fault only what is dirty already becomes writable: a shared page whose file knows of
   // it, or a private copy.
   const bool ours =
       vma.shared ? vma.file != nullptr && memory.is_file_frame(pte.pfn()) : !memory.is_file_frame(pte.pfn());
-  if (vma.writable() && pte.dirty() && !pte.special() && ours) {
-    return base.mk_write();
-  }
+  if (vma.writable() && pte.dirty() && !pte.special() && ours) { return base.mk_write(); }
   return base;
 }
 
@@ -58,9 +54,7 @@ void Mm::change_protection(Vma& vma, Site site) {
     }
     at = page_table.for_each(at, chunk_end, [&](VirtAddr address, Pte seen) {
       page_table.ptl.assert_held();
-      if (protect(vma, memory_, seen) == seen) {
-        return true;
-      }
+      if (protect(vma, memory_, seen) == seen) { return true; }
       // Taken out first, so that a dirty bit which the processor sets meanwhile is not lost.
       const Pte pte = page_table.get_and_clear(address, site);
       page_table.set(address, protect(vma, memory_, pte), site);
@@ -68,13 +62,10 @@ void Mm::change_protection(Vma& vma, Site site) {
       return true;
     });
   }
-  if (changed) {
-    tlb.shootdown();
-  }
+  if (changed) { tlb.shootdown(); }
 }
 
-Status Mm::mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed* removed,
-                           Site site) {
+Status Mm::mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed* removed, Site site) {
   VirtAddr at = begin;
   Status status;
   while (at < end) {
@@ -92,9 +83,7 @@ Status Mm::mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed*
         split_vma(*vma, at, site);
         vma = find_vma(at);
       }
-      if (end < vma->end) {
-        split_vma(*vma, end, site);
-      }
+      if (end < vma->end) { split_vma(*vma, end, site); }
       vma->prot = prot;
       change_protection(*vma, site);
     }
@@ -105,19 +94,11 @@ Status Mm::mprotect_locked(VirtAddr begin, VirtAddr end, unsigned prot, Removed*
 }
 
 Status Mm::mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site) {
-  if (addr.value() % kPageSize != 0) {
-    return Errc::kInval;
-  }
-  if (length == 0) {
-    return ok_status();
-  }
+  if (addr.value() % kPageSize != 0) { return Errc::kInval; }
+  if (length == 0) { return ok_status(); }
   const uint64_t size = round_up(length, kPageSize);
-  if (size < length || addr.value() + size <= addr.value()) {
-    return Errc::kNoMem;
-  }
-  if ((prot & ~(kProtRead | kProtWrite | kProtExec)) != 0) {
-    return Errc::kInval;
-  }
+  if (size < length || addr.value() + size <= addr.value()) { return Errc::kNoMem; }
+  if ((prot & ~(kProtRead | kProtWrite | kProtExec)) != 0) { return Errc::kInval; }
   Removed removed;
   mmap_lock.down_write(site);
   const Status status = mprotect_locked(addr, addr + size, prot, &removed, site);
@@ -128,26 +109,20 @@ Status Mm::mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site) {
 
 Status Mm::madvise_dontneed(VirtAddr addr, uint64_t length, Site site) {
   const uint64_t size = round_up(length, kPageSize);
-  if (addr.value() % kPageSize != 0 || size < length || addr.value() + size < addr.value()) {
-    return Errc::kInval;
-  }
+  if (addr.value() % kPageSize != 0 || size < length || addr.value() + size < addr.value()) { return Errc::kInval; }
   const VirtAddr end = addr + size;
   rt::ReadLock lock(mmap_lock, site);
   VirtAddr at = addr;
   bool gap = false;
   while (at < end) {
     Vma* vma = find_vma(at);
-    if (vma == nullptr || vma->begin >= end) {
-      return Errc::kNoMem;
-    }
+    if (vma == nullptr || vma->begin >= end) { return Errc::kNoMem; }
     gap |= vma->begin > at;
     const VirtAddr begin = std::max(at, vma->begin.get());
     const VirtAddr part_end = std::min(end, vma->end.get());
     // Shared anonymous memory keeps its pages in an object that we do not model, so its PTEs are
     // the only place.
-    if (vma->file != nullptr || !vma->shared) {
-      zap_range(*vma, begin, part_end, true, site);
-    }
+    if (vma->file != nullptr || !vma->shared) { zap_range(*vma, begin, part_end, true, site); }
     at = part_end;
   }
   return gap ? Status(Errc::kNoMem) : ok_status();
@@ -155,19 +130,13 @@ Status Mm::madvise_dontneed(VirtAddr addr, uint64_t length, Site site) {
 
 Status Mm::populate(VirtAddr addr, uint64_t length, bool write, Site site) {
   const uint64_t size = round_up(length, kPageSize);
-  if (addr.value() % kPageSize != 0 || size < length || addr.value() + size < addr.value()) {
-    return Errc::kInval;
-  }
+  if (addr.value() % kPageSize != 0 || size < length || addr.value() + size < addr.value()) { return Errc::kInval; }
   rt::ReadLock lock(mmap_lock, site);
   unsigned faults = 0;  // of the page at `at`
   for (VirtAddr at = addr; at < addr + size;) {
     Vma* vma = find_vma(at);
-    if (vma == nullptr || vma->begin > at) {
-      return Errc::kNoMem;
-    }
-    if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) {
-      return Errc::kInval;
-    }
+    if (vma == nullptr || vma->begin > at) { return Errc::kNoMem; }
+    if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) { return Errc::kInval; }
     if (page_table.load(at, site).allows(write)) {
       at += kPageSize;
       faults = 0;
@@ -177,15 +146,11 @@ Status Mm::populate(VirtAddr addr, uint64_t length, bool write, Site site) {
     switch (handle_fault_locked(*vma, at, write, site)) {
       case FaultResult::kDone:
       case FaultResult::kRetry:
-      case FaultResult::kFallback:
-        break;  // looks again: the fault may have left it to another one
-      case FaultResult::kOom:
-        return Errc::kNoMem;
-      case FaultResult::kHwpoison:
-        return Errc::kHwPoison;
+      case FaultResult::kFallback: break;  // looks again: the fault may have left it to another one
+      case FaultResult::kOom: return Errc::kNoMem;
+      case FaultResult::kHwpoison: return Errc::kHwPoison;
       case FaultResult::kSigbus:
-      case FaultResult::kSigsegv:
-        return Errc::kFault;
+      case FaultResult::kSigsegv: return Errc::kFault;
     }
   }
   return ok_status();

@@ -18,9 +18,7 @@ namespace {
 
 static_assert(distinct_bits({Page::kPmem, Page::kReserved}));
 
-rt::ObjectId frame_object(const Page& page) {
-  return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value());
-}
+rt::ObjectId frame_object(const Page& page) { return rt::object_id(rt::ObjectClass::kFrame, page_pfn(page).value()); }
 
 void trace_count(const Page& page, int32_t before, int32_t now) {
   FS_TRACE_WRITE(frame_ref(page_pfn(page)), static_cast<uint64_t>(before), static_cast<uint64_t>(now));
@@ -63,11 +61,8 @@ void put_page(Page& page, Site site) {
   trace_count(page, now + 1, now);
   const int32_t lowest = page.is_pmem() || page.is_zero_page() ? 1 : 0;
   FS_BUG_ON(now < lowest, "MM2", about(frame_ref(page_pfn(page))),
-            "reference count of frame %" PRIu64 " falls to %d, idle is %d", page_pfn(page).value(),
-            now, lowest);
-  if (now != lowest) {
-    return;
-  }
+            "reference count of frame %" PRIu64 " falls to %d, idle is %d", page_pfn(page).value(), now, lowest);
+  if (now != lowest) { return; }
   if (page.is_pmem()) {
     if (historical(Bug::kPutClearsMapping)) { set_page_mapping(page, nullptr, PgOff(0)); }
     page.memory->wake_page_idle(page, site);
@@ -79,8 +74,7 @@ void put_page(Page& page, Site site) {
 bool try_get_page_unscheduled(Page& page) {
   int32_t count = page_ref_count(page);
   while (count > 0) {
-    if (__atomic_compare_exchange_n(&page.refcount, &count, count + 1, false, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST)) {
+    if (__atomic_compare_exchange_n(&page.refcount, &count, count + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
       trace_count(page, count, count + 1);
       return true;
     }
@@ -111,7 +105,8 @@ FS_NO_TSAN bool PagePin::lost_buffer(const Page& page) const {
 void PagePin::note_released(const Page& page) const {
   if (!page.is_cached()) { return; }
   FS_WARN_ON(lost_buffer(page), "O20", about(frame_ref(page_pfn(page)), buffer_ref(page_pfn(page))),
-             "page %" PRIu64 " of inode %u lost its buffer under a pin, and is still in its file: who has it pinned "
+             "page %" PRIu64
+             " of inode %u lost its buffer under a pin, and is still in its file: who has it pinned "
              "may write to it, and nothing would say where its bytes will go",
              page.index.value(), mapping_->host().ino().value());
   rt::point(rt::PointKind::kRef, frame_object(page));
@@ -119,12 +114,8 @@ void PagePin::note_released(const Page& page) const {
 }
 
 PagePin& PagePin::operator=(PagePin&& other) noexcept {
-  if (this == &other) {
-    return *this;
-  }
-  if (page_ != nullptr) {
-    report_unreleased();
-  }
+  if (this == &other) { return *this; }
+  if (page_ != nullptr) { report_unreleased(); }
   page_ = other.page_;
   mapping_ = other.mapping_;
   index_ = other.index_;

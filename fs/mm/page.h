@@ -33,15 +33,14 @@ struct Page {
     kReserved = 1U << 1,  // the zero page: idles at count 1, never freed
   };
 
-  AddressSpace* mapping =
-      nullptr;               // pmem: whose entry holds the frame; null if none (and for DRAM)
-  PgOff index{0};            // page of that file
-  Memory* memory = nullptr;  // constant
-  int32_t refcount = 0;      // by the functions below only
-  uint16_t flags = 0;        // constant
-  bool hwpoison = false;     // by the functions below only
-  bool cached = false;  // DRAM: held by the page cache (folio.h), else anonymous memory; constant
-                        // while it is in use
+  AddressSpace* mapping = nullptr;  // pmem: whose entry holds the frame; null if none (and for DRAM)
+  PgOff index{0};                   // page of that file
+  Memory* memory = nullptr;         // constant
+  int32_t refcount = 0;             // by the functions below only
+  uint16_t flags = 0;               // constant
+  bool hwpoison = false;            // by the functions below only
+  bool cached = false;              // DRAM: held by the page cache (folio.h), else anonymous memory; constant
+                                    // while it is in use
 
   bool is_pmem() const { return (flags & kPmem) != 0; }
   bool is_zero_page() const { return (flags & kReserved) != 0; }
@@ -73,9 +72,7 @@ void set_page_mapping(Page& page, AddressSpace* mapping, PgOff index);
 // For assertions and reports, which may have no lock: where two files fight for a frame, that is their finding and not
 // a data race. Not a scheduling point.
 FS_NO_TSAN inline PgOff page_index(const Page& page) { return page.index; }
-inline int page_ref_count(const Page& page) {
-  return __atomic_load_n(&page.refcount, __ATOMIC_SEQ_CST);
-}
+inline int page_ref_count(const Page& page) { return __atomic_load_n(&page.refcount, __ATOMIC_SEQ_CST); }
 
 // One scheduling point, then the change. get_page REQUIRES that the caller's own count or lock
 // keeps the frame alive.
@@ -101,9 +98,7 @@ class [[nodiscard]] PagePin {
   }
   PagePin& operator=(PagePin&& other) noexcept;
   ~PagePin() {
-    if (page_ != nullptr) {
-      report_unreleased();
-    }
+    if (page_ != nullptr) { report_unreleased(); }
   }
 
   bool empty() const { return page_ == nullptr; }
@@ -128,8 +123,7 @@ class [[nodiscard]] PagePin {
  private:
   // The owner is looked at for the oracle only: when a pin races with removal (the bugs it is there
   // to find), that is the oracle's finding and not a data race.
-  FS_NO_TSAN PagePin(Page& page, Site site)
-      : page_(&page), mapping_(page.mapping), index_(page.index) {
+  FS_NO_TSAN PagePin(Page& page, Site site) : page_(&page), mapping_(page.mapping), index_(page.index) {
     require_owned(page, "pin", site);
     prepared_ = note_pinned(page);
   }

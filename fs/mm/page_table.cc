@@ -16,18 +16,14 @@ namespace {
 // Flat number of the page, for object ids and index arithmetic.
 constexpr uint64_t vpn(VirtAddr address) { return address.value() >> kPageShift; }
 // Of the 2 MiB, in the table below the root.
-constexpr uint64_t upper_index(VirtAddr address) {
-  return vpn(address) / kTableEntries % kTableEntries;
-}
+constexpr uint64_t upper_index(VirtAddr address) { return vpn(address) / kTableEntries % kTableEntries; }
 
 constexpr VirtAddr next_boundary(VirtAddr address, uint64_t unit, VirtAddr end) {
   const VirtAddr next(round_down(address.value(), unit) + unit);
   return next < end ? next : end;
 }
 
-TablePage* as_table(Pmd pmd) {
-  return pmd.is_table() ? reinterpret_cast<TablePage*>(pmd.table_address()) : nullptr;
-}
+TablePage* as_table(Pmd pmd) { return pmd.is_table() ? reinterpret_cast<TablePage*>(pmd.table_address()) : nullptr; }
 
 // `word` of `count` pages takes the place of `old`.
 void note_change(Memory& memory, uint64_t old, uint64_t word, uint64_t count = 1) {
@@ -59,9 +55,7 @@ rt::ObjectId PageTable::object(VirtAddr address) const {
   return rt::object_id(rt::ObjectClass::kPte, mm_id_ << 32 | page);
 }
 
-VirtAddr PageTable::pmd_begin(VirtAddr address) const {
-  return VirtAddr(address.value() & ~(memory_.huge_size() - 1));
-}
+VirtAddr PageTable::pmd_begin(VirtAddr address) const { return VirtAddr(address.value() & ~(memory_.huge_size() - 1)); }
 
 VirtAddr PageTable::pmd_end(VirtAddr address, VirtAddr end) const {
   return std::min(end, pmd_begin(address) + memory_.huge_size());
@@ -76,20 +70,15 @@ uint64_t PageTable::pmd_index(VirtAddr address) const {
 uint64_t PageTable::pte_index(VirtAddr address) const { return vpn(address) & (memory_.huge_pages() - 1); }
 
 TablePage* PageTable::upper_table(VirtAddr address) const {
-  if (address >= kTaskSize) {
-    return nullptr;
-  }
+  if (address >= kTaskSize) { return nullptr; }
   return __atomic_load_n(&pgd_[address.value() / kPgdSize], __ATOMIC_ACQUIRE);
 }
 
 // The table that has the PMD of `address`.
 TablePage* PageTable::pmd_table(VirtAddr address) const {
   TablePage* const upper = upper_table(address);
-  if (upper == nullptr || !unfolded()) {
-    return upper;
-  }
-  return as_table(
-      Pmd::from_word(__atomic_load_n(&upper->entries[upper_index(address)], __ATOMIC_ACQUIRE)));
+  if (upper == nullptr || !unfolded()) { return upper; }
+  return as_table(Pmd::from_word(__atomic_load_n(&upper->entries[upper_index(address)], __ATOMIC_ACQUIRE)));
 }
 
 uint64_t* PageTable::pmd_slot(VirtAddr address) const {
@@ -105,8 +94,7 @@ Pmd PageTable::load_pmd_unscheduled(VirtAddr address) const {
 Pmd PageTable::load_pmd(VirtAddr address, Site site) const {
   rt::point(rt::PointKind::kPteRead, object(address), site);
   const Pmd pmd = load_pmd_unscheduled(address);
-  FS_TRACE_READ(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()),
-                pmd.huge() ? pmd.word() : 0);
+  FS_TRACE_READ(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), pmd.huge() ? pmd.word() : 0);
   return pmd;
 }
 
@@ -115,13 +103,9 @@ TablePage* PageTable::pte_table(VirtAddr address) const { return as_table(load_p
 // The word that translates the page: its PTE, or the PMD that maps it huge.
 uint64_t* PageTable::translation(VirtAddr address) const {
   uint64_t* const word = pmd_slot(address);
-  if (word == nullptr) {
-    return nullptr;
-  }
+  if (word == nullptr) { return nullptr; }
   const Pmd pmd = Pmd::from_word(__atomic_load_n(word, __ATOMIC_ACQUIRE));
-  if (pmd.huge()) {
-    return word;
-  }
+  if (pmd.huge()) { return word; }
   TablePage* const ptes = as_table(pmd);
   return ptes == nullptr ? nullptr : &ptes->entries[pte_index(address)];
 }
@@ -135,9 +119,7 @@ Pte PageTable::view(Pmd huge, VirtAddr address) const {
 Pte PageTable::load_unscheduled(VirtAddr address) const {
   rt::also(rt::PointKind::kPteRead, object(address));
   const uint64_t* const word = translation(address);
-  if (word == nullptr) {
-    return Pte();
-  }
+  if (word == nullptr) { return Pte(); }
   const Pte pte = Pte::from_word(__atomic_load_n(word, __ATOMIC_SEQ_CST));
   return pte.huge() ? view(Pmd::mapping(pte), address) : pte;
 }
@@ -166,24 +148,18 @@ void PageTable::ensure_pmd_locked(VirtAddr address) {
     ++table_pages_;
     __atomic_store_n(&pgd_[address.value() / kPgdSize], upper, __ATOMIC_RELEASE);
   }
-  if (pmd_table(address) == nullptr) {
-    add_table(upper, &upper->entries[upper_index(address)]);
-  }
+  if (pmd_table(address) == nullptr) { add_table(upper, &upper->entries[upper_index(address)]); }
 }
 
 void PageTable::ensure_pmd(VirtAddr address, Site site) {
-  if (pmd_table(address) != nullptr) {
-    return;
-  }
+  if (pmd_table(address) != nullptr) { return; }
   rt::SpinGuard guard(ptl, site);
   ensure_pmd_locked(address);
 }
 
 bool PageTable::ensure(VirtAddr address, Site site) {
   const Pmd pmd = load_pmd_unscheduled(address);
-  if (!pmd.none()) {
-    return !pmd.huge();
-  }
+  if (!pmd.none()) { return !pmd.huge(); }
   rt::SpinGuard guard(ptl, site);
   ensure_pmd_locked(address);
   uint64_t* const word = pmd_slot(address);
@@ -227,8 +203,7 @@ void PageTable::change_huge(VirtAddr address, Pte first, Site site) {
 Pte PageTable::clear_huge(VirtAddr address, Site site) {
   rt::point(rt::PointKind::kPteWrite, object(address), site);
   TablePage* const pmds = pmd_table(address);
-  const uint64_t old =
-      __atomic_exchange_n(&pmds->entries[pmd_index(address)], 0, __ATOMIC_SEQ_CST);
+  const uint64_t old = __atomic_exchange_n(&pmds->entries[pmd_index(address)], 0, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, pmd_begin(address), memory_.huge_pages()), old, 0);
   note_change(memory_, old, 0, memory_.huge_pages());
   --pmds->used;
@@ -260,15 +235,11 @@ TablePage* PageTable::unlink_empty(VirtAddr begin, VirtAddr end, Site site) {
   TablePage* chain = nullptr;
   const VirtAddr first(round_up(begin.value(), memory_.huge_size()));
   const VirtAddr past = pmd_begin(end);
-  if (first >= past || next_table(first, past) >= past) {
-    return nullptr;
-  }
+  if (first >= past || next_table(first, past) >= past) { return nullptr; }
   rt::SpinGuard guard(ptl, site);
   for (VirtAddr at = next_table(first, past); at < past; at = next_table(pmd_end(at, past), past)) {
     TablePage* const ptes = pte_table(at);
-    if (ptes == nullptr || ptes->used != 0) {
-      continue;
-    }
+    if (ptes == nullptr || ptes->used != 0) { continue; }
     __atomic_store_n(pmd_slot(at), 0, __ATOMIC_SEQ_CST);
     --pmd_table(at)->used;
     --table_pages_;
@@ -289,16 +260,11 @@ void PageTable::give_back_chain(TablePage* first) {
 
 void PageTable::exchange(VirtAddr address, uint64_t word) {
   TablePage* ptes = pte_table(address);
-  const uint64_t old =
-      __atomic_exchange_n(&ptes->entries[pte_index(address)], word, __ATOMIC_SEQ_CST);
+  const uint64_t old = __atomic_exchange_n(&ptes->entries[pte_index(address)], word, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, address), old, word);
   note_change(memory_, old, word);
-  if (old == 0 && word != 0) {
-    ++ptes->used;
-  }
-  if (old != 0 && word == 0) {
-    --ptes->used;
-  }
+  if (old == 0 && word != 0) { ++ptes->used; }
+  if (old != 0 && word == 0) { --ptes->used; }
 }
 
 void PageTable::set(VirtAddr address, Pte pte, Site site) {
@@ -309,24 +275,18 @@ void PageTable::set(VirtAddr address, Pte pte, Site site) {
 Pte PageTable::get_and_clear(VirtAddr address, Site site) {
   rt::point(rt::PointKind::kPteWrite, object(address), site);
   TablePage* ptes = pte_table(address);
-  if (ptes == nullptr) {
-    return Pte();
-  }
+  if (ptes == nullptr) { return Pte(); }
   const uint64_t old = __atomic_exchange_n(&ptes->entries[pte_index(address)], 0, __ATOMIC_SEQ_CST);
   FS_TRACE_WRITE(pte_ref(mm_id_, address), old, 0);
   note_change(memory_, old, 0);
-  if (old != 0) {
-    --ptes->used;
-  }
+  if (old != 0) { --ptes->used; }
   return Pte::from_word(old);
 }
 
 Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
   rt::point(rt::PointKind::kPteWrite, object(address), site);
   uint64_t* word = translation(address);
-  if (word == nullptr) {
-    return Pte();
-  }
+  if (word == nullptr) { return Pte(); }
   const Pte ones = Pte::from_word(~uint64_t{0}).clear_write();
   const uint64_t keep = (clean ? ones.clear_dirty() : ones).word();
   const uint64_t old = __atomic_fetch_and(word, keep, __ATOMIC_SEQ_CST);
@@ -337,22 +297,15 @@ Pte PageTable::write_protect(VirtAddr address, bool clean, Site site) {
 bool PageTable::mark_accessed(VirtAddr address, Pte expected, bool write) {
   rt::also(rt::PointKind::kPteWrite, object(address));
   uint64_t* word = translation(address);
-  if (word == nullptr) {
-    return false;
-  }
+  if (word == nullptr) { return false; }
   uint64_t now = __atomic_load_n(word, __ATOMIC_SEQ_CST);
   for (;;) {
     const Pte pte = Pte::from_word(now);
     const Pte seen = pte.huge() ? view(Pmd::mapping(pte), address) : pte;
-    if (seen.mk_young().mk_dirty() != expected.mk_young().mk_dirty()) {
-      return false;
-    }
+    if (seen.mk_young().mk_dirty() != expected.mk_young().mk_dirty()) { return false; }
     const Pte marked = write ? pte.mk_young().mk_dirty() : pte.mk_young();
-    if (marked == pte) {
-      return true;
-    }
-    if (__atomic_compare_exchange_n(word, &now, marked.word(), false, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST)) {
+    if (marked == pte) { return true; }
+    if (__atomic_compare_exchange_n(word, &now, marked.word(), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
       return true;
     }
   }
@@ -374,20 +327,16 @@ VirtAddr PageTable::next_table(VirtAddr begin, VirtAddr end) const {
   return end;
 }
 
-VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end,
-                             FunctionRef<bool(VirtAddr, Pte)> visit) const {
+VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end, FunctionRef<bool(VirtAddr, Pte)> visit) const {
   for (VirtAddr at = next_table(begin, end); at < end; at = next_table(at, end)) {
     const Pmd pmd = load_pmd_unscheduled(at);
     const TablePage* const ptes = as_table(pmd);
     const VirtAddr table_end = pmd_end(at, end);
     for (; at < table_end; at += kPageSize) {
-      const Pte pte =
-          ptes == nullptr
-              ? view(pmd, at)
-              : Pte::from_word(__atomic_load_n(&ptes->entries[pte_index(at)], __ATOMIC_SEQ_CST));
-      if (!pte.none() && !visit(at, pte)) {
-        return at;
-      }
+      const Pte pte = ptes == nullptr
+                          ? view(pmd, at)
+                          : Pte::from_word(__atomic_load_n(&ptes->entries[pte_index(at)], __ATOMIC_SEQ_CST));
+      if (!pte.none() && !visit(at, pte)) { return at; }
     }
   }
   return end;
@@ -397,13 +346,9 @@ bool PageTable::deposits_match(VirtAddr* where) const {
   for (VirtAddr at = next_table(VirtAddr(0), kTaskSize); at < kTaskSize;) {
     const TablePage* const pmds = pmd_table(at);
     uint32_t huge = 0;
-    for (const uint64_t word : pmds->entries) {
-      huge += Pmd::from_word(word).huge() ? 1 : 0;
-    }
+    for (const uint64_t word : pmds->entries) { huge += Pmd::from_word(word).huge() ? 1 : 0; }
     uint32_t listed = 0;
-    for (const TablePage* table = pmds->deposited; table != nullptr; table = table->deposited) {
-      ++listed;
-    }
+    for (const TablePage* table = pmds->deposited; table != nullptr; table = table->deposited) { ++listed; }
     if (huge != pmds->deposits || huge != listed) {
       *where = at;
       return false;
@@ -430,9 +375,7 @@ void PageTable::give_back_table(TablePage* table, unsigned level, bool check_emp
   FS_WARN_ON(check_empty && table->deposits != 0, "MM10", "a page table is freed with %u deposited tables",
              table->deposits.get());
   give_back_chain(table->deposited);
-  if (table->used != 0) {
-    *table = TablePage{};
-  }
+  if (table->used != 0) { *table = TablePage{}; }
   memory_.free_table(table);
 }
 

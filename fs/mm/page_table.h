@@ -48,9 +48,9 @@ inline constexpr VirtAddr kTaskSize{kPgdSize * kPgdEntries};    // one past the 
 // Aligned so that a Pmd word has room for its flags below the address.
 struct alignas(256) TablePage {
   uint64_t entries[kTableEntries];
-  rt::Shared<uint32_t, "table entries"> used;  // non-zero entries; under ptl
+  rt::Shared<uint32_t, "table entries"> used;       // non-zero entries; under ptl
   rt::Shared<uint32_t, "table deposits"> deposits;  // length of the list below; under ptl
-  TablePage* deposited;   // of a table of PMDs: waiting PTE tables. Of one of these: the next
+  TablePage* deposited;                             // of a table of PMDs: waiting PTE tables. Of one of these: the next
 };
 
 class PageTable {

@@ -23,8 +23,7 @@ static_assert(Pte().none() && !Pte().present());
 static_assert(Pte::make(Pfn(5)).pfn() == Pfn(5) && !Pte::make(Pfn(5)).write());
 static_assert(Pte::make(Pfn(5)).allows(false) && !Pte::make(Pfn(5)).allows(true));
 static_assert(!Pte::make(Pfn(5)).mk_write().mk_protnone().allows(false));
-static_assert(Pte::make(Pfn(5)).mk_write().mk_dirty().clear_write().clear_dirty() ==
-              Pte::make(Pfn(5)));
+static_assert(Pte::make(Pfn(5)).mk_write().mk_dirty().clear_write().clear_dirty() == Pte::make(Pfn(5)));
 static_assert(Pmd::table(0x1000).is_table() && Pmd::table(0x1000).table_address() == 0x1000);
 
 TEST_F(PageTableTest, FarApartEntriesShareNothing) {

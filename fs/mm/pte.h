@@ -36,9 +36,7 @@ class Pte {
   constexpr bool huge() const { return (word_ & kHuge) != 0; }
   constexpr Pfn pfn() const { return Pfn(word_ >> kPageShift); }
   // Whether the processor lets such an access through.
-  constexpr bool allows(bool write_access) const {
-    return present() && !protnone() && (!write_access || write());
-  }
+  constexpr bool allows(bool write_access) const { return present() && !protnone() && (!write_access || write()); }
 
   constexpr Pte mk_write() const { return Pte(word_ | kWrite); }
   constexpr Pte mk_dirty() const { return Pte(word_ | kDirty); }
@@ -47,9 +45,7 @@ class Pte {
   constexpr Pte mk_protnone() const { return Pte(word_ | kProtnone); }
   constexpr Pte mk_huge() const { return Pte(word_ | kHuge); }
   // The same with another frame.
-  constexpr Pte with_pfn(Pfn pfn) const {
-    return Pte((word_ & (kPageSize - 1)) | pfn.value() << kPageShift);
-  }
+  constexpr Pte with_pfn(Pfn pfn) const { return Pte((word_ & (kPageSize - 1)) | pfn.value() << kPageShift); }
   constexpr Pte clear_write() const { return Pte(word_ & ~kWrite); }
   constexpr Pte clear_dirty() const { return Pte(word_ & ~kDirty); }
   constexpr Pte clear_protnone() const { return Pte(word_ & ~kProtnone); }

@@ -29,8 +29,7 @@ struct Gather {
 };
 
 // Clears what it can of one table, or the huge mapping, of which no part can stay; returns where to go on.
-VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather* gather,
-                   Site site) {
+VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather* gather, Site site) {
   Memory& memory = mm.memory();
   rt::SpinGuard guard(mm.page_table.ptl, site);
   if (zap_huge_locked(mm, begin, site)) {
@@ -41,12 +40,8 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
     mm.page_table.ptl.assert_held();
     const bool is_copy = !seen.special() && !memory.is_file_frame(seen.pfn());
     const bool is_cached = !seen.special() && memory.page(seen.pfn()).is_cached();
-    if (is_copy && !even_cows) {
-      return true;
-    }
-    if ((is_copy || is_cached) && gather->full()) {
-      return false;
-    }
+    if (is_copy && !even_cows) { return true; }
+    if ((is_copy || is_cached) && gather->full()) { return false; }
     const Pte pte = mm.page_table.get_and_clear(at, site);
     mm.account(pte, -1);
     gather->flush = true;
@@ -56,9 +51,7 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
       if (pte.dirty()) { set_page_dirty(page, site); }
       change_mapcount(page, -1, site);
     }
-    if (is_copy || is_cached) {
-      gather->frames[gather->count++] = pte.pfn();
-    }
+    if (is_copy || is_cached) { gather->frames[gather->count++] = pte.pfn(); }
     return true;
   });
 }
@@ -67,14 +60,11 @@ VirtAddr zap_table(Mm& mm, VirtAddr begin, VirtAddr end, bool even_cows, Gather*
 template <typename Body>
 void for_each_mapped_part(AddressSpace& mapping, PgOff first, uint64_t count, Body body)
     FS_REQUIRES_SHARED(mapping.i_mmap_rwsem) {
-  const PgOff last_end =
-      count == 0 || count > UINT64_MAX - first.value() ? PgOff(UINT64_MAX) : first + count;
+  const PgOff last_end = count == 0 || count > UINT64_MAX - first.value() ? PgOff(UINT64_MAX) : first + count;
   for (Vma* vma = mapping.first_vma(); vma != nullptr; vma = vma->next_in_file) {
     const PgOff begin = std::max(first, vma->pgoff.get());
     const PgOff end = std::min(last_end, vma->pgoff_end());
-    if (begin < end) {
-      body(*vma, vma->va_of(begin), vma->va_of(end));
-    }
+    if (begin < end) { body(*vma, vma->va_of(begin), vma->va_of(end)); }
   }
 }
 
@@ -97,18 +87,14 @@ uint64_t wrprotect_part(Mm& mm, VirtAddr begin, VirtAddr end, Site site) {
     }
     at = mm.page_table.for_each(at, part_end, [&](VirtAddr address, Pte pte) {
       mm.page_table.ptl.assert_held();
-      if (pte.special() || !memory.is_file_frame(pte.pfn()) || !(pte.write() || pte.dirty())) {
-        return true;
-      }
+      if (pte.special() || !memory.is_file_frame(pte.pfn()) || !(pte.write() || pte.dirty())) { return true; }
       if (pte.dirty() && memory.page(pte.pfn()).is_cached()) { set_page_dirty(memory.page(pte.pfn()), site); }
       mm.page_table.write_protect(address, true, site);
       ++changed;
       return true;
     });
   }
-  if (changed != 0) {
-    mm.tlb.shootdown();
-  }
+  if (changed != 0) { mm.tlb.shootdown(); }
   return changed;
 }
 
@@ -120,22 +106,16 @@ void zap_range(Vma& vma, VirtAddr begin, VirtAddr end, bool even_cows, Site site
   while ((at = mm.page_table.next_table(at, end)) < end) {
     Gather gather;
     at = zap_table(mm, at, mm.page_table.pmd_end(at, end), even_cows, &gather, site);
-    if (gather.flush) {
-      mm.tlb.shootdown();
-    }
-    for (size_t n = 0; n < gather.count; ++n) {
-      put_page(mm.memory().page(gather.frames[n]), site);
-    }
+    if (gather.flush) { mm.tlb.shootdown(); }
+    for (size_t n = 0; n < gather.count; ++n) { put_page(mm.memory().page(gather.frames[n]), site); }
   }
 }
 
-void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, bool even_cows,
-                         Site site) {
+void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, bool even_cows, Site site) {
   FS_TRACE_SCOPE("unmap_mapping_pages", entry_ref(mapping.host().ino(), first, count));
   rt::ReadLock lock(mapping.i_mmap_rwsem, site);
-  for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {
-    zap_range(vma, begin, end, even_cows, site);
-  });
+  for_each_mapped_part(mapping, first, count,
+                       [&](Vma& vma, VirtAddr begin, VirtAddr end) { zap_range(vma, begin, end, even_cows, site); });
 }
 
 uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, Site site) {
@@ -143,9 +123,7 @@ uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t co
   uint64_t changed = 0;
   rt::ReadLock lock(mapping.i_mmap_rwsem, site);
   for_each_mapped_part(mapping, first, count, [&](Vma& vma, VirtAddr begin, VirtAddr end) {
-    if (vma.shared) {
-      changed += wrprotect_part(*vma.mm, begin, end, site);
-    }
+    if (vma.shared) { changed += wrprotect_part(*vma.mm, begin, end, site); }
   });
   return changed;
 }
@@ -159,9 +137,7 @@ void collect_frame_users(AddressSpace& mapping, PgOff index, Pfn pfn, std::vecto
     // by a huge page and the next by a single one. Under ptl, as an mprotect has the PTE out for a moment.
     rt::SpinGuard guard(vma.mm->page_table.ptl, site);
     const Pte pte = vma.mm->page_table.load(address, site);
-    if (!pte.present() || pte.special() || !memory.is_pmem(pte.pfn())) {
-      return;
-    }
+    if (!pte.present() || pte.special() || !memory.is_pmem(pte.pfn())) { return; }
     FS_WARN_ON(pte.pfn() != pfn, "MF1", about(pte_ref(vma.mm->id(), address), frame_ref(pfn)),
                "process %" PRIu64 " hears that frame %" PRIu64 " is bad, at an address that maps frame %" PRIu64,
                vma.mm->id(), pfn.value(), pte.pfn().value());

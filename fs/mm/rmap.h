@@ -31,14 +31,13 @@ void unmap_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, boo
 
 // Makes every PTE of the range in shared mappings read-only and clean, so that the next store
 // faults. Returns how many were writable or dirty. YIELDS.
-uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count,
-                                 Site site = Site::current());
+uint64_t wrprotect_mapping_range(AddressSpace& mapping, PgOff first, uint64_t count, Site site = Site::current());
 
 // A place where a process maps a frame. Kernel: struct to_kill.
 struct FrameUser {
-  uint64_t process = 0;  // Mm::id()
-  VirtAddr address{0};   // of the page
-  unsigned order = 0;    // of the mapping that it is a part of: 0, or Memory::huge_order()
+  uint64_t process = 0;    // Mm::id()
+  VirtAddr address{0};     // of the page
+  unsigned order = 0;      // of the mapping that it is a part of: 0, or Memory::huge_order()
   const Mm* mm = nullptr;  // to compare with; the process may be gone
   bool operator==(const FrameUser&) const = default;
 };

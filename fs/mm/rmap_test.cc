@@ -116,9 +116,7 @@ class RandomPolicy final : public rt::Policy {
   rt::TaskId choose(const rt::SchedView& view) override { return pick(view); }
 
  private:
-  rt::TaskId pick(const rt::SchedView& view) {
-    return view.runnable[next() % view.runnable.size()];
-  }
+  rt::TaskId pick(const rt::SchedView& view) { return view.runnable[next() % view.runnable.size()]; }
   uint64_t next() {
     state_ ^= state_ << 13;
     state_ ^= state_ >> 7;
@@ -136,26 +134,18 @@ TEST_F(RmapTest, NoInterleavingLeavesAPteOrAPinOfARemovedPage) {
           const VirtAddr mine = map(mm_, kMapShared);
           const VirtAddr theirs = map(other_, kMapPrivate);
           rt::spawn("store", [&, mine] {
-            for (uint64_t n = 0; n < 4; ++n) {
-              store(mm_, page(mine, n), 's');
-            }
+            for (uint64_t n = 0; n < 4; ++n) { store(mm_, page(mine, n), 's'); }
           });
           rt::spawn("copy", [&, theirs] {
-            for (uint64_t n = 0; n < 4; ++n) {
-              store(other_, page(theirs, n), 'p');
-            }
+            for (uint64_t n = 0; n < 4; ++n) { store(other_, page(theirs, n), 'p'); }
             other_.mprotect(theirs, kPageSize, kProtRead).ignore_error("checked by the audit");
-            other_
-                .mremap(theirs, 4 * kPageSize, 4 * kPageSize, kMremapMayMove | kMremapFixed,
-                        VirtAddr(kPmdSize))
+            other_.mremap(theirs, 4 * kPageSize, 4 * kPageSize, kMremapMayMove | kMremapFixed, VirtAddr(kPmdSize))
                 .ignore_error("checked by the audit");
           });
           rt::spawn("pin", [&, mine] {
             for (uint64_t n = 0; n < 4; ++n) {
               auto pin = pin_user_page(mm_, page(mine, n), true);
-              if (pin.ok()) {
-                pin->release();
-              }
+              if (pin.ok()) { pin->release(); }
             }
           });
           rt::spawn("remove", [&] {

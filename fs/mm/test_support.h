@@ -45,8 +45,7 @@ class FakeFile final : public VmFile, public MappingHost {
     return pfn;
   }
   char media(uint64_t index, uint64_t offset = 0) {
-    return static_cast<char>(
-        memory_.device().data()[blocks_.at(index).value() * kPageSize + offset]);
+    return static_cast<char>(memory_.device().data()[blocks_.at(index).value() * kPageSize + offset]);
   }
 
   AddressSpace& mapping() override { return mapping_; }
@@ -55,9 +54,7 @@ class FakeFile final : public VmFile, public MappingHost {
   bool is_dax() const override { return true; }
   void get() override { __atomic_fetch_add(&refs, 1, __ATOMIC_SEQ_CST); }
   void put() override {
-    if (watched_mm != nullptr) {
-      EXPECT_FALSE(watched_mm->mmap_lock.held());
-    }
+    if (watched_mm != nullptr) { EXPECT_FALSE(watched_mm->mmap_lock.held()); }
     __atomic_fetch_sub(&refs, 1, __ATOMIC_SEQ_CST);
   }
   Status mmap_check(unsigned, bool, bool) override { return check; }
@@ -70,9 +67,7 @@ class FakeFile final : public VmFile, public MappingHost {
       --retries;
       return FaultResult::kRetry;
     }
-    if (vmf.pgoff.value() * kPageSize >= size_) {
-      return FaultResult::kSigbus;
-    }
+    if (vmf.pgoff.value() * kPageSize >= size_) { return FaultResult::kSigbus; }
     rt::MutexLock entry(entry_lock_);
     return map(vmf);
   }
@@ -104,13 +99,9 @@ class FakeFile final : public VmFile, public MappingHost {
       Page* busy = nullptr;
       for (const auto& [index, pfn] : blocks_) {
         Page& page = memory_.page(pfn);
-        if (index >= first && index < end && page_ref_count(page) != 1) {
-          busy = &page;
-        }
+        if (index >= first && index < end && page_ref_count(page) != 1) { busy = &page; }
       }
-      if (busy == nullptr) {
-        break;
-      }
+      if (busy == nullptr) { break; }
       memory_.wait_page_idle(
           *busy, [&]() FS_NO_THREAD_SAFETY_ANALYSIS { lock.up_write(); },
           [&]() FS_NO_THREAD_SAFETY_ANALYSIS { lock.down_write(); });
@@ -129,14 +120,10 @@ class FakeFile final : public VmFile, public MappingHost {
     blocks_.clear();
     dirty_.clear();
     next_block_ = first_block_;
-    for (uint64_t n = 0; n < 4; ++n) {
-      add_block(n, static_cast<char>('a' + n));
-    }
+    for (uint64_t n = 0; n < 4; ++n) { add_block(n, static_cast<char>('a' + n)); }
   }
   void forget_frames() {
-    for (const auto& [index, pfn] : blocks_) {
-      memory_.page(pfn).mapping = nullptr;
-    }
+    for (const auto& [index, pfn] : blocks_) { memory_.page(pfn).mapping = nullptr; }
   }
 
   int refs = 0;
@@ -157,13 +144,9 @@ class FakeFile final : public VmFile, public MappingHost {
   void drop_blocks(uint64_t first, uint64_t end) {
     for (uint64_t index = first; index < end; ++index) {
       const auto it = blocks_.find(index);
-      if (it == blocks_.end()) {
-        continue;
-      }
+      if (it == blocks_.end()) { continue; }
       Page& page = memory_.page(it->second);
-      if (page_ref_count(page) != 1) {
-        ++busy_at_removal;
-      }
+      if (page_ref_count(page) != 1) { ++busy_at_removal; }
       page.mapping = nullptr;
       blocks_.erase(it);
     }
@@ -179,16 +162,12 @@ class FakeFile final : public VmFile, public MappingHost {
       return finish_cow_fault(vmf);
     }
     if (it == blocks_.end()) {
-      if (!vmf.write) {
-        return insert_pfn(vmf, memory_.zero_pfn(), false);
-      }
+      if (!vmf.write) { return insert_pfn(vmf, memory_.zero_pfn(), false); }
       it = blocks_.emplace(index, Pfn(next_block_++)).first;
       own(it->second, index);
       EXPECT_TRUE(memory_.device().zero(it->second.value() * kPageSize, kPageSize).ok());
     }
-    if (vmf.write) {
-      dirty_.insert(index);
-    }
+    if (vmf.write) { dirty_.insert(index); }
     return insert_pfn(vmf, it->second, vmf.write);
   }
 
@@ -218,9 +197,7 @@ class MmTest : public ::testing::Test {
 
   // Everything given back: run at the end of every test.
   void TearDown() override {
-    if (abandoned_) {
-      return;
-    }
+    if (abandoned_) { return; }
     rt::run_for_test([this] {
       mm_.check();
       other_.check();
@@ -234,13 +211,10 @@ class MmTest : public ::testing::Test {
     EXPECT_TRUE(memory_.audit_idle(&report)) << report.front();
   }
 
-  VirtAddr map(Mm& mm, unsigned flags, unsigned prot = kProtRead | kProtWrite,
-               uint64_t pages = kFilePages, uint64_t first = 0) {
-    const auto addr = mm.mmap({.length = pages * kPageSize,
-                               .prot = prot,
-                               .flags = flags,
-                               .file = &file_,
-                               .offset = first * kPageSize});
+  VirtAddr map(Mm& mm, unsigned flags, unsigned prot = kProtRead | kProtWrite, uint64_t pages = kFilePages,
+               uint64_t first = 0) {
+    const auto addr = mm.mmap(
+        {.length = pages * kPageSize, .prot = prot, .flags = flags, .file = &file_, .offset = first * kPageSize});
     EXPECT_TRUE(addr.ok());
     return addr.value_or(VirtAddr(0));
   }
@@ -264,18 +238,12 @@ class MmTest : public ::testing::Test {
   }
   static std::string signal_name(Signal signal) {
     switch (signal) {
-      case Signal::kNone:
-        return "none";
-      case Signal::kSegvMaperr:
-        return "SEGV_MAPERR";
-      case Signal::kSegvAccerr:
-        return "SEGV_ACCERR";
-      case Signal::kBusAdrerr:
-        return "BUS_ADRERR";
-      case Signal::kBusMceerr:
-        return "BUS_MCEERR";
-      case Signal::kKilled:
-        return "killed";
+      case Signal::kNone: return "none";
+      case Signal::kSegvMaperr: return "SEGV_MAPERR";
+      case Signal::kSegvAccerr: return "SEGV_ACCERR";
+      case Signal::kBusAdrerr: return "BUS_ADRERR";
+      case Signal::kBusMceerr: return "BUS_MCEERR";
+      case Signal::kKilled: return "killed";
     }
     return "?";
   }
@@ -297,9 +265,7 @@ class SwitchAtFirstRef final : public rt::Policy {
   void begin_run() override { done_ = false; }
   uint64_t budget(const rt::SchedView&) override { return done_ ? rt::kNeverAsk : 1; }
   rt::TaskId preempt(const rt::SchedView& view) override {
-    if (view.current != 0 || view.kind != rt::PointKind::kRef) {
-      return view.current;
-    }
+    if (view.current != 0 || view.kind != rt::PointKind::kRef) { return view.current; }
     done_ = true;
     return 1;
   }

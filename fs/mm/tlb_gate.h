@@ -21,13 +21,9 @@ class TlbGate {
  public:
   void enter() {
     for (;;) {
-      while (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) != 0) {
-        pause();
-      }
+      while (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) != 0) { pause(); }
       __atomic_fetch_add(&walkers_, 1, __ATOMIC_SEQ_CST);
-      if (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) == 0) {
-        return;
-      }
+      if (__atomic_load_n(&shootdowns_, __ATOMIC_SEQ_CST) == 0) { return; }
       leave();
     }
   }
@@ -36,9 +32,7 @@ class TlbGate {
   // Returns when every window that may have seen a translation removed before this call is over.
   void shootdown() {
     __atomic_fetch_add(&shootdowns_, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&walkers_, __ATOMIC_SEQ_CST) != 0) {
-      pause();
-    }
+    while (__atomic_load_n(&walkers_, __ATOMIC_SEQ_CST) != 0) { pause(); }
     __atomic_fetch_sub(&shootdowns_, 1, __ATOMIC_SEQ_CST);
   }
 

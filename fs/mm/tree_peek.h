@@ -10,8 +10,7 @@
 namespace daxfs::mm {
 
 inline bool has_no_pages(const AddressSpace& mapping) {
-  rt::also(rt::PointKind::kTreeRead,
-           rt::object_id(rt::ObjectClass::kTree, mapping.i_pages.id(), 1));
+  rt::also(rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, mapping.i_pages.id(), 1));
   return mapping.i_pages.empty();
 }
 

@@ -68,8 +68,8 @@ struct Vma {
   rt::Shared<VirtAddr, "vm_end"> end;
   rt::Shared<unsigned, "vm_page_prot"> prot = kProtNone;
   bool shared = false;
-  bool sync = false;       // MAP_SYNC
-  bool may_write = true;   // mprotect may add kProtWrite
+  bool sync = false;                              // MAP_SYNC
+  bool may_write = true;                          // mprotect may add kProtWrite
   rt::Shared<VmFile*, "vm_file"> file = nullptr;  // null: anonymous
   // File page at begin; for anonymous memory the page number of begin when it was mapped.
   rt::Shared<PgOff, "vm_pgoff"> pgoff;
@@ -103,11 +103,10 @@ struct VmFault {
   VirtAddr address;  // page aligned
   PgOff pgoff;       // of that page in the file
   bool write = false;
-  bool cow = false;  // a store to a private mapping: the file is only read, into cow_page
-  Pfn cow_page{0};   // DRAM frame; valid if cow
-  bool cow_done =
-      false;       // finish_cow_fault() installed it (or dropped it: another fault was first)
-  Pte orig_pte{};  // for pfn_mkwrite: what the store met
+  bool cow = false;       // a store to a private mapping: the file is only read, into cow_page
+  Pfn cow_page{0};        // DRAM frame; valid if cow
+  bool cow_done = false;  // finish_cow_fault() installed it (or dropped it: another fault was first)
+  Pte orig_pte{};         // for pfn_mkwrite: what the store met
 
   Memory& memory() const;
   // The first address and file page of the huge range. REQUIRES: huge_range_fits().

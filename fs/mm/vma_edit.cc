@@ -17,16 +17,10 @@ namespace daxfs::mm {
 namespace {
 
 bool can_merge(const Vma& low, const Vma& high) {
-  if (low.end != high.begin || low.prot != high.prot || low.shared != high.shared) {
-    return false;
-  }
-  if (low.sync != high.sync || low.may_write != high.may_write || low.file != high.file) {
-    return false;
-  }
+  if (low.end != high.begin || low.prot != high.prot || low.shared != high.shared) { return false; }
+  if (low.sync != high.sync || low.may_write != high.may_write || low.file != high.file) { return false; }
   // Each shared anonymous mapping is an object of its own.
-  if (low.file == nullptr && low.shared) {
-    return false;
-  }
+  if (low.file == nullptr && low.shared) { return false; }
   return low.pgoff_end() == high.pgoff;
 }
 
@@ -34,14 +28,12 @@ bool can_merge(const Vma& low, const Vma& high) {
 
 void Mm::insert_vma(Vma& vma, Site site) {
   const size_t n = vma_index(vma.begin);
-  FS_BUG_ON(vma.begin >= vma.end || vma.begin.value() % kPageSize != 0 ||
-                vma.end.value() % kPageSize != 0 || (n < vmas().size() && vmas()[n]->begin < vma.end),
-            "MM6", "VMA [%" PRIx64 ", %" PRIx64 ") is malformed or overlaps another",
-            vma.begin.value(), vma.end.value());
+  FS_BUG_ON(vma.begin >= vma.end || vma.begin.value() % kPageSize != 0 || vma.end.value() % kPageSize != 0 ||
+                (n < vmas().size() && vmas()[n]->begin < vma.end),
+            "MM6", "VMA [%" PRIx64 ", %" PRIx64 ") is malformed or overlaps another", vma.begin.value(),
+            vma.end.value());
   vmas_.write().insert(vmas().begin() + static_cast<ptrdiff_t>(n), &vma);
-  if (vma.file == nullptr) {
-    return;
-  }
+  if (vma.file == nullptr) { return; }
   AddressSpace& mapping = vma.file->mapping();
   rt::WriteLock lock(mapping.i_mmap_rwsem, site);
   mapping.link_vma(vma);
@@ -55,9 +47,7 @@ void Mm::resize_vma(Vma& vma, VirtAddr begin, VirtAddr end, Site site) {
     vma.end = end;
   };
   FS_BUG_ON(begin > vma.begin, "MM6", "a VMA's begin moves up: split it");
-  if (vma.file == nullptr) {
-    return resize();
-  }
+  if (vma.file == nullptr) { return resize(); }
   rt::WriteLock lock(vma.file->mapping().i_mmap_rwsem, site);
   resize();
 }
@@ -103,9 +93,7 @@ void Mm::remove_vma(Vma& vma, Removed* removed, Site site) {
 
 bool Mm::merge_with_next(Vma& vma, Removed* removed, Site site) {
   Vma* next = next_vma(vma);
-  if (next == nullptr || !can_merge(vma, *next)) {
-    return false;
-  }
+  if (next == nullptr || !can_merge(vma, *next)) { return false; }
   const VirtAddr end = next->end;
   if (vma.file == nullptr) {
     remove_vma(*next, removed, site);
@@ -129,9 +117,7 @@ bool Mm::merge_with_next(Vma& vma, Removed* removed, Site site) {
 void Mm::merge_around(VirtAddr begin, VirtAddr end, Removed* removed, Site site) {
   size_t n = begin.value() == 0 ? 0 : vma_index(begin - 1);
   while (n < vmas().size() && vmas()[n]->begin < end) {
-    if (!merge_with_next(*vmas()[n], removed, site)) {
-      ++n;
-    }
+    if (!merge_with_next(*vmas()[n], removed, site)) { ++n; }
   }
 }
 
@@ -142,9 +128,7 @@ void Mm::unmap_locked(VirtAddr begin, VirtAddr end, Removed* removed, Site site)
     ++n;
   }
   const size_t last = vma_index(end);
-  if (last < vmas().size() && vmas()[last]->begin < end) {
-    split_vma(*vmas()[last], end, site);
-  }
+  if (last < vmas().size() && vmas()[last]->begin < end) { split_vma(*vmas()[last], end, site); }
   const bool had = n < vmas().size() && vmas()[n]->begin < end;
   while (n < vmas().size() && vmas()[n]->begin < end) {
     Vma& vma = *vmas()[n];

@@ -23,9 +23,7 @@ namespace daxfs::pmem {
 namespace {
 
 // The object of a point: two tasks touch the same thing if they touch the same 4 KiB block.
-rt::ObjectId block_object(uint64_t offset) {
-  return rt::object_id(rt::ObjectClass::kPmem, offset / kBlockSize, 0);
-}
+rt::ObjectId block_object(uint64_t offset) { return rt::object_id(rt::ObjectClass::kPmem, offset / kBlockSize, 0); }
 
 // A point is about the first block of its range. These are the others.
 void also_other_blocks(rt::PointKind kind, uint64_t offset, uint64_t size) {
@@ -76,32 +74,22 @@ Result<std::unique_ptr<Device>> Device::open(const std::string& path, const Open
 
   struct stat attributes = {};
   if (::fstat(fd, &attributes) != 0) { return fail_errno(options.message, path, errno); }
-  if (S_ISDIR(attributes.st_mode)) {
-    return fail(options.message, path, "is a directory", Errc::kIsDir);
-  }
+  if (S_ISDIR(attributes.st_mode)) { return fail(options.message, path, "is a directory", Errc::kIsDir); }
   uint64_t size = static_cast<uint64_t>(attributes.st_size);
   if (!S_ISREG(attributes.st_mode)) {
     // A device DAX node has no st_size; libpmem2 knows, and refuses every other kind of file.
     pmem2_source* source = nullptr;
     size_t found = 0;
-    const bool usable =
-        pmem2_source_from_fd(&source, fd) == 0 && pmem2_source_size(source, &found) == 0;
+    const bool usable = pmem2_source_from_fd(&source, fd) == 0 && pmem2_source_size(source, &found) == 0;
     pmem2_source_delete(&source);
-    if (!usable) {
-      return fail(options.message, path, "is neither a regular file nor device DAX", Errc::kInval);
-    }
+    if (!usable) { return fail(options.message, path, "is neither a regular file nor device DAX", Errc::kInval); }
     size = found;
   }
-  if (!usable_size(size)) {
-    return fail(options.message, path, size_complaint(size), Errc::kInval);
-  }
+  if (!usable_size(size)) { return fail(options.message, path, size_complaint(size), Errc::kInval); }
 
   std::string why;
-  auto mapping = Mapping::map({.fd = fd,
-                               .size = size,
-                               .read_only = options.read_only,
-                               .private_copy = options.private_copy},
-                              &why);
+  auto mapping = Mapping::map(
+      {.fd = fd, .size = size, .read_only = options.read_only, .private_copy = options.private_copy}, &why);
   if (!mapping.ok()) { return fail(options.message, path, why, mapping.error()); }
   std::byte* base = mapping.value()->base();
   std::unique_ptr<Device> device(new Device(std::move(mapping).value(), base, size, options.read_only));
@@ -109,8 +97,7 @@ Result<std::unique_ptr<Device>> Device::open(const std::string& path, const Open
   return device;
 }
 
-Result<std::unique_ptr<Device>> Device::create(const std::string& path, uint64_t size,
-                                               std::string* message) {
+Result<std::unique_ptr<Device>> Device::create(const std::string& path, uint64_t size, std::string* message) {
   if (!usable_size(size)) { return fail(message, path, size_complaint(size), Errc::kInval); }
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) { return fail_errno(message, path, errno); }
@@ -136,16 +123,15 @@ Result<std::unique_ptr<Device>> Device::anonymous(uint64_t size) {
 
 void Device::require_inside(uint64_t offset, uint64_t size, const char* what) const {
   FS_BUG_ON(!contains(offset, size), "PM1",
-            "%s of %" PRIu64 " bytes at offset %" PRIu64 " leaves the device of %" PRIu64 " bytes",
-            what, size, offset, size_);
+            "%s of %" PRIu64 " bytes at offset %" PRIu64 " leaves the device of %" PRIu64 " bytes", what, size, offset,
+            size_);
 }
 
 void Device::report_freed(uint64_t offset, uint64_t size, const char* what, Site site) const {
   uint64_t block = offset / kBlockSize;
   while (!freed_.any_in(block, block + 1)) { ++block; }
   internal::report_finding(Verdict::kWarn, "O15", site,
-                           "%s of %" PRIu64 " bytes meets block %" PRIu64 ", which is free", what,
-                           size, block);
+                           "%s of %" PRIu64 " bytes meets block %" PRIu64 ", which is free", what, size, block);
   FS_STOP_AT_FINDING();
 }
 
@@ -198,8 +184,7 @@ Status Device::store_nt(uint64_t offset, std::span<const std::byte> bytes, Site 
   return store_kind(offset, bytes, StoreKind::kNonTemporal, site);
 }
 
-Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind,
-                          Site site) {
+Status Device::store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) {
   require_inside(offset, bytes.size(), "store");
   if (read_only_) { return Errc::kRoFs; }
   if (bytes.empty()) { return ok_status(); }
@@ -243,16 +228,13 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   if (rt::tracing()) { trace_stored(offset, size, {}); }
   mapping_->zero_nt(base_ + offset, size);
   note_overwrite(offset, size);
-  if (recorder_ != nullptr) {
-    recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site);
-  }
+  if (recorder_ != nullptr) { recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site); }
   return ok_status();
 }
 
 Status Device::store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes, Site site) {
   FS_BUG_ON(offset % kSectorSize != 0 || bytes.size() % kSectorSize != 0, "PM3",
-            "clearing store of %zu bytes at offset %" PRIu64 " covers part of a sector",
-            bytes.size(), offset);
+            "clearing store of %zu bytes at offset %" PRIu64 " covers part of a sector", bytes.size(), offset);
   FS_RETURN_IF_ERROR(store_kind(offset, bytes, StoreKind::kNonTemporal, site));
   if (poison_.any()) { clear_poison(offset, bytes.size()); }
   return ok_status();
@@ -331,14 +313,12 @@ void Device::clear_poison(uint64_t offset, uint64_t size) {
 }
 
 void Device::restore(std::span<const std::byte> pristine) {
-  FS_BUG_ON(pristine.size() != size_, "PM2", "template of %zu bytes for a device of %" PRIu64,
-            pristine.size(), size_);
+  FS_BUG_ON(pristine.size() != size_, "PM2", "template of %zu bytes for a device of %" PRIu64, pristine.size(), size_);
   if (changed_.any()) {
     const std::span<const uint64_t> words = changed_.words();
     for (size_t word = 0; word < words.size(); ++word) {
       for (uint64_t bits = changed_.take_word(word); bits != 0; bits &= bits - 1) {
-        const uint64_t offset =
-            (word * 64 + static_cast<unsigned>(std::countr_zero(bits))) * kBlockSize;
+        const uint64_t offset = (word * 64 + static_cast<unsigned>(std::countr_zero(bits))) * kBlockSize;
         raw_copy(base_ + offset, pristine.data() + offset, kBlockSize);
       }
     }
@@ -350,8 +330,7 @@ void Device::restore(std::span<const std::byte> pristine) {
 }
 
 void Device::load_image(std::span<const std::byte> image) {
-  FS_BUG_ON(image.size() > size_, "PM1", "image of %zu bytes for a device of %" PRIu64,
-            image.size(), size_);
+  FS_BUG_ON(image.size() > size_, "PM1", "image of %zu bytes for a device of %" PRIu64, image.size(), size_);
   FS_BUG_ON(read_only_, "PM1", "image loaded into a read-only device");
   raw_copy(base_, image.data(), image.size());
   raw_zero(base_ + image.size(), size_ - image.size());

@@ -55,8 +55,7 @@ class Recorder {
   virtual ~Recorder() = default;
   // `bytes` are the new contents of [offset, offset + bytes.size()) and live in the device: copy
   // what you keep.
-  virtual void on_store(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind,
-                        Site site) = 0;
+  virtual void on_store(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site) = 0;
   virtual void on_flush(uint64_t offset, uint64_t size, Site site) = 0;
   virtual void on_fence(Site site) = 0;
 };
@@ -75,8 +74,7 @@ class Device {
   static Result<std::unique_ptr<Device>> open(const std::string& path, const OpenOptions& options);
   // Creates a file of zeros with its blocks allocated, and maps it. Errors: kExist, kInval for the
   // size, kNoSpc, ...
-  static Result<std::unique_ptr<Device>> create(const std::string& path, uint64_t size,
-                                                std::string* message = nullptr);
+  static Result<std::unique_ptr<Device>> create(const std::string& path, uint64_t size, std::string* message = nullptr);
   // Zeroed memory that dies with the device. Errors: kInval for the size, kNoMem.
   static Result<std::unique_ptr<Device>> anonymous(uint64_t size);
 
@@ -111,14 +109,12 @@ class Device {
   Status store_nt(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   // A cached store that is part of its caller's scheduling point: a user store, whose page-table
   // check and bytes are one step for the rest of the machine.
-  Status store_unscheduled(uint64_t offset, std::span<const std::byte> bytes,
-                           Site site = Site::current());
+  Status store_unscheduled(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   // Zeroes with non-temporal stores.
   Status zero(uint64_t offset, uint64_t size, Site site = Site::current());
   // A non-temporal store of whole sectors that clears their poison. REQUIRES: multiples of
   // kSectorSize (PM3).
-  Status store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes,
-                               Site site = Site::current());
+  Status store_clearing_poison(uint64_t offset, std::span<const std::byte> bytes, Site site = Site::current());
   template <typename T>
   Status store_value(uint64_t offset, const T& value, Site site = Site::current()) {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -143,8 +139,7 @@ class Device {
   void set_poison(uint64_t offset, uint64_t size);
   void clear_poison(uint64_t offset, uint64_t size);
   bool poisoned(uint64_t offset, uint64_t size) const {
-    return size != 0 && poison_.any() &&
-           poison_.any_in(offset / kSectorSize, div_round_up(offset + size, kSectorSize));
+    return size != 0 && poison_.any() && poison_.any_in(offset / kSectorSize, div_round_up(offset + size, kSectorSize));
   }
 
   // Blocks that their filesystem gave back and has not handed out again: whoever still touches one
@@ -163,8 +158,7 @@ class Device {
     if (freed_.any()) { freed_.clear_range(first.value(), first.value() + count); }
   }
   bool freed(uint64_t offset, uint64_t size) const {
-    return freed_.any() && size != 0 &&
-           freed_.any_in(offset / kBlockSize, div_round_up(offset + size, kBlockSize));
+    return freed_.any() && size != 0 && freed_.any_in(offset / kBlockSize, div_round_up(offset + size, kBlockSize));
   }
   // O15, for those that reach the bytes by data() or only by their address.
   void require_owned(uint64_t offset, uint64_t size, const char* what, Site site) const {
@@ -217,9 +211,7 @@ class Device {
 
   Device(std::unique_ptr<Mapping> mapping, std::byte* base, uint64_t size, bool read_only);
 
-  bool contains(uint64_t offset, uint64_t size) const {
-    return size <= size_ && offset <= size_ - size;
-  }
+  bool contains(uint64_t offset, uint64_t size) const { return size <= size_ && offset <= size_ - size; }
   void require_inside(uint64_t offset, uint64_t size, const char* what) const;
   FS_COLD void report_freed(uint64_t offset, uint64_t size, const char* what, Site site) const;
   Status store_kind(uint64_t offset, std::span<const std::byte> bytes, StoreKind kind, Site site);

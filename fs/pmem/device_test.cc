@@ -1,17 +1,17 @@
 // fs/pmem/device_test.cc - the medium: durability, poison, tracking and refusals.
 #include "fs/pmem/device.h"
 
-#include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdio>
 #include <array>
+#include <cstdio>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fs/pmem/bit_set.h"
 #include "fs/rt/testing.h"
@@ -28,9 +28,7 @@ std::vector<std::byte> pattern(size_t size, uint32_t seed) {
   return bytes;
 }
 
-std::vector<std::byte> read_all(const Device& device) {
-  return {device.data(), device.data() + device.size()};
-}
+std::vector<std::byte> read_all(const Device& device) { return {device.data(), device.data() + device.size()}; }
 
 std::unique_ptr<Device> anonymous(uint64_t size) {
   auto device = Device::anonymous(size);
@@ -165,8 +163,7 @@ TEST_F(DeviceFile, BadFilesAreRefusedWithASentenceThatNamesThem) {
 
   const std::string odd = file_of("odd", 4096 * 3 + 512);
   EXPECT_EQ(refuse(odd).errc, Errc::kInval);
-  EXPECT_EQ(refuse(odd).message,
-            odd + ": has 12800 bytes, which is no multiple of the block size 4096");
+  EXPECT_EQ(refuse(odd).message, odd + ": has 12800 bytes, which is no multiple of the block size 4096");
 
   const std::string fifo = path("null");
   ASSERT_EQ(::symlink("/dev/null", fifo.c_str()), 0);
@@ -204,8 +201,7 @@ TEST(Device, ReadOutsideIsAnErrorBecauseMediaMayAskForIt) {
 // PM1.
 TEST(DeviceDeathTest, StoreOutsideIsABug) {
   auto device = anonymous(8192);
-  EXPECT_DEATH(device->store_value<uint64_t>(8190, 1).ignore_error("dies"),
-               "PM1|leaves the device");
+  EXPECT_DEATH(device->store_value<uint64_t>(8190, 1).ignore_error("dies"), "PM1|leaves the device");
   EXPECT_DEATH(device->zero(4096, ~uint64_t{0}).ignore_error("dies"), "PM1|leaves the device");
   EXPECT_DEATH(device->flush(8192, 1), "PM1|leaves the device");
   EXPECT_DEATH(device->set_poison(9000, 1), "PM1|leaves the device");
@@ -269,8 +265,7 @@ TEST(DeviceDeathTest, RestoreFromATemplateOfAnotherSizeIsABug) {
 // PM3.
 TEST(DeviceDeathTest, ClearingPartOfASectorIsABug) {
   auto device = anonymous(8192);
-  EXPECT_DEATH(device->store_clearing_poison(256, pattern(512, 1)).ignore_error("dies"),
-               "PM3|part of a sector");
+  EXPECT_DEATH(device->store_clearing_poison(256, pattern(512, 1)).ignore_error("dies"), "PM3|part of a sector");
 }
 
 TEST(Device, PoisonFailsEveryReadThatTouchesItsSectors) {
@@ -313,11 +308,8 @@ TEST(Device, OnlyAClearingStoreHealsASector) {
 
 TEST(Device, ChangedBlocksNamesExactlyWhatWasStored) {
   auto device = anonymous(kMiB);
-  auto bit = [&](uint64_t block) {
-    return (device->changed_blocks()[block / 64] >> (block % 64) & 1) != 0;
-  };
-  ASSERT_TRUE(
-      device->store_value<uint64_t>(4096 * 63 + 4092, 1).ok());  // straddles blocks 63 and 64
+  auto bit = [&](uint64_t block) { return (device->changed_blocks()[block / 64] >> (block % 64) & 1) != 0; };
+  ASSERT_TRUE(device->store_value<uint64_t>(4096 * 63 + 4092, 1).ok());  // straddles blocks 63 and 64
   ASSERT_TRUE(device->zero(4096 * 200, 4096).ok());
   device->flush(0, 4096);
   device->fence();
@@ -348,10 +340,8 @@ TEST(Device, RestoreAfterAnyStoresEqualsTheTemplate) {
         case 1: ASSERT_TRUE(device->store_nt(offset, bytes).ok()); break;
         case 2: ASSERT_TRUE(device->zero(offset, length).ok()); break;
         case 3:
-          ASSERT_TRUE(device
-                          ->store_clearing_poison(offset / 512 * 512,
-                                                  std::span(source).first(length / 512 * 512))
-                          .ok());
+          ASSERT_TRUE(
+              device->store_clearing_poison(offset / 512 * 512, std::span(source).first(length / 512 * 512)).ok());
           break;
         default: device->set_poison(offset, length); continue;
       }
@@ -388,8 +378,7 @@ TEST(Device, AgreesWithAPlainArray) {
       default: {
         std::vector<std::byte> out(length);
         ASSERT_TRUE(device->read(offset, out).ok());
-        ASSERT_TRUE(
-            std::equal(out.begin(), out.end(), model.begin() + static_cast<ptrdiff_t>(offset)));
+        ASSERT_TRUE(std::equal(out.begin(), out.end(), model.begin() + static_cast<ptrdiff_t>(offset)));
       }
     }
   }
@@ -435,8 +424,7 @@ TEST(Device, RecorderSeesEveryStepInOrder) {
   device->persist(8, 1);
   device->set_recorder(nullptr);
   ASSERT_TRUE(device->store_value<uint8_t>(0, 1).ok());
-  EXPECT_EQ(log.text,
-            "store 5+2=7\nflush 5+2\nnt 4096+600=9\nfence\nnt 4096+10=0\nflush 8+1\nfence\n");
+  EXPECT_EQ(log.text, "store 5+2=7\nflush 5+2\nnt 4096+600=9\nfence\nnt 4096+10=0\nflush 8+1\nfence\n");
 }
 
 TEST(BitSet, RangesAgreeWithAPlainArray) {
@@ -452,9 +440,7 @@ TEST(BitSet, RangesAgreeWithAPlainArray) {
     ASSERT_EQ(set.any_in(begin, end), expected) << begin << ".." << end;
     add ? set.set_range(begin, end) : set.clear_range(begin, end);
     for (uint64_t i = begin; i < end; ++i) { model[i] = add; }
-    for (uint64_t i = 0; i < 200; ++i) {
-      ASSERT_EQ((set.words()[i / 64] >> (i % 64) & 1) != 0, model[i]);
-    }
+    for (uint64_t i = 0; i < 200; ++i) { ASSERT_EQ((set.words()[i / 64] >> (i % 64) & 1) != 0, model[i]); }
   }
 }
 

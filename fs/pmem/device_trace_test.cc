@@ -1,12 +1,12 @@
 // fs/pmem/device_trace_test.cc - what a tracer is told of the medium's bytes.
 //
 // Not under TSan: the engine calls a tracer on the traced task's stack under the host's name.
-#include <gtest/gtest.h>
-
 #include <array>
 #include <memory>
 #include <span>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/pmem/device.h"
 #include "fs/rt/testing.h"

@@ -18,8 +18,7 @@ Errc failed(std::string* message) {
 
 }  // namespace
 
-Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from,
-                                                              std::string* message) {
+Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from, std::string* message) {
   pmem2_source* source = nullptr;
   pmem2_config* config = nullptr;
   ScopeGuard cleanup([&] {
@@ -27,27 +26,19 @@ Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from
     pmem2_source_delete(&source);
   });
 
-  const int sourced = from.fd >= 0 ? pmem2_source_from_fd(&source, from.fd)
-                                   : pmem2_source_from_anon(&source, from.size);
+  const int sourced =
+      from.fd >= 0 ? pmem2_source_from_fd(&source, from.fd) : pmem2_source_from_anon(&source, from.size);
   if (sourced != 0 || pmem2_config_new(&config) != 0) { return failed(message); }
   // PAGE is what any filesystem can give; libpmem2 still reports finer granularity where the medium
   // has it.
-  if (pmem2_config_set_required_store_granularity(config, PMEM2_GRANULARITY_PAGE) != 0) {
-    return failed(message);
-  }
-  if (from.private_copy && pmem2_config_set_sharing(config, PMEM2_PRIVATE) != 0) {
-    return failed(message);
-  }
-  if (from.read_only && pmem2_config_set_protection(config, PMEM2_PROT_READ) != 0) {
-    return failed(message);
-  }
+  if (pmem2_config_set_required_store_granularity(config, PMEM2_GRANULARITY_PAGE) != 0) { return failed(message); }
+  if (from.private_copy && pmem2_config_set_sharing(config, PMEM2_PRIVATE) != 0) { return failed(message); }
+  if (from.read_only && pmem2_config_set_protection(config, PMEM2_PROT_READ) != 0) { return failed(message); }
 
   auto mapping = std::make_unique<Mapping>();
   if (pmem2_map_new(&mapping->map_, config, source) != 0) { return failed(message); }
   if (pmem2_map_get_size(mapping->map_) < from.size) {
-    if (message != nullptr) {
-      *message = "the mapping is smaller than the file: it changed size while it was opened";
-    }
+    if (message != nullptr) { *message = "the mapping is smaller than the file: it changed size while it was opened"; }
     return Errc::kIo;
   }
   mapping->durable_ = from.fd >= 0 && !from.read_only && !from.private_copy;
@@ -57,9 +48,7 @@ Result<std::unique_ptr<Device::Mapping>> Device::Mapping::map(const Source& from
   mapping->drain_fn_ = pmem2_get_drain_fn(mapping->map_);
   mapping->memcpy_fn_ = pmem2_get_memcpy_fn(mapping->map_);
   mapping->memset_fn_ = pmem2_get_memset_fn(mapping->map_);
-  if (mapping->durable_ && mapping->by_pages_) {
-    mapping->to_sync_ = BitSet(div_round_up(from.size, kPageSize));
-  }
+  if (mapping->durable_ && mapping->by_pages_) { mapping->to_sync_ = BitSet(div_round_up(from.size, kPageSize)); }
   return mapping;
 }
 
@@ -123,9 +112,7 @@ void Device::Mapping::sync_pages() {
   uint64_t run_begin = 0;
   uint64_t run_end = 0;  // pages [run_begin, run_end) wait; runs may go on across words
   auto sync_run = [&] {
-    if (run_begin < run_end) {
-      persist_fn_(start + run_begin * kPageSize, (run_end - run_begin) * kPageSize);
-    }
+    if (run_begin < run_end) { persist_fn_(start + run_begin * kPageSize, (run_end - run_begin) * kPageSize); }
   };
   for (size_t word = 0; word < to_sync_.words().size(); ++word) {
     for (uint64_t bits = to_sync_.take_word(word); bits != 0; bits &= bits - 1) {

@@ -9,12 +9,12 @@
 //   time.  Tested by: fs/pmem/device_test.cc.
 #pragma once
 
-#include <libpmem2.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include <libpmem2.h>
 
 #include "fs/base/result.h"
 #include "fs/pmem/bit_set.h"

@@ -40,9 +40,7 @@ FS_NO_TSAN inline void raw_fill(std::byte* to, std::byte value, size_t size) {
 #endif
 }
 #else
-inline void raw_copy(std::byte* to, const std::byte* from, size_t size) {
-  std::memmove(to, from, size);
-}
+inline void raw_copy(std::byte* to, const std::byte* from, size_t size) { std::memmove(to, from, size); }
 inline void raw_fill(std::byte* to, std::byte value, size_t size) {
   std::memset(to, std::to_integer<int>(value), size);
 }

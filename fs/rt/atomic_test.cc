@@ -29,7 +29,9 @@ TEST(Atomic, ReadModifyWriteIsOneStep) {
   Atomic<int> sum(0);
   run_for_test([&] {
     for (int t = 0; t < 4; ++t) {
-      spawn("adder", [&] { for (int i = 0; i < 1000; ++i) { sum.fetch_add(1); } });
+      spawn("adder", [&] {
+        for (int i = 0; i < 1000; ++i) { sum.fetch_add(1); }
+      });
     }
   });
   EXPECT_EQ(sum.load(), 4000);

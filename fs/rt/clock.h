@@ -13,8 +13,8 @@ namespace daxfs::rt {
 inline constexpr uint64_t kClockStartSeconds = 1767225600;  // 2026-01-01T00:00:00Z
 inline constexpr uint64_t kOpTickNs = 1000000;
 
-uint64_t clock_realtime_ns();   // since the epoch
-uint64_t clock_monotonic_ns();  // since the run's start
+uint64_t clock_realtime_ns();     // since the epoch
+uint64_t clock_monotonic_ns();    // since the run's start
 void clock_advance(uint64_t ns);  // fiber only
 
 }  // namespace daxfs::rt

@@ -24,15 +24,17 @@ void abba(Mutex& first, Mutex& second, Completion& mine, Completion& other) {
 }
 
 RunOutcome run_abba(const RunLimits& limits) {
-  return run_lambda([] {
-    Mutex a(Rank::kNone, "lock A");
-    Mutex b(Rank::kNone, "lock B");
-    Completion x;
-    Completion y;
-    spawn("one", [&] { abba(a, b, x, y); });
-    spawn("two", [&] { abba(b, a, y, x); });
-    join_all_spawned();
-  }, default_policy(), limits);
+  return run_lambda(
+      [] {
+        Mutex a(Rank::kNone, "lock A");
+        Mutex b(Rank::kNone, "lock B");
+        Completion x;
+        Completion y;
+        spawn("one", [&] { abba(a, b, x, y); });
+        spawn("two", [&] { abba(b, a, y, x); });
+        join_all_spawned();
+      },
+      default_policy(), limits);
 }
 
 TEST(Deadlock, PrintsTheCycleWithTasksOperationsLocksAndPlaces) {  // RT1

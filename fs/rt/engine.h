@@ -37,10 +37,10 @@ namespace daxfs::rt {
 struct SchedView {
   TaskId current;
   uint32_t op;
-  uint64_t event_in_op;               // the current task's events in this operation so far, this one included
-  std::span<const TaskId> runnable;   // ascending; includes current when it is runnable
-  uint64_t events;                    // of the run, so far
-  PointKind kind;                     // of the point that asks; in budget(): of the last point
+  uint64_t event_in_op;              // the current task's events in this operation so far, this one included
+  std::span<const TaskId> runnable;  // ascending; includes current when it is runnable
+  uint64_t events;                   // of the run, so far
+  PointKind kind;                    // of the point that asks; in budget(): of the last point
   ObjectId object;
   Site site;
 };
@@ -108,8 +108,8 @@ enum class Races : uint8_t { kIgnore, kReportAtEnd, kReportAtOnce };
 struct RunLimits {
   uint64_t events_max = 1000000;  // more is a livelock verdict
   bool observe = false;
-  Races races = Races::kIgnore;   // else each point costs as much as with an observer
-  bool capture_stacks = false;    // keep a backtrace of every blocked task for the deadlock graph
+  Races races = Races::kIgnore;  // else each point costs as much as with an observer
+  bool capture_stacks = false;   // keep a backtrace of every blocked task for the deadlock graph
   // Told of the finding where it was noticed, on that task's stack, with the run's trace hash so far. Then the process
   // traps there, so that a crash's stack is the finding's. Null: the run is abandoned and has an outcome.
   void (*at_finding)(void* context, const Finding& finding, uint64_t trace_hash) = nullptr;
@@ -120,8 +120,8 @@ struct RunLimits {
 struct RunOutcome {
   std::optional<Finding> finding;  // the first
   uint64_t events = 0;
-  uint64_t switches = 0;           // from one task to another
-  uint64_t trace_hash = 0;         // of all switches, operation ends and trace_mix(); equal in every build flavour
+  uint64_t switches = 0;    // from one task to another
+  uint64_t trace_hash = 0;  // of all switches, operation ends and trace_mix(); equal in every build flavour
   std::vector<TakenSwitch> taken;
 };
 

@@ -1,10 +1,10 @@
 // fs/rt/engine_test.cc - runs, schedules, anchors, findings. Fiber flavour; the native part only checks that code runs.
 #include "fs/rt/engine.h"
 
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <string>
 
 #include "fs/rt/mutex.h"
 #include "fs/rt/step.h"
@@ -205,8 +205,8 @@ TEST(Observer, SeesEveryEventAndDoesNotChangeTheRun) {
   EXPECT_EQ(observed.trace_hash, plain.trace_hash);
   EXPECT_EQ(observed.events, plain.events);
   EXPECT_EQ(observer.count, observed.events);
-  EXPECT_THAT(observer.kinds, testing::ElementsAre(PointKind::kOpBegin, PointKind::kYield, PointKind::kOpEnd,
-                                                   PointKind::kTask));
+  EXPECT_THAT(observer.kinds,
+              testing::ElementsAre(PointKind::kOpBegin, PointKind::kYield, PointKind::kOpEnd, PointKind::kTask));
 }
 
 TEST(Findings, EndTheRunAndLeaveTheEngineUsable) {
@@ -236,7 +236,11 @@ TEST(Findings, EndTheRunAndLeaveTheEngineUsable) {
 TEST(Findings, LivelockIsABudget) {  // RT2
   RunLimits limits;
   limits.events_max = 1000;
-  const RunOutcome outcome = run_lambda([] { for (;;) { yield(); } }, default_policy(), limits);
+  const RunOutcome outcome = run_lambda(
+      [] {
+        for (;;) { yield(); }
+      },
+      default_policy(), limits);
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->verdict, Verdict::kLivelock);
   EXPECT_EQ(outcome.finding->tag, "RT2");
@@ -275,8 +279,8 @@ TEST(Run, CanBeRepeatedWithoutGrowth) {
   uint64_t hash = 0;
   for (int i = 0; i < 1000; ++i) {
     Contention contention;
-    run_into(default_policy(), {}, nullptr, [](void* arg) { (*static_cast<Contention*>(arg))(); }, &contention,
-             &outcome);
+    run_into(
+        default_policy(), {}, nullptr, [](void* arg) { (*static_cast<Contention*>(arg))(); }, &contention, &outcome);
     ASSERT_FALSE(outcome.finding.has_value());
     if (i == 0) { hash = outcome.trace_hash; }
     ASSERT_EQ(outcome.trace_hash, hash);

@@ -122,9 +122,13 @@ FS_NO_TSAN inline void ExclusiveLock<kHolder>::unlock(Site site) {
 }
 
 template <Holder kHolder>
-FS_NO_TSAN inline bool ExclusiveLock<kHolder>::held() const { return owner_ == internal::g_current; }
+FS_NO_TSAN inline bool ExclusiveLock<kHolder>::held() const {
+  return owner_ == internal::g_current;
+}
 template <Holder kHolder>
-FS_NO_TSAN inline bool ExclusiveLock<kHolder>::is_locked() const { return owner_ != nullptr; }
+FS_NO_TSAN inline bool ExclusiveLock<kHolder>::is_locked() const {
+  return owner_ != nullptr;
+}
 template <Holder kHolder>
 FS_NO_TSAN inline void ExclusiveLock<kHolder>::assert_held(Site site) const {
   if (!held()) { internal::report_assert_held(name_, object_, site); }
@@ -154,9 +158,13 @@ inline void ExclusiveLock<kHolder>::unlock(Site /*site*/) {
   mutex_.unlock();
 }
 template <Holder kHolder>
-inline bool ExclusiveLock<kHolder>::held() const { return owner_.load(std::memory_order_relaxed) == current_task(); }
+inline bool ExclusiveLock<kHolder>::held() const {
+  return owner_.load(std::memory_order_relaxed) == current_task();
+}
 template <Holder kHolder>
-inline bool ExclusiveLock<kHolder>::is_locked() const { return owner_.load(std::memory_order_relaxed) != kNoTask; }
+inline bool ExclusiveLock<kHolder>::is_locked() const {
+  return owner_.load(std::memory_order_relaxed) != kNoTask;
+}
 template <Holder kHolder>
 inline void ExclusiveLock<kHolder>::assert_held(Site /*site*/) const {}
 

@@ -71,7 +71,7 @@ constexpr uint16_t lock_level(Rank rank, unsigned subclass) {
 struct TaskCore {
   int16_t id = kRootTask;
   Context context = Context::kProcess;
-  uint16_t no_sleep = 0;   // reasons why sleeping is forbidden now: spinlocks, read sections, irq context
+  uint16_t no_sleep = 0;  // reasons why sleeping is forbidden now: spinlocks, read sections, irq context
   uint16_t rcu_depth = 0;
   uint32_t rcu_sections = 0;  // that it ever began
   uint16_t held_count = 0;

@@ -14,8 +14,26 @@
 namespace daxfs::rt {
 
 enum class Rank : uint8_t {
-  kRename, kInodeDir, kInode, kFreeze, kMmap, kInvalidate, kHandle, kDaxEntry, kFolio, kDataSem, kXattr, kMmapTree,
-  kOrphan, kGroup, kBuffer, kInodeHash, kFdTable, kPageTable, kXArray, kLeaf,
+  kRename,
+  kInodeDir,
+  kInode,
+  kFreeze,
+  kMmap,
+  kInvalidate,
+  kHandle,
+  kDaxEntry,
+  kFolio,
+  kDataSem,
+  kXattr,
+  kMmapTree,
+  kOrphan,
+  kGroup,
+  kBuffer,
+  kInodeHash,
+  kFdTable,
+  kPageTable,
+  kXArray,
+  kLeaf,
   kNone,  // no check
 };
 const char* rank_name(Rank rank);

@@ -61,10 +61,13 @@ TEST(Lockdep, SleepInsideAnRcuReadSectionIsAVerdict) {  // LD1
 
 TEST(Lockdep, RecursionIsAVerdict) FS_NO_THREAD_SAFETY_ANALYSIS {  // LD2; misuse on purpose
   Mutex mutex(Rank::kInode, "inode");
-  EXPECT_THAT(expect_misuse("LD2", [&]() FS_NO_THREAD_SAFETY_ANALYSIS {  // misuse on purpose
-    mutex.lock();
-    mutex.lock();
-  }).title, HasSubstr("inode"));
+  EXPECT_THAT(expect_misuse("LD2",
+                            [&]() FS_NO_THREAD_SAFETY_ANALYSIS {  // misuse on purpose
+                              mutex.lock();
+                              mutex.lock();
+                            })
+                  .title,
+              HasSubstr("inode"));
   SpinLock spin;
   expect_misuse("LD2", [&]() FS_NO_THREAD_SAFETY_ANALYSIS {  // misuse on purpose
     spin.lock();

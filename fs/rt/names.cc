@@ -44,26 +44,27 @@ FS_NO_TSAN uint32_t site_hash(Site site) {
 }
 
 const char* point_kind_name(PointKind kind) {
-  static constexpr const char* kNames[] = {
-      "lock", "unlock", "wait", "wake", "atomic-load", "atomic-store", "atomic-rmw", "ref", "pte-read", "pte-write",
-      "tree-read", "tree-write", "pmem-store", "pmem-flush", "pmem-fence", "user-load", "user-store", "bio-submit",
-      "bio-complete", "op-begin", "op-end", "rcu", "task", "yield"};
+  static constexpr const char* kNames[] = {"lock",         "unlock",     "wait",       "wake",         "atomic-load",
+                                           "atomic-store", "atomic-rmw", "ref",        "pte-read",     "pte-write",
+                                           "tree-read",    "tree-write", "pmem-store", "pmem-flush",   "pmem-fence",
+                                           "user-load",    "user-store", "bio-submit", "bio-complete", "op-begin",
+                                           "op-end",       "rcu",        "task",       "yield"};
   static_assert(std::size(kNames) == static_cast<size_t>(PointKind::kCount));
   return kind < PointKind::kCount ? kNames[static_cast<size_t>(kind)] : "?";
 }
 
 const char* object_class_name(ObjectClass cls) {
   static constexpr const char* kNames[] = {"none", "lock", "wait-queue", "atomic", "frame", "pte",
-                                           "tree", "pmem", "inode", "bio", "task", "op"};
+                                           "tree", "pmem", "inode",      "bio",    "task",  "op"};
   static_assert(std::size(kNames) == static_cast<size_t>(ObjectClass::kCount));
   return cls < ObjectClass::kCount ? kNames[static_cast<size_t>(cls)] : "?";
 }
 
 const char* rank_name(Rank rank) {
-  static constexpr const char* kNames[] = {
-      "rename",    "inode-dir",  "inode",    "freeze",     "mmap",      "invalidate", "handle",
-      "dax-entry", "folio",      "data-sem", "xattr",      "mmap-tree", "orphan",     "group",
-      "buffer",    "inode-hash", "fd-table", "page-table", "xarray",    "leaf",       "none"};
+  static constexpr const char* kNames[] = {"rename", "inode-dir", "inode",  "freeze",     "mmap",     "invalidate",
+                                           "handle", "dax-entry", "folio",  "data-sem",   "xattr",    "mmap-tree",
+                                           "orphan", "group",     "buffer", "inode-hash", "fd-table", "page-table",
+                                           "xarray", "leaf",      "none"};
   static_assert(std::size(kNames) == static_cast<size_t>(Rank::kNone) + 1);
   return rank <= Rank::kNone ? kNames[static_cast<size_t>(rank)] : "?";
 }

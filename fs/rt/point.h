@@ -16,9 +16,30 @@
 namespace daxfs::rt {
 
 enum class PointKind : uint8_t {
-  kLock, kUnlock, kWait, kWake, kAtomicLoad, kAtomicStore, kAtomicRmw, kRef, kPteRead, kPteWrite, kTreeRead,
-  kTreeWrite, kPmemStore, kPmemFlush, kPmemFence, kUserLoad, kUserStore, kBioSubmit, kBioComplete, kOpBegin, kOpEnd,
-  kRcu, kTask, kYield,
+  kLock,
+  kUnlock,
+  kWait,
+  kWake,
+  kAtomicLoad,
+  kAtomicStore,
+  kAtomicRmw,
+  kRef,
+  kPteRead,
+  kPteWrite,
+  kTreeRead,
+  kTreeWrite,
+  kPmemStore,
+  kPmemFlush,
+  kPmemFence,
+  kUserLoad,
+  kUserStore,
+  kBioSubmit,
+  kBioComplete,
+  kOpBegin,
+  kOpEnd,
+  kRcu,
+  kTask,
+  kYield,
   kCount,
 };
 
@@ -29,7 +50,18 @@ const char* point_kind_name(PointKind kind);
 using ObjectId = uint64_t;
 
 enum class ObjectClass : uint8_t {
-  kNone, kLock, kWaitQueue, kAtomic, kFrame, kPte, kTree, kPmem, kInode, kBio, kTask, kOp,
+  kNone,
+  kLock,
+  kWaitQueue,
+  kAtomic,
+  kFrame,
+  kPte,
+  kTree,
+  kPmem,
+  kInode,
+  kBio,
+  kTask,
+  kOp,
   kCount,
 };
 const char* object_class_name(ObjectClass object_class);

@@ -46,9 +46,7 @@ struct RaceScene {
 
 inline constexpr RaceScene kRaceScenes[] = {
     {"two writers without a lock", true,
-     [] {
-       two_tasks([](SceneField& f, Mutex&, Mutex&) { f = 1; }, [](SceneField& f, Mutex&, Mutex&) { f = 2; });
-     }},
+     [] { two_tasks([](SceneField& f, Mutex&, Mutex&) { f = 1; }, [](SceneField& f, Mutex&, Mutex&) { f = 2; }); }},
     {"a writer with the lock, a reader without", true,
      [] {
        two_tasks(
@@ -79,9 +77,7 @@ inline constexpr RaceScene kRaceScenes[] = {
        two_tasks(add, add);
      }},
     {"a peek, which is allowed to race", false,
-     [] {
-       two_tasks([](SceneField&, Mutex&, Mutex&) {}, [](SceneField& f, Mutex&, Mutex&) { f = f.peek() + 1; });
-     }},
+     [] { two_tasks([](SceneField&, Mutex&, Mutex&) {}, [](SceneField& f, Mutex&, Mutex&) { f = f.peek() + 1; }); }},
     {"a writer under the shared mode of a lock", true,
      [] {
        RwSem sem;

@@ -66,18 +66,19 @@ TEST(Race, AnUnlockedCounterIsReportedEveryTime) {
 TEST(Race, TheWrongLockIsReported) {
   int counter = 0;
   EXPECT_GE(races_in([&] {
-    Mutex a;
-    Mutex b;
-    spawn("one", [&] {
-      const MutexLock lock(a);
-      ++counter;
-    });
-    spawn("two", [&] {
-      const MutexLock lock(b);
-      ++counter;
-    });
-    join_all_spawned();
-  }), 1);
+              Mutex a;
+              Mutex b;
+              spawn("one", [&] {
+                const MutexLock lock(a);
+                ++counter;
+              });
+              spawn("two", [&] {
+                const MutexLock lock(b);
+                ++counter;
+              });
+              join_all_spawned();
+            }),
+            1);
 }
 
 TEST(Race, SynchronisedCodeIsNotReported) {
@@ -88,67 +89,70 @@ TEST(Race, SynchronisedCodeIsNotReported) {
   int by_irq = 0;
   int by_work = 0;
   EXPECT_EQ(races_in([&] {
-    Mutex mutex;
-    SpinLock spin;
-    RwSem sem;
-    Completion ready;
-    Atomic<int> flag(0);
-    Completion irq_done;
-    Workqueue queue;
-    Work work([](void* arg) { ++*static_cast<int*>(arg); }, &by_work);
-    struct Irq {
-      int* value;
-      Completion* done;
-    } irq{&by_irq, &irq_done};
-    for (int t = 0; t < 3; ++t) {
-      spawn("worker", [&] {
-        for (int i = 0; i < 5; ++i) {
-          {
-            const MutexLock lock(mutex);
-            ++under_mutex;
-            yield();
-          }
-          {
-            const SpinGuard guard(spin);
-            ++under_spin;
-            yield();
-          }
-          {
-            const WriteLock lock(sem);
-            ++under_sem;
-            yield();
-          }
-          const ReadLock lock(sem);
-          EXPECT_GT(under_sem, 0);
-        }
-      });
-    }
-    spawn("producer", [&] {
-      handed_over = 1;
-      flag.store(1);
-      ready.complete();
-      by_irq = 1;
-      raise_irq([](void* arg) {
-        ++*static_cast<Irq*>(arg)->value;
-        static_cast<Irq*>(arg)->done->complete();
-      }, &irq);
-      irq_done.wait();
-      ++by_irq;
-      by_work = 1;
-      queue.queue(work);
-      queue.flush();
-      ++by_work;
-    });
-    spawn("consumer", [&] {
-      ready.wait();
-      EXPECT_EQ(flag.load(), 1);
-      ++handed_over;
-    });
-    join_all_spawned();
-    EXPECT_EQ(handed_over, 2);
-    EXPECT_EQ(by_irq, 3);
-    EXPECT_EQ(by_work, 3);
-  }), 0);
+              Mutex mutex;
+              SpinLock spin;
+              RwSem sem;
+              Completion ready;
+              Atomic<int> flag(0);
+              Completion irq_done;
+              Workqueue queue;
+              Work work([](void* arg) { ++*static_cast<int*>(arg); }, &by_work);
+              struct Irq {
+                int* value;
+                Completion* done;
+              } irq{&by_irq, &irq_done};
+              for (int t = 0; t < 3; ++t) {
+                spawn("worker", [&] {
+                  for (int i = 0; i < 5; ++i) {
+                    {
+                      const MutexLock lock(mutex);
+                      ++under_mutex;
+                      yield();
+                    }
+                    {
+                      const SpinGuard guard(spin);
+                      ++under_spin;
+                      yield();
+                    }
+                    {
+                      const WriteLock lock(sem);
+                      ++under_sem;
+                      yield();
+                    }
+                    const ReadLock lock(sem);
+                    EXPECT_GT(under_sem, 0);
+                  }
+                });
+              }
+              spawn("producer", [&] {
+                handed_over = 1;
+                flag.store(1);
+                ready.complete();
+                by_irq = 1;
+                raise_irq(
+                    [](void* arg) {
+                      ++*static_cast<Irq*>(arg)->value;
+                      static_cast<Irq*>(arg)->done->complete();
+                    },
+                    &irq);
+                irq_done.wait();
+                ++by_irq;
+                by_work = 1;
+                queue.queue(work);
+                queue.flush();
+                ++by_work;
+              });
+              spawn("consumer", [&] {
+                ready.wait();
+                EXPECT_EQ(flag.load(), 1);
+                ++handed_over;
+              });
+              join_all_spawned();
+              EXPECT_EQ(handed_over, 2);
+              EXPECT_EQ(by_irq, 3);
+              EXPECT_EQ(by_work, 3);
+            }),
+            0);
   EXPECT_EQ(under_mutex + under_spin + under_sem, 45);
 }
 

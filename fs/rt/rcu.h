@@ -72,11 +72,14 @@ void rcu_delete(T* object, Site site = Site::current()) {
   };
   Node* node = new Node;
   node->object = object;
-  call_rcu(node, [](RcuHead* head) {
-    Node* self = static_cast<Node*>(head);
-    delete self->object;
-    delete self;
-  }, site);
+  call_rcu(
+      node,
+      [](RcuHead* head) {
+        Node* self = static_cast<Node*>(head);
+        delete self->object;
+        delete self;
+      },
+      site);
 }
 
 }  // namespace daxfs::rt

@@ -76,58 +76,63 @@ TEST(Rcu, WhatASectionKeepsIsNotUsedBehindIt) {
   };
   int object = 7;
   EXPECT_EQ(tag_of([&] {
-    const RcuReadGuard guard;
-    const RcuBorrowed<int> borrowed(&object);
-    rcu_read_lock();  // nested sections are one
-    rcu_read_unlock();
-    EXPECT_EQ(borrowed.get(), 7);
-  }), "silent");
+              const RcuReadGuard guard;
+              const RcuBorrowed<int> borrowed(&object);
+              rcu_read_lock();  // nested sections are one
+              rcu_read_unlock();
+              EXPECT_EQ(borrowed.get(), 7);
+            }),
+            "silent");
   EXPECT_EQ(tag_of([&] {
-    const RcuBorrowed<int> borrowed(&object);
-    const RcuReadGuard guard;
-    borrowed.get();
-  }), "O13");
+              const RcuBorrowed<int> borrowed(&object);
+              const RcuReadGuard guard;
+              borrowed.get();
+            }),
+            "O13");
   EXPECT_EQ(tag_of([&] {
-    rcu_read_lock();
-    const RcuBorrowed<int> borrowed(&object);
-    rcu_read_unlock();
-    const RcuReadGuard guard;
-    borrowed.get();
-  }), "O13");
+              rcu_read_lock();
+              const RcuBorrowed<int> borrowed(&object);
+              rcu_read_unlock();
+              const RcuReadGuard guard;
+              borrowed.get();
+            }),
+            "O13");
 }
 
 TEST(Rcu, ACallbackWaitsForOldSectionsOnlyAndRunsInSoftirq) {
   TestLog log;
   RoundRobin policy;
-  const RunOutcome outcome = run_lambda([&] {
-    struct Head : RcuHead {
-      TestLog* log;
-    } head;
-    head.log = &log;
-    spawn("old reader", [&] {
-      rcu_read_lock();
-      yield();  // the writer calls call_rcu
-      yield();  // the new reader enters
-      log += 'o';
-      rcu_read_unlock();
-      for (int i = 0; i < 3; ++i) { yield(); }
-    });
-    spawn("writer", [&] {
-      call_rcu(&head, [](RcuHead* self) {
-        EXPECT_EQ(current_context(), Context::kSoftirq);
-        EXPECT_TRUE(in_atomic());
-        *static_cast<Head*>(self)->log += 'c';
-      });
-      yield();
-    });
-    spawn("new reader", [&] {
-      yield();
-      const RcuReadGuard guard;
-      for (int i = 0; i < 20; ++i) { yield(); }
-      log += 'n';
-    });
-    join_all_spawned();
-  }, policy);
+  const RunOutcome outcome = run_lambda(
+      [&] {
+        struct Head : RcuHead {
+          TestLog* log;
+        } head;
+        head.log = &log;
+        spawn("old reader", [&] {
+          rcu_read_lock();
+          yield();  // the writer calls call_rcu
+          yield();  // the new reader enters
+          log += 'o';
+          rcu_read_unlock();
+          for (int i = 0; i < 3; ++i) { yield(); }
+        });
+        spawn("writer", [&] {
+          call_rcu(&head, [](RcuHead* self) {
+            EXPECT_EQ(current_context(), Context::kSoftirq);
+            EXPECT_TRUE(in_atomic());
+            *static_cast<Head*>(self)->log += 'c';
+          });
+          yield();
+        });
+        spawn("new reader", [&] {
+          yield();
+          const RcuReadGuard guard;
+          for (int i = 0; i < 20; ++i) { yield(); }
+          log += 'n';
+        });
+        join_all_spawned();
+      },
+      policy);
   ASSERT_FALSE(outcome.finding.has_value()) << outcome.finding->title;
   EXPECT_EQ(log.text(), "ocn");
 }

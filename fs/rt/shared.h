@@ -97,29 +97,49 @@ class Shared {
   }
   const T& peek() const { return value_; }
   operator const T&() const { return get(); }  // NOLINT(google-explicit-constructor): stands for a T
-  const T& operator->() const requires std::is_pointer_v<T> { return get(); }
-  auto value() const requires requires(const T& index) { index.value(); } { return get().value(); }  // StrongIndex
+  const T& operator->() const
+    requires std::is_pointer_v<T>
+  {
+    return get();
+  }
+  auto value() const
+    requires requires(const T& index) { index.value(); }
+  {
+    return get().value();
+  }  // StrongIndex
 
   // Of class types: built-in comparisons convert by themselves.
   template <typename U>
-  friend bool operator==(const Shared& a, const U& b) requires std::is_class_v<T> {
+  friend bool operator==(const Shared& a, const U& b)
+    requires std::is_class_v<T>
+  {
     return a.get() == static_cast<const T&>(b);
   }
   template <typename U>
-  friend auto operator<=>(const Shared& a, const U& b) requires std::is_class_v<T> {
+  friend auto operator<=>(const Shared& a, const U& b)
+    requires std::is_class_v<T>
+  {
     return a.get() <=> static_cast<const T&>(b);
   }
 
   Shared& operator++() { return ++write(), *this; }
   Shared& operator--() { return --write(), *this; }
-  template <typename U> Shared& operator+=(const U& n) { return write() += n, *this; }
-  template <typename U> Shared& operator-=(const U& n) { return write() -= n, *this; }
-  template <typename U> Shared& operator|=(const U& bits) {
+  template <typename U>
+  Shared& operator+=(const U& n) {
+    return write() += n, *this;
+  }
+  template <typename U>
+  Shared& operator-=(const U& n) {
+    return write() -= n, *this;
+  }
+  template <typename U>
+  Shared& operator|=(const U& bits) {
     T& value = write();
     value = static_cast<T>(value | bits);
     return *this;
   }
-  template <typename U> Shared& operator&=(const U& bits) {
+  template <typename U>
+  Shared& operator&=(const U& bits) {
     T& value = write();
     value = static_cast<T>(value & bits);
     return *this;

@@ -1,7 +1,7 @@
 // fs/rt/system_task_test.cc - interrupts and work queues.
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
@@ -17,11 +17,13 @@ namespace {
 TEST(Irq, RunsInItsContextAndMayWake) {
   run_for_test([] {
     Completion completion;
-    raise_irq([](void* arg) {
-      EXPECT_EQ(current_context(), Context::kIrq);
-      EXPECT_TRUE(in_atomic());
-      static_cast<Completion*>(arg)->complete();
-    }, &completion);
+    raise_irq(
+        [](void* arg) {
+          EXPECT_EQ(current_context(), Context::kIrq);
+          EXPECT_TRUE(in_atomic());
+          static_cast<Completion*>(arg)->complete();
+        },
+        &completion);
     completion.wait();
     run_pending_system_tasks();
   });
@@ -100,19 +102,20 @@ TEST(Irq, ComesWhenTheScheduleSaysSo) {
 
 TEST(Irq, SleepingInItIsAVerdict) {  // LD1
   Mutex mutex;
-  const RunOutcome outcome = run_lambda([&] {
-    raise_irq([](void* arg) { const MutexLock lock(*static_cast<Mutex*>(arg)); }, &mutex);
-  });
+  const RunOutcome outcome =
+      run_lambda([&] { raise_irq([](void* arg) { const MutexLock lock(*static_cast<Mutex*>(arg)); }, &mutex); });
   ASSERT_TRUE(outcome.finding.has_value());
   EXPECT_EQ(outcome.finding->tag, "LD1");
 }
 
 TEST(Irq, OutsideARunItRunsAtOnce) {
   bool ran = false;
-  raise_irq([](void* arg) {
-    *static_cast<bool*>(arg) = true;
-    EXPECT_EQ(current_context(), Context::kIrq);
-  }, &ran);
+  raise_irq(
+      [](void* arg) {
+        *static_cast<bool*>(arg) = true;
+        EXPECT_EQ(current_context(), Context::kIrq);
+      },
+      &ran);
   EXPECT_TRUE(ran);
   EXPECT_EQ(current_context(), Context::kProcess);
 }
@@ -127,12 +130,14 @@ TEST(SystemTasks, ActivationsOfOneIdAreDistinctOperations) {
   } watch;
   RunLimits limits;
   limits.observe = true;
-  run_lambda([] {
-    for (int i = 0; i < 3; ++i) {
-      raise_irq([](void*) { yield(); }, nullptr);
-      run_pending_system_tasks();
-    }
-  }, default_policy(), limits, &watch);
+  run_lambda(
+      [] {
+        for (int i = 0; i < 3; ++i) {
+          raise_irq([](void*) { yield(); }, nullptr);
+          run_pending_system_tasks();
+        }
+      },
+      default_policy(), limits, &watch);
   EXPECT_EQ(watch.ops, (std::vector<uint32_t>{0, 1, 2}));
 }
 

@@ -1,9 +1,9 @@
 // fs/rt/task_test.cc - spawn, join, operations, clock.
 #include "fs/rt/task.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/clock.h"
 #include "fs/rt/testing.h"
@@ -28,7 +28,9 @@ TEST(Spawn, RunsTheCallableAndDestroysItsCaptures) {
   struct Counter {
     explicit Counter(int* count) : count_(count) {}
     Counter(Counter&& other) noexcept : count_(other.count_) { other.count_ = nullptr; }
-    ~Counter() { if (count_ != nullptr) { ++*count_; } }
+    ~Counter() {
+      if (count_ != nullptr) { ++*count_; }
+    }
     int* count_;
   };
   run_for_test([&] {

@@ -22,8 +22,9 @@ namespace internal {
 template <typename F>
 RunOutcome run_lambda(F&& root, Policy& policy = default_policy(), const RunLimits& limits = {},
                       Observer* observer = nullptr) {
-  return run(policy, limits, observer, [](void* arg) { (*static_cast<std::remove_reference_t<F>*>(arg))(); },
-             const_cast<void*>(static_cast<const void*>(&root)));
+  return run(
+      policy, limits, observer, [](void* arg) { (*static_cast<std::remove_reference_t<F>*>(arg))(); },
+      const_cast<void*>(static_cast<const void*>(&root)));
 }
 
 // Runs `root` under the default policy; a finding is printed and aborts the test.

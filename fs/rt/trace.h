@@ -73,9 +73,9 @@ class TraceScope {
   const bool open_;
 };
 
-#define FS_TRACE_SCOPE(name, ...)                                                   \
-  const ::daxfs::rt::TraceScope fs_trace_scope(                                     \
-      ::daxfs::rt::tracing() && ::daxfs::rt::internal::trace_begin(name, __VA_ARGS__))
+#define FS_TRACE_SCOPE(name, ...)                                        \
+  const ::daxfs::rt::TraceScope fs_trace_scope(::daxfs::rt::tracing() && \
+                                               ::daxfs::rt::internal::trace_begin(name, __VA_ARGS__))
 
 #else
 
@@ -91,17 +91,17 @@ inline void trace_name(ObjectRef, const char*, ObjectRef = {}) {}
 
 #endif
 
-#define FS_TRACE_READ(...)                                                   \
-  do {                                                                       \
-    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_read(__VA_ARGS__); }    \
+#define FS_TRACE_READ(...)                                                \
+  do {                                                                    \
+    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_read(__VA_ARGS__); } \
   } while (0)
-#define FS_TRACE_WRITE(...)                                                  \
-  do {                                                                       \
-    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_write(__VA_ARGS__); }   \
+#define FS_TRACE_WRITE(...)                                                \
+  do {                                                                     \
+    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_write(__VA_ARGS__); } \
   } while (0)
-#define FS_TRACE_NAME(...)                                                   \
-  do {                                                                       \
-    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_name(__VA_ARGS__); }    \
+#define FS_TRACE_NAME(...)                                                \
+  do {                                                                    \
+    if (::daxfs::rt::tracing()) { ::daxfs::rt::trace_name(__VA_ARGS__); } \
   } while (0)
 
 }  // namespace daxfs::rt

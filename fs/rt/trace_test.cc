@@ -1,10 +1,10 @@
 // fs/rt/trace_test.cc - what a tracer hears, and that it changes nothing.
 #include "fs/rt/trace.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/mutex.h"
 #include "fs/rt/rwsem.h"

@@ -74,8 +74,7 @@ class WaitQueue {
 
   // Wakes all matching non-exclusive waiters and up to nr_exclusive exclusive ones (0: all). Returns how many woke.
   // YIELDS (after).
-  unsigned wake(unsigned nr_exclusive = 1, uint64_t key = 0, const void* owner = nullptr,
-                Site site = Site::current());
+  unsigned wake(unsigned nr_exclusive = 1, uint64_t key = 0, const void* owner = nullptr, Site site = Site::current());
   unsigned wake_all(uint64_t key = 0, const void* owner = nullptr, Site site = Site::current()) {
     return wake(0, key, owner, site);
   }

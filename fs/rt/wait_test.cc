@@ -1,10 +1,10 @@
 // fs/rt/wait_test.cc - wait queues and completions.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <array>
 #include <memory>
 #include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"

@@ -91,9 +91,9 @@ inline constexpr uint32_t kFsExtents = 0x80000;
 inline constexpr uint32_t kFsDax = 0x2000000;
 inline constexpr uint32_t kFsVisible = 0x725bdfff;
 
-inline constexpr uint64_t kRwCountMax = 0x7ffff000;        // MAX_RW_COUNT, bytes
-inline constexpr uint64_t kTaskSize = uint64_t{1} << 47;   // addresses at or beyond fault at once
-inline constexpr size_t kPathMax = 4096;                   // bytes, with the final NUL
+inline constexpr uint64_t kRwCountMax = 0x7ffff000;       // MAX_RW_COUNT, bytes
+inline constexpr uint64_t kTaskSize = uint64_t{1} << 47;  // addresses at or beyond fault at once
+inline constexpr size_t kPathMax = 4096;                  // bytes, with the final NUL
 inline constexpr unsigned kSymlinksMax = 40;
 
 }  // namespace daxfs::vfs

@@ -26,7 +26,7 @@
 namespace daxfs::vfs {
 
 struct AioEvent {
-  uint64_t data = 0;   // what io_submit was given
+  uint64_t data = 0;  // what io_submit was given
   Errc error = Errc::kOk;
   uint64_t bytes = 0;  // moved, without an error
 };

@@ -13,9 +13,7 @@ constexpr uint32_t kDirectRw = kRwCreate | kOpenDirect;
 
 WorldOptions plain(std::string mount = "dax=never") { return {.mount = std::move(mount)}; }
 
-VirtAddr memory(World& w, uint64_t length) {
-  return w.map(-1, length, 0, kMmapPrivate | kMmapAnonymous);
-}
+VirtAddr memory(World& w, uint64_t length) { return w.map(-1, length, 0, kMmapPrivate | kMmapAnonymous); }
 
 void fill(World& w, VirtAddr at, uint64_t length, int value) {
   const std::vector<std::byte> bytes(length, std::byte{static_cast<unsigned char>(value)});
@@ -172,7 +170,6 @@ TEST(Aio, OnDaxTheCallDoesItAll) {
     EXPECT_EQ(w.p->io_getevents(1).size(), 1u);
   });
 }
-
 
 }  // namespace
 }  // namespace daxfs::vfs

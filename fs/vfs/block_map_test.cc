@@ -1,9 +1,9 @@
 // fs/vfs/block_map_test.cc - files without extents: what calls answer, and what the medium holds afterwards.
 //
 // Images of `mke2fs -O ^extent`; each test ends with e2fsck and the image checker.
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/ext4/indirect.h"
 #include "fs/vfs/abi.h"
@@ -14,9 +14,7 @@ namespace {
 
 using namespace testing;
 
-WorldOptions without_extents(const char* mount) {
-  return {.mke2fs = "-O ^has_journal,^extent,^64bit", .mount = mount};
-}
+WorldOptions without_extents(const char* mount) { return {.mke2fs = "-O ^has_journal,^extent,^64bit", .mount = mount}; }
 
 constexpr int64_t kInDouble = int64_t{ext4::kDirectBlocks + ext4::kMapNodeSlots + 5} * 4096;
 constexpr int64_t kInTriple = kInDouble + int64_t{ext4::kMapNodeSlots} * ext4::kMapNodeSlots * 4096;
@@ -54,8 +52,8 @@ TEST(BlockMap, NothingIsAllocatedAheadButHolesArePunched) {
     in_world(without_extents(mount), [](World& w) {
       const int fd = w.open("f");
       EXPECT_EQ(w.pwrite(fd, 16 * k4K, 0, 7), static_cast<int64_t>(16 * k4K));
-      for (const uint32_t mode : {0U, ext4::kFallocKeepSize, ext4::kFallocZeroRange, ext4::kFallocCollapseRange,
-                                  ext4::kFallocInsertRange}) {
+      for (const uint32_t mode :
+           {0U, ext4::kFallocKeepSize, ext4::kFallocZeroRange, ext4::kFallocCollapseRange, ext4::kFallocInsertRange}) {
         EXPECT_EQ(w.fallocate(fd, mode, 4096, 4096), Errc::kOpNotSupp) << mode;
       }
       // Before anything else is asked of these two.

@@ -218,14 +218,9 @@ namespace {
 Result<int64_t> seek_file(ext4::Inode& inode, uint64_t pos, int64_t offset, uint32_t whence) {
   int64_t target = offset;
   switch (whence) {
-    case kSeekSet:
-      break;
-    case kSeekCurrent:
-      target = static_cast<int64_t>(static_cast<uint64_t>(offset) + pos);
-      break;
-    case kSeekEnd:
-      target = static_cast<int64_t>(static_cast<uint64_t>(offset) + inode.i_size());
-      break;
+    case kSeekSet: break;
+    case kSeekCurrent: target = static_cast<int64_t>(static_cast<uint64_t>(offset) + pos); break;
+    case kSeekEnd: target = static_cast<int64_t>(static_cast<uint64_t>(offset) + inode.i_size()); break;
     case kSeekData:
     case kSeekHole: {
       if (offset < 0) { return Errc::kNxio; }
@@ -235,8 +230,7 @@ Result<int64_t> seek_file(ext4::Inode& inode, uint64_t pos, int64_t offset, uint
       target = static_cast<int64_t>(*found);
       break;
     }
-    default:
-      return Errc::kInval;
+    default: return Errc::kInval;
   }
   if (target < 0 || ext4::beyond_max_file_bytes(inode, static_cast<uint64_t>(target))) { return Errc::kInval; }
   return target;
@@ -245,11 +239,8 @@ Result<int64_t> seek_file(ext4::Inode& inode, uint64_t pos, int64_t offset, uint
 // Directory positions are opaque; the end lies at the largest offset, as ext4's hashed positions have it.
 Result<int64_t> seek_directory(uint64_t pos, int64_t offset, uint32_t whence) {
   switch (whence) {
-    case kSeekSet:
-      break;
-    case kSeekCurrent:
-      offset = static_cast<int64_t>(static_cast<uint64_t>(offset) + pos);
-      break;
+    case kSeekSet: break;
+    case kSeekCurrent: offset = static_cast<int64_t>(static_cast<uint64_t>(offset) + pos); break;
     case kSeekEnd:
       if (offset > 0) { return Errc::kInval; }
       offset = INT64_MAX + offset;
@@ -261,8 +252,7 @@ Result<int64_t> seek_directory(uint64_t pos, int64_t offset, uint32_t whence) {
       if (offset < 0 || offset == INT64_MAX) { return Errc::kNxio; }
       offset = INT64_MAX;
       break;
-    default:
-      return Errc::kInval;
+    default: return Errc::kInval;
   }
   return offset < 0 ? Result<int64_t>(Errc::kInval) : Result<int64_t>(offset);
 }

@@ -120,9 +120,8 @@ Status Process::inject_memory_error(VirtAddr addr, uint64_t length, uint32_t adv
     if (!fs_.memory().is_pmem(pfn)) { continue; }
     std::vector<mm::FrameUser> users;
     FS_RETURN_IF_ERROR(dax::memory_failure(fs_.memory(), pfn, &users));
-    const bool mine = std::any_of(users.begin(), users.end(), [&](const mm::FrameUser& user) {
-      return user.mm == mm_ && user.address == at;
-    });
+    const bool mine = std::any_of(users.begin(), users.end(),
+                                  [&](const mm::FrameUser& user) { return user.mm == mm_ && user.address == at; });
     if (mine && signal != nullptr && signal->ok()) {
       signal->signal = mm::Signal::kBusMceerr;
       signal->fault_address = at;
@@ -163,17 +162,31 @@ Status Process::memory_failure(int fd, uint64_t offset, std::vector<mm::FrameUse
 
 Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::AccessResult* signal) {
   switch (advice) {
-    case kAdviseNormal: case kAdviseRandom: case kAdviseSequential: case kAdviseWillNeed: case kAdviseDontNeed:
-    case kAdviseFree: case kAdviseRemove: case kAdviseHugePage: case kAdviseNoHugePage: case kAdviseCold:
+    case kAdviseNormal:
+    case kAdviseRandom:
+    case kAdviseSequential:
+    case kAdviseWillNeed:
+    case kAdviseDontNeed:
+    case kAdviseFree:
+    case kAdviseRemove:
+    case kAdviseHugePage:
+    case kAdviseNoHugePage:
+    case kAdviseCold:
     case kAdvisePageOut:
     case kAdvisePopulateRead:
     case kAdvisePopulateWrite:
     case kAdviseHwPoison:
     case kAdviseSoftOffline:
-    case kAdviseDontFork: case kAdviseDoFork: case kAdviseMergeable: case kAdviseUnmergeable: case kAdviseDontDump:
-    case kAdviseDoDump: case kAdviseWipeOnFork: case kAdviseKeepOnFork: case kAdviseDontNeedLocked: break;
-    default:
-      return Errc::kInval;
+    case kAdviseDontFork:
+    case kAdviseDoFork:
+    case kAdviseMergeable:
+    case kAdviseUnmergeable:
+    case kAdviseDontDump:
+    case kAdviseDoDump:
+    case kAdviseWipeOnFork:
+    case kAdviseKeepOnFork:
+    case kAdviseDontNeedLocked: break;
+    default: return Errc::kInval;
   }
   if (!page_aligned(addr)) { return Errc::kInval; }
   const uint64_t rounded = round_up(length, kPageSize);
@@ -196,9 +209,7 @@ Status Process::madvise_range(VirtAddr addr, uint64_t length, uint32_t advice) {
     case kAdviseFree:
     case kAdviseWipeOnFork: {
       bool refused = false;
-      mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) {
-        refused |= vma.file != nullptr || vma.shared;
-      });
+      mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) { refused |= vma.file != nullptr || vma.shared; });
       return refused ? Status(Errc::kInval) : check_mapped(addr, addr + length);
     }
     default: return check_mapped(addr, addr + length);  // hints
@@ -244,8 +255,9 @@ Status Process::msync(VirtAddr addr, uint64_t length, uint32_t flags) {
     at = range.end;
     if ((flags & kMsyncSync) == 0 || range.file == nullptr || !range.shared) { continue; }
     const uint64_t start = range.pgoff.value() * kPageSize;
-    FS_RETURN_IF_ERROR(static_cast<File&>(*range.file).sync(start, start + (range.end - range.begin) - 1,
-                                                            /*datasync=*/true));
+    FS_RETURN_IF_ERROR(static_cast<File&>(*range.file)
+                           .sync(start, start + (range.end - range.begin) - 1,
+                                 /*datasync=*/true));
   }
   return unmapped;
 }

@@ -8,9 +8,7 @@ namespace daxfs::vfs {
 namespace {
 
 // What a call that creates a name answers when the last component is no name.
-Status creatable(const ParentOf& parent) {
-  return parent.kind == LastKind::kName ? ok_status() : Status(Errc::kExist);
-}
+Status creatable(const ParentOf& parent) { return parent.kind == LastKind::kName ? ok_status() : Status(Errc::kExist); }
 
 // A slash behind a name that is to be created as something else than a directory: the name is missing, or no directory.
 Status no_slash(const ParentOf& parent) {
@@ -27,9 +25,7 @@ Status Process::rename(std::string_view from, std::string_view to, uint32_t flag
   FS_ASSIGN_OR_RETURN(const ParentOf old_parent, walk_parent(fs_.volume(), from));
   FS_ASSIGN_OR_RETURN(const ParentOf new_parent, walk_parent(fs_.volume(), to));
   if (old_parent.kind != LastKind::kName) { return Errc::kBusy; }
-  if (new_parent.kind != LastKind::kName) {
-    return (flags & kRenameNoReplace) != 0 ? Errc::kExist : Errc::kBusy;
-  }
+  if (new_parent.kind != LastKind::kName) { return (flags & kRenameNoReplace) != 0 ? Errc::kExist : Errc::kBusy; }
   const ext4::RenameFlags rename_flags{.no_replace = (flags & kRenameNoReplace) != 0,
                                        .exchange = (flags & kRenameExchange) != 0,
                                        .whiteout = (flags & kRenameWhiteout) != 0};

@@ -44,12 +44,9 @@ class Walker {
     for (;;) {
       switch (kind_) {
         case LastKind::kRoot:
-        case LastKind::kDot:
-          return ok_status();
-        case LastKind::kDotDot:
-          return go_up();
-        case LastKind::kName:
-          break;
+        case LastKind::kDot: return ok_status();
+        case LastKind::kDotDot: return go_up();
+        case LastKind::kName: break;
       }
       const bool must_be_directory = trailing_slash_;
       FS_ASSIGN_OR_RETURN(InodeRef next, ext4::lookup(*at_, last_));

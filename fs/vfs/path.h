@@ -21,11 +21,10 @@ enum class LastKind : uint8_t { kName, kDot, kDotDot, kRoot /* the path is "/" *
 
 struct ParentOf {
   ext4::InodeRef dir;
-  std::string last;             // kName only
+  std::string last;  // kName only
   LastKind kind = LastKind::kRoot;
   bool trailing_slash = false;  // behind a name
 };
-
 
 // Walks all but the last component; symlinks on the way are followed.
 Result<ParentOf> walk_parent(ext4::Volume& volume, std::string_view path, unsigned* symlinks_seen = nullptr,

@@ -43,9 +43,7 @@ Result<uint64_t> Process::process_vm_readv(VirtAddr addr, std::span<std::byte> o
         break;
       }
     }
-    for (mm::PagePin& pin : pins) {
-      pin.release();
-    }
+    for (mm::PagePin& pin : pins) { pin.release(); }
     pins.clear();
   }
   return done == 0 && !end.ok() ? Result<uint64_t>(end) : Result<uint64_t>(done);

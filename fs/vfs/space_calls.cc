@@ -127,8 +127,7 @@ Status Process::setflags(int fd, uint32_t flags) {
   ext4::Inode& inode = file->inode();
   const rt::WriteLock lock(inode.i_rwsem);
   constexpr uint32_t kModelled = kFsImmutable | kFsAppend | kFsExtents | kFsDax;
-  static_assert(kModelled ==
-                (ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagExtents | ext4::kFlagDax));
+  static_assert(kModelled == (ext4::kFlagImmutable | ext4::kFlagAppend | ext4::kFlagExtents | ext4::kFlagDax));
   return set_inode_flags(inode, (inode.flags() & ~kModelled) | (flags & kModelled));
 }
 

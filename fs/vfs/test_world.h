@@ -3,13 +3,13 @@
 // Every test ends with audit of live memory, unmount, our image checker and e2fsck.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/report.h"
 #include "fs/check/audit.h"

@@ -2,10 +2,10 @@
 // process.
 //
 // Counters: plain, reduced (runs), reduction (their ratio); the time is that of the reduced exploration.
-#include <benchmark/benchmark.h>
-
 #include <cstdio>
 #include <cstdlib>
+
+#include <benchmark/benchmark.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"

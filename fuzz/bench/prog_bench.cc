@@ -1,11 +1,11 @@
 // fuzz/bench/prog_bench.cc - the cost of programs as values: codecs, generation, mutation.
 //
 // A fuzzer decodes, mutates and encodes once a run; a run takes tens of microseconds.
-#include <benchmark/benchmark.h>
-
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/fuzz_bytes.h"

@@ -2,13 +2,13 @@
 //
 // BM_SleepWake also times a hand-off between two OS threads in the same process and reports the ratio, so that the
 // number means something on any machine.
-#include <benchmark/benchmark.h>
-#include <time.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+
+#include <benchmark/benchmark.h>
+#include <time.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"
@@ -75,7 +75,9 @@ BENCHMARK(BM_RwSemReadPair);
 
 void BM_SpawnJoin(benchmark::State& state) {
   in_run([&] {
-    for (auto _ : state) { join(spawn("task", [] {})); }
+    for (auto _ : state) {
+      join(spawn("task", [] {}));
+    }
   });
 }
 BENCHMARK(BM_SpawnJoin);
@@ -138,12 +140,16 @@ void BM_PolicySwitch(benchmark::State& state) {
   double elapsed = 0;
   for (auto _ : state) {
     const double start = thread_cpu_ns();
-    const RunOutcome outcome = run_lambda([] {
-      for (int t = 0; t < 2; ++t) {
-        spawn("partner", [] { for (int i = 0; i < 5000; ++i) { yield(); } });
-      }
-      join_all_spawned();
-    }, policy, limits);
+    const RunOutcome outcome = run_lambda(
+        [] {
+          for (int t = 0; t < 2; ++t) {
+            spawn("partner", [] {
+              for (int i = 0; i < 5000; ++i) { yield(); }
+            });
+          }
+          join_all_spawned();
+        },
+        policy, limits);
     elapsed += thread_cpu_ns() - start;
     switches += outcome.switches;
   }
@@ -158,12 +164,16 @@ void BM_FiberSwitch(benchmark::State& state) {
   uint64_t switches = 0;
   for (auto _ : state) {
     const double start = thread_cpu_ns();
-    const RunOutcome outcome = run_lambda([] {
-      for (int t = 0; t < 2; ++t) {
-        spawn("partner", [] { for (int i = 0; i < 5000; ++i) { relax(); } });
-      }
-      join_all_spawned();
-    }, default_policy(), unlimited());
+    const RunOutcome outcome = run_lambda(
+        [] {
+          for (int t = 0; t < 2; ++t) {
+            spawn("partner", [] {
+              for (int i = 0; i < 5000; ++i) { relax(); }
+            });
+          }
+          join_all_spawned();
+        },
+        default_policy(), unlimited());
     elapsed += thread_cpu_ns() - start;
     switches += outcome.switches;
   }
@@ -178,23 +188,25 @@ void BM_SleepWake(benchmark::State& state) {
   uint64_t switches = 0;
   for (auto _ : state) {
     const double start = thread_cpu_ns();
-    const RunOutcome outcome = run_lambda([] {
-      WaitQueue queues[2];
-      for (int me = 0; me < 2; ++me) {
-        spawn("player", [&queues, me] {
-          for (int i = 0; i < kRounds; ++i) {
-            Waiter waiter;
-            queues[me].prepare_to_wait(waiter);
-            queues[1 - me].wake_all();
-            // The last sleeper of all would never be woken.
-            if (i + 1 < kRounds) { schedule(); }
-            queues[me].finish_wait(waiter);
+    const RunOutcome outcome = run_lambda(
+        [] {
+          WaitQueue queues[2];
+          for (int me = 0; me < 2; ++me) {
+            spawn("player", [&queues, me] {
+              for (int i = 0; i < kRounds; ++i) {
+                Waiter waiter;
+                queues[me].prepare_to_wait(waiter);
+                queues[1 - me].wake_all();
+                // The last sleeper of all would never be woken.
+                if (i + 1 < kRounds) { schedule(); }
+                queues[me].finish_wait(waiter);
+              }
+              queues[1 - me].wake_all();
+            });
           }
-          queues[1 - me].wake_all();
-        });
-      }
-      join_all_spawned();
-    }, default_policy(), unlimited());
+          join_all_spawned();
+        },
+        default_policy(), unlimited());
     elapsed += thread_cpu_ns() - start;
     if (outcome.finding.has_value()) { internal::fail_test_run(*outcome.finding); }
     switches += outcome.switches;

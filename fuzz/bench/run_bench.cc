@@ -1,8 +1,8 @@
 // fuzz/bench/run_bench.cc - the price of one complete run: restore, mount, two tasks of four operations with faults and
 // I/O, every oracle, unmount. And of its parts, so that a regression shows where it sits.
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
+
+#include <benchmark/benchmark.h>
 
 #include "fs/check/media.h"
 #include "fuzz/exec/executor.h"

@@ -5,11 +5,11 @@
 // BM_Cursor*: under one lock. BM_RandomOps: a mix of stores of orders 0..9, loads, erases, marks
 // and conflict searches; BM_RandomOpsModel runs it on the model (fs/lib/xarray_model.h), which is the ratio to
 // watch. BM_Lockstep/SHAPE: random operations on both, compared (fuzz/xarray/lockstep.h).
-#include <benchmark/benchmark.h>
-
 #include <cstdint>
 #include <random>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "fs/lib/xarray.h"
 #include "fs/lib/xarray_model.h"
@@ -147,9 +147,7 @@ void BM_RandomOpsModel(benchmark::State& state) {
     } else if (step.kind < 9) {
       benchmark::DoNotOptimize(model.at_or_after(XArrayModel::first_of(step.index, step.order)));
     } else if (step.kind < 11) {
-      if (auto it = model.covering(step.index); it != model.items().end()) {
-        it->marks |= 1;
-      }
+      if (auto it = model.covering(step.index); it != model.items().end()) { it->marks |= 1; }
     } else {
       benchmark::DoNotOptimize(model.covering(step.index));
     }

@@ -2,15 +2,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fuzz/benchbugs/results.h"
 #include "fs/base/text.h"
+#include "fuzz/benchbugs/results.h"
 #include "fuzz/markup/markup.h"
 
 namespace daxfuzz::benchbugs {
 namespace {
 
-using markup::escape;
 using daxfs::format;
+using markup::escape;
 
 // Colours that people with any colour vision tell apart (Okabe, Ito), lighter on dark; curves differ in their dashes,
 // too.
@@ -84,8 +84,8 @@ std::string frame(const Axes& axes) {
     const double y = axes.y(share);
     out += format("<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/>", share == 0.5 ? "half" : "tick", axes.x(axes.from), y,
                   axes.x(axes.to));
-    out += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f%%</text>", Axes::kLeft - 5,
-                  y + 3.5, share * 100);
+    out +=
+        format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f%%</text>", Axes::kLeft - 5, y + 3.5, share * 100);
   }
   double last = -1e9;
   const auto tick = [&](double seconds) {
@@ -98,8 +98,8 @@ std::string frame(const Axes& axes) {
   };
   for (double decade = axes.from; decade < axes.to * 0.999; decade *= 10) { tick(decade); }
   tick(axes.to);
-  out += format("<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", Axes::kLeft, axes.y(1),
-                axes.y(0), axes.x(axes.to));
+  out +=
+      format("<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>", Axes::kLeft, axes.y(1), axes.y(0), axes.x(axes.to));
   out += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">processor seconds of a trial (logarithmic)</text>",
                 (axes.x(axes.from) + axes.x(axes.to)) / 2, axes.height - 5);
   const double middle = (axes.y(0) + axes.y(1)) / 2;
@@ -182,8 +182,8 @@ std::string medians(const Results& results) {
         continue;
       }
       const bool is_best = cell.found > 0 && cell.mean_cpu <= best;
-      const std::string time = cell.median_cpu ? seconds_text(*cell.median_cpu)
-                                               : "&gt; " + seconds_text(settings.seconds);
+      const std::string time =
+          cell.median_cpu ? seconds_text(*cell.median_cpu) : "&gt; " + seconds_text(settings.seconds);
       out += format("<td%s>%u/%u&ensp;%s", is_best ? " class=\"best\"" : "", cell.found, cell.trials, time.c_str());
       if (cell.median_runs) { out += "&ensp;<small>" + count_text(*cell.median_runs) + "</small>"; }
       out += "</td>";
@@ -199,9 +199,9 @@ std::string medians(const Results& results) {
 
 std::string control(const Results& results) {
   const Control control = control_of(results);
-  const std::string size = format("%u trials, %s of processor time, %s runs", control.trials,
-                                  seconds_text(control.cpu_seconds).c_str(),
-                                  count_text(static_cast<double>(control.runs)).c_str());
+  const std::string size =
+      format("%u trials, %s of processor time, %s runs", control.trials, seconds_text(control.cpu_seconds).c_str(),
+             count_text(static_cast<double>(control.runs)).c_str());
   if (control.trials == 0) {
     return "<p class=\"verdict\">No negative control yet: the clean build was not fuzzed.</p>\n";
   }
@@ -234,9 +234,8 @@ std::string page(const Results& results) {
       "processor time, from an "
       "empty corpus until the first finding that replays 20 times of 20. %zu of %zu trials have "
       "ended%s.</p>\n",
-      settings.bugs.size(), settings.policies.size(), settings.repeats,
-      static_cast<unsigned long long>(settings.seed), seconds_text(settings.seconds).c_str(),
-      results.trials.size(), trials_planned(settings),
+      settings.bugs.size(), settings.policies.size(), settings.repeats, static_cast<unsigned long long>(settings.seed),
+      seconds_text(settings.seconds).c_str(), results.trials.size(), trials_planned(settings),
       results.interrupted ? "; it was interrupted" : "");
   out += control(results);
   if (const unsigned defects = harness_defects(results); defects != 0) {
@@ -250,9 +249,8 @@ std::string page(const Results& results) {
   out += "<h2>Each bug</h2>\n<div class=\"grid\">\n";
   const Axes axes = axes_of(results, 340, 210);
   for (const BugRow& bug : settings.bugs) {
-    out += "<figure><figcaption><b>" + escape(bug.catalogue) + "</b> " + escape(bug.id) +
-           "<small>" + escape(bug.title) + "</small></figcaption>" +
-           chart(axes, results, &bug.id, bug.id) + "</figure>\n";
+    out += "<figure><figcaption><b>" + escape(bug.catalogue) + "</b> " + escape(bug.id) + "<small>" +
+           escape(bug.title) + "</small></figcaption>" + chart(axes, results, &bug.id, bug.id) + "</figure>\n";
   }
   out += "</div>\n<h2>Medians</h2>\n" + medians(results);
   out +=

@@ -35,7 +35,7 @@ Results example() {
 
 TEST(Page, HasAChartForEachBugAndACurveForEachPolicy) {
   const std::string html = page(example());
-  EXPECT_EQ(count(html, "<figure"), 3u);             // and one of all
+  EXPECT_EQ(count(html, "<figure"), 3u);  // and one of all
   EXPECT_EQ(count(html, "1 of 2 exposed, median 1 s"), 4u);
   EXPECT_EQ(count(html, "class=\"curve c0\""), 4u);  // and one in the legend
   EXPECT_EQ(html.find("http"), std::string::npos) << "the page must need nothing from elsewhere";

@@ -24,13 +24,13 @@ struct Trial {
   std::string policy;
   uint64_t seed = 0;
   End end = End::kBudget;
-  double cpu_seconds = 0;   // until the finding was there (without the replays that confirm it), or until the end
+  double cpu_seconds = 0;  // until the finding was there (without the replays that confirm it), or until the end
   double wall_seconds = 0;
   uint64_t runs = 0;
   uint64_t events = 0;
-  unsigned harness_defects = 0;        // findings that did not replay; never counted as exposure
+  unsigned harness_defects = 0;          // findings that did not replay; never counted as exposure
   std::string verdict, title, key, tag;  // of the finding
-  std::string file;                    // where it was filed; of the clean build only
+  std::string file;                      // where it was filed; of the clean build only
 };
 inline constexpr char kClean[] = "";
 
@@ -41,11 +41,11 @@ struct BugRow {
 };
 
 struct Settings {
-  std::vector<BugRow> bugs;           // without the clean build
+  std::vector<BugRow> bugs;  // without the clean build
   std::vector<std::string> policies;
   unsigned repeats = 0;
-  double seconds = 0;                 // processor time of a trial
-  uint64_t seed = 1;                  // of the first repeat; the others count up
+  double seconds = 0;  // processor time of a trial
+  uint64_t seed = 1;   // of the first repeat; the others count up
   unsigned jobs = 1;
 };
 
@@ -63,9 +63,9 @@ struct Cell {
   double cpu_seconds = 0;  // of all of them
   uint64_t runs = 0;
   Curve by_cpu;
-  std::optional<double> median_cpu;   // seconds
+  std::optional<double> median_cpu;  // seconds
   std::optional<double> median_runs;
-  double mean_cpu = 0;                // within the budget (mean_until)
+  double mean_cpu = 0;  // within the budget (mean_until)
 };
 // `bug` null: of all bugs together, without the clean build.
 Cell cell_of(const Results& results, const std::string* bug, const std::string& policy);

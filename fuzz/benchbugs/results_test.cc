@@ -2,7 +2,6 @@
 #include "fuzz/benchbugs/results.h"
 
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 namespace daxfuzz::benchbugs {
@@ -25,8 +24,8 @@ Results two_bugs() {
   results.settings.repeats = 3;
   results.settings.seconds = 10;
   results.trials = {
-      trial("easy", "random", End::kExposed, 1, 100),    trial("easy", "random", End::kExposed, 3, 300),
-      trial("easy", "random", End::kExposed, 2, 200),    trial("hard/one", "random", End::kBudget, 10, 1000),
+      trial("easy", "random", End::kExposed, 1, 100),     trial("easy", "random", End::kExposed, 3, 300),
+      trial("easy", "random", End::kExposed, 2, 200),     trial("hard/one", "random", End::kBudget, 10, 1000),
       trial("hard/one", "random", End::kExposed, 9, 900), trial("hard/one", "random", End::kInterrupted, 4, 400),
       trial(kClean, "random", End::kBudget, 10, 1000),
   };

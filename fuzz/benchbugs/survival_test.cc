@@ -22,8 +22,14 @@ TEST(KaplanMeier, WithoutCensoringItIsTheShareThatIsLeft) {
 
 // The example every textbook has, in small: 6, 6, 6, 6+, 7, 9+, 10, 10+: S(6)=5/8, S(7)=5/8*3/4, S(10)=that/2.
 TEST(KaplanMeier, ACensoredTrialCountsForAsLongAsItRan) {
-  const Curve curve = kaplan_meier({{6, kFound}, {6, kFound}, {6, kFound}, {6, kCensored}, {7, kFound}, {9, kCensored},
-                                    {10, kFound}, {10, kCensored}});
+  const Curve curve = kaplan_meier({{6, kFound},
+                                    {6, kFound},
+                                    {6, kFound},
+                                    {6, kCensored},
+                                    {7, kFound},
+                                    {9, kCensored},
+                                    {10, kFound},
+                                    {10, kCensored}});
   ASSERT_EQ(curve.size(), 3u);
   EXPECT_NEAR(curve[0].surviving, 5.0 / 8, 1e-12);
   EXPECT_NEAR(curve[1].surviving, 5.0 / 8 * 3 / 4, 1e-12);

@@ -2,16 +2,16 @@
 //
 // DAXFUZZ_RUNS=10000 widens the sampled tests. BUILD/random_traces.txt gets a hash of the traces of each hundred
 // programs, which must be equal in all flavours (ci/compare_traces.py).
-#include <gtest/gtest.h>
-#include <malloc.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <unistd.h>
 
 #include "fuzz/exec/executor.h"
 #include "fuzz/exec/testing.h"

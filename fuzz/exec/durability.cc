@@ -18,7 +18,9 @@ namespace {
 
 bool promises(const prog::Op& op) {
   switch (op.code) {
-    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kSync: return true;
+    case OpCode::kFsync:
+    case OpCode::kFdatasync:
+    case OpCode::kSync: return true;
     case OpCode::kMsync: return (op.flags & prog::kMsSync) != 0;
     default: return false;
   }

@@ -1,9 +1,9 @@
 // fuzz/exec/durability_test.cc - stores that a sync call acknowledged and did not make durable. O8.
 #include "fuzz/exec/durability.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/testing.h"
 #include "fs/vfs/abi.h"
@@ -24,8 +24,10 @@ struct World {
     process.emplace(*fs, &machine->mm(0));
     fd = process->open("f0", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).value();
     EXPECT_TRUE(process->ftruncate(fd, 8192).ok());
-    at = process->mmap(daxfs::VirtAddr(0), 8192, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
-                       daxfs::vfs::kMmapShared, fd, 0).value();
+    at = process
+             ->mmap(daxfs::VirtAddr(0), 8192, daxfs::mm::kProtRead | daxfs::mm::kProtWrite, daxfs::vfs::kMmapShared, fd,
+                    0)
+             .value();
     ino = (*process->inode_of(fd))->ino().value();
   }
   void store(uint64_t offset) { EXPECT_TRUE(process->store(at + offset, kBytes).ok()); }

@@ -4,10 +4,6 @@
 // blocks, memory. Whatever a failure interrupts, the image is to be sound behind it, and both judges are to say so.
 //
 // DAXFUZZ_RUNS=10000 widens it, DAXFUZZ_SEED=7 takes other programs.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +11,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fs/base/inject.h"
 #include "fs/check/media.h"

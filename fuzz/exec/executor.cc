@@ -44,7 +44,7 @@ struct Executor::Run {
   std::array<std::optional<daxfs::vfs::Process>, prog::kProcessesMax> processes;
   std::array<Interpreter::ProcessState, prog::kProcessesMax> states;
   uint64_t sequence = 0;
-  uint32_t running = 0;  // operations begun and not ended
+  uint32_t running = 0;     // operations begun and not ended
   bool lone_calls = false;  // LoneCall may look
   // What LoneCall objected to, by task: each has a place of its own, because nothing orders them for TSan.
   struct LoneWrong {
@@ -84,10 +84,10 @@ enum JudgedTag : int {
   DAXFUZZ_JUDGED_TAGS(DAXFUZZ_X) kJudgedOther
 #undef DAXFUZZ_X
 };
-#define DAXFUZZ_X(tag)                     \
-  FS_COLD void oracle_##tag##_objects() {  \
-    g_judged_by = kJudged_##tag;           \
-    FS_STOP_AT_FINDING();    \
+#define DAXFUZZ_X(tag)                    \
+  FS_COLD void oracle_##tag##_objects() { \
+    g_judged_by = kJudged_##tag;          \
+    FS_STOP_AT_FINDING();                 \
   }
 DAXFUZZ_JUDGED_TAGS(DAXFUZZ_X)
 #undef DAXFUZZ_X
@@ -120,11 +120,13 @@ void report(Verdict verdict, const char* tag, std::string title, std::string det
 bool moved_names(const oracle::History& history) {
   return std::any_of(history.records.begin(), history.records.end(), [](const oracle::OpRecord& record) {
     switch (record.op->code) {
-      case prog::OpCode::kRename: case prog::OpCode::kLink: case prog::OpCode::kSymlink: case prog::OpCode::kUnlink:
-      case prog::OpCode::kMkdir: case prog::OpCode::kRmdir:
-        return record.error == daxfs::Errc::kOk;
-      default:
-        return false;
+      case prog::OpCode::kRename:
+      case prog::OpCode::kLink:
+      case prog::OpCode::kSymlink:
+      case prog::OpCode::kUnlink:
+      case prog::OpCode::kMkdir:
+      case prog::OpCode::kRmdir: return record.error == daxfs::Errc::kOk;
+      default: return false;
     }
   });
 }
@@ -355,8 +357,7 @@ void Executor::Run::finish() {
     daxfs::ObjectRef what;
     if (wrong->ino != 0) { what = daxfs::contents_ref(wrong->ino, wrong->offset); }
     if (wrong->of_size) { what = daxfs::disk_size_ref(daxfs::Ino(static_cast<uint32_t>(wrong->ino))); }
-    const auto about = daxfs::about(
-        of_op ? daxfs::op_ref(wrong->task, wrong->index) : daxfs::ObjectRef{}, what);
+    const auto about = daxfs::about(of_op ? daxfs::op_ref(wrong->task, wrong->index) : daxfs::ObjectRef{}, what);
     report(Verdict::kWrongResult, wrong->tag, wrong->title, wrong->detail, "judge", about);
   }
 }
@@ -406,8 +407,8 @@ void Executor::Run::at_finding(void* arg, const Finding& finding, uint64_t trace
 
 void Executor::root(void* arg) {
   Run& run = *static_cast<Run*>(arg);
-  auto mounted = daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(), run.options,
-                                               &run.outcome.mount_error);
+  auto mounted =
+      daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(), run.options, &run.outcome.mount_error);
   if (!mounted.ok()) {
     run.outcome.mount_errc = mounted.error();
     return;
@@ -487,8 +488,10 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
     own_schedule_.set(anchors_);
     policy = &own_schedule_;
   }
-  const rt::RunLimits limits{.events_max = config.events_max, .observe = config.observer != nullptr,
-                             .races = config.races, .capture_stacks = config.capture_stacks,
+  const rt::RunLimits limits{.events_max = config.events_max,
+                             .observe = config.observer != nullptr,
+                             .races = config.races,
+                             .capture_stacks = config.capture_stacks,
                              .at_finding = config.at_finding != nullptr ? &Run::at_finding : nullptr,
                              .at_finding_context = run.get(),
                              .log = config.log};

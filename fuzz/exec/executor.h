@@ -30,18 +30,18 @@
 namespace daxfuzz::exec {
 
 struct RunConfig {
-  daxfs::rt::Policy* policy = nullptr;           // null: the program's own schedule
-  daxfs::rt::Observer* observer = nullptr;       // sees every point
-  uint64_t events_max = 5'000'000;              // a run of the largest program takes a tenth
+  daxfs::rt::Policy* policy = nullptr;                      // null: the program's own schedule
+  daxfs::rt::Observer* observer = nullptr;                  // sees every point
+  uint64_t events_max = 5'000'000;                          // a run of the largest program takes a tenth
   daxfs::rt::Races races = daxfs::rt::Races::kReportAtEnd;  // data races of the library's own fields (O14)
-  bool capture_stacks = false;                   // backtraces in deadlock reports
-  std::span<const std::byte> image;              // instead of the program's template; must outlive the executor
-  std::vector<std::byte>* image_out = nullptr;   // filled with the image after the unmount
+  bool capture_stacks = false;                              // backtraces in deadlock reports
+  std::span<const std::byte> image;             // instead of the program's template; must outlive the executor
+  std::vector<std::byte>* image_out = nullptr;  // filled with the image after the unmount
   // Told of the finding where it was noticed; then the process traps there (fs/rt/engine.h, RunLimits::at_finding).
   void (*at_finding)(void* context, const daxfs::Finding& finding, uint64_t trace_hash) = nullptr;
   void* at_finding_context = nullptr;
-  daxfs::rt::SwitchLog* log = nullptr;           // what the run takes, as it takes it
-  bool audit_each_op = false;                    // audit at every operation's end when no other operation is running
+  daxfs::rt::SwitchLog* log = nullptr;  // what the run takes, as it takes it
+  bool audit_each_op = false;           // audit at every operation's end when no other operation is running
 };
 
 struct Outcome {
@@ -49,12 +49,12 @@ struct Outcome {
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   uint64_t switches = 0;
-  uint64_t tasks_begin = 0;                       // events of the run when the first task was spawned
-  uint64_t tasks_end = 0;                         // and when the last had ended; 0 if that was not reached
-  size_t drift = 0;                               // anchors of the program that no event met
+  uint64_t tasks_begin = 0;  // events of the run when the first task was spawned
+  uint64_t tasks_end = 0;    // and when the last had ended; 0 if that was not reached
+  size_t drift = 0;          // anchors of the program that no event met
   std::vector<daxfs::rt::TakenSwitch> taken;
-  oracle::History history;                        // borrows from the program and the executor
-  std::string mount_error;                        // the image could not be mounted: no finding, nothing ran
+  oracle::History history;  // borrows from the program and the executor
+  std::string mount_error;  // the image could not be mounted: no finding, nothing ran
   daxfs::Errc mount_errc = daxfs::Errc::kOk;
 };
 

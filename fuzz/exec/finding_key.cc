@@ -51,13 +51,26 @@ std::string short_function(std::string_view pretty) {
 std::string call_kind(const prog::Op& op) {
   using prog::OpCode;
   switch (op.code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return "read";
-    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: return "write";
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: return "access";
-    case OpCode::kTruncate: case OpCode::kFtruncate: return "truncate";
-    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: case OpCode::kSync: return "sync";
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread: return "read";
+    case OpCode::kWrite:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPwrite: return "write";
+    case OpCode::kLoad:
+    case OpCode::kStore:
+    case OpCode::kTouch: return "access";
+    case OpCode::kTruncate:
+    case OpCode::kFtruncate: return "truncate";
+    case OpCode::kFsync:
+    case OpCode::kFdatasync:
+    case OpCode::kMsync:
+    case OpCode::kSync: return "sync";
     // Whichever lets go of an inode last removes it.
-    case OpCode::kClose: case OpCode::kUnlink: case OpCode::kMunmap: case OpCode::kDropCaches: return "release";
+    case OpCode::kClose:
+    case OpCode::kUnlink:
+    case OpCode::kMunmap:
+    case OpCode::kDropCaches: return "release";
     case OpCode::kFallocate: {
       if ((op.flags & prog::kFallocPunch) != 0) { return "punch"; }
       if ((op.flags & prog::kFallocCollapse) != 0) { return "collapse"; }
@@ -83,8 +96,7 @@ std::string title_shape(std::string_view title) {
       at = end == std::string_view::npos ? title.size() : end + 1;
       shape += "\"\"";
     } else if (c >= '0' && c <= '9') {
-      while (at < title.size() &&
-             std::isxdigit(static_cast<unsigned char>(title[at])) + (title[at] == 'x') != 0) {
+      while (at < title.size() && std::isxdigit(static_cast<unsigned char>(title[at])) + (title[at] == 'x') != 0) {
         ++at;
       }
       shape += '#';
@@ -98,8 +110,8 @@ std::string title_shape(std::string_view title) {
 }
 
 std::string finding_title(const Finding& finding) {
-  return std::string(daxfs::verdict_name(finding.verdict)) + " in " +
-         short_function(finding.function) + ": " + finding.title;
+  return std::string(daxfs::verdict_name(finding.verdict)) + " in " + short_function(finding.function) + ": " +
+         finding.title;
 }
 
 std::string finding_key(const Finding& finding) {

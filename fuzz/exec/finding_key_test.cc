@@ -1,9 +1,9 @@
 #include "fuzz/exec/finding_key.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 namespace daxfuzz::exec {
 namespace {

@@ -1,9 +1,9 @@
 #include "fuzz/exec/honesty.h"
 
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/historical.h"
 #include "fuzz/prog/text.h"

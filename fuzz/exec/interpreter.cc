@@ -147,35 +147,41 @@ void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpReco
   record.address = call.address(op.addr).value();
   record.buffer_address = call.address(op.buffer).value();
   switch (op.code) {
-    case OpCode::kOpen: case OpCode::kClose: case OpCode::kDup: case OpCode::kLseek:
-    case OpCode::kSetFl:
-      return run_file_call(call);
-    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite:
-      return run_transfer(call);
-    case OpCode::kFtruncate: case OpCode::kTruncate: case OpCode::kFallocate: case OpCode::kFsync:
+    case OpCode::kOpen:
+    case OpCode::kClose:
+    case OpCode::kDup:
+    case OpCode::kLseek:
+    case OpCode::kSetFl: return run_file_call(call);
+    case OpCode::kRead:
+    case OpCode::kWrite:
+    case OpCode::kPread:
+    case OpCode::kPwrite: return run_transfer(call);
+    case OpCode::kFtruncate:
+    case OpCode::kTruncate:
+    case OpCode::kFallocate:
+    case OpCode::kFsync:
     case OpCode::kFdatasync:
     case OpCode::kSync:
     case OpCode::kDropCaches:
     case OpCode::kFiemap:
-    case OpCode::kSetXflags: case OpCode::kSetFlags:
+    case OpCode::kSetXflags:
+    case OpCode::kSetFlags:
     case OpCode::kMemoryFailure:
-    case OpCode::kReclaim:
-      return run_space_call(call);
-    case OpCode::kMmap: case OpCode::kMunmap: case OpCode::kMremap: case OpCode::kMprotect: case OpCode::kMadvise:
-    case OpCode::kMsync:
-      return run_memory_call(call);
-    case OpCode::kLoad: case OpCode::kStore:
-      return run_access(call);
-    case OpCode::kTouch:
-      return run_touch(call);
-    case OpCode::kProcessVmReadv:
-      return run_process_vm_readv(call);
-    case OpCode::kIoSubmitPread: case OpCode::kIoSubmitPwrite:
-      return run_io_submit(call);
-    case OpCode::kIoGetevents:
-      return run_io_getevents(call);
-    default:
-      return run_name_call(call);
+    case OpCode::kReclaim: return run_space_call(call);
+    case OpCode::kMmap:
+    case OpCode::kMunmap:
+    case OpCode::kMremap:
+    case OpCode::kMprotect:
+    case OpCode::kMadvise:
+    case OpCode::kMsync: return run_memory_call(call);
+    case OpCode::kLoad:
+    case OpCode::kStore: return run_access(call);
+    case OpCode::kTouch: return run_touch(call);
+    case OpCode::kProcessVmReadv: return run_process_vm_readv(call);
+    case OpCode::kIoSubmitPread:
+    case OpCode::kIoSubmitPwrite: return run_io_submit(call);
+    case OpCode::kIoGetevents: return run_io_getevents(call);
+    default: return run_name_call(call);
   }
 }
 
@@ -191,8 +197,7 @@ void Interpreter::run_file_call(Call& call) {
       if (op.result != prog::kNoSlot) { call.state.set_fd(op.result, fd.ok() ? *fd : -1); }
       return;
     }
-    case OpCode::kClose:
-      return call.answer(call.process().close(call.fd()));
+    case OpCode::kClose: return call.answer(call.process().close(call.fd()));
     case OpCode::kSetFl: {
       // As who asks F_GETFL first, and changes one flag: O_APPEND stays.
       const auto now = call.process().getfl(call.fd());
@@ -200,8 +205,7 @@ void Interpreter::run_file_call(Call& call) {
       const uint32_t append = *now & prog::kOAppend;
       return call.answer(call.process().setfl(call.fd(), (op.flags & ~prog::kOAppend) | append));
     }
-    default:
-      return call.answer(call.process().lseek(call.fd(), op.offset, op.flags));
+    default: return call.answer(call.process().lseek(call.fd(), op.offset, op.flags));
   }
 }
 
@@ -231,8 +235,8 @@ void Interpreter::run_transfer(Call& call) {
   if (!call.record.dax && call.record.ino != 0) {
     // Direct I/O looks at the address and pins the pages: memory of the process.
     const uint64_t misalignment = static_cast<uint64_t>(op.buffer.offset);
-    const uint64_t area = std::max<uint64_t>(
-        daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
+    const uint64_t area =
+        std::max<uint64_t>(daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
     const auto mapped = process.mmap(VirtAddr(0), area, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
                                      daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
     if (!mapped.ok()) { return call.answer(mapped.status()); }
@@ -270,9 +274,8 @@ void Interpreter::run_io_submit(Call& call) {
     const uint64_t misalignment = static_cast<uint64_t>(op.buffer.offset);
     record.scratch_size =
         std::max<uint64_t>(daxfs::round_up(length + misalignment, daxfs::kPageSize), daxfs::kPageSize);
-    const auto mapped =
-        process.mmap(VirtAddr(0), record.scratch_size, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
-                     daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
+    const auto mapped = process.mmap(VirtAddr(0), record.scratch_size, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
+                                     daxfs::vfs::kMmapPrivate | daxfs::vfs::kMmapAnonymous, -1, 0);
     if (!mapped.ok()) { return call.answer(mapped.status()); }
     record.scratch = mapped->value();
     address = *mapped + misalignment;
@@ -317,8 +320,8 @@ size_t Interpreter::collect_events(ProcessState& state, size_t wanted, uint64_t*
           .ignore_error("a scratch mapping; leaks show in the audit");
     }
     record.collected_seq = __atomic_add_fetch(sequence_, 1, __ATOMIC_RELAXED);
-    *hash = *hash * 31 + (static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^
-                          record.data_hash << 8);
+    *hash = *hash * 31 +
+            (static_cast<uint64_t>(record.ret) ^ static_cast<uint64_t>(record.error) << 40 ^ record.data_hash << 8);
   }
   return events.size();
 }
@@ -372,9 +375,7 @@ void Interpreter::run_space_call(Call& call) {
       call.done(static_cast<int64_t>(extents->size()));
       return call.set_data(bytes);
     }
-    default:
-      process.drop_caches();
-      return call.done(0);
+    default: process.drop_caches(); return call.done(0);
   }
 }
 
@@ -426,8 +427,7 @@ void Interpreter::run_name_call(Call& call) {
       text(names);
       return call.done(static_cast<int64_t>(entries->size()));
     }
-    default:
-      return call.answer(Status(Errc::kNoSys));
+    default: return call.answer(Status(Errc::kNoSys));
   }
 }
 
@@ -446,8 +446,8 @@ void Interpreter::run_memory_call(Call& call) {
       return;
     }
     case OpCode::kMremap: {
-      const auto moved = process.mremap(address, call.length(), static_cast<uint64_t>(op.length2), op.flags,
-                                        call.address(op.at));
+      const auto moved =
+          process.mremap(address, call.length(), static_cast<uint64_t>(op.length2), op.flags, call.address(op.at));
       call.answer_address(moved);
       if (op.result != prog::kNoSlot && moved.ok()) { call.state.set_mapping(op.result, moved->value()); }
       return;

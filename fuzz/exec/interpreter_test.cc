@@ -36,8 +36,7 @@ class Operations : public testing::Test {
   void run(const std::string& operations) {
     std::string error;
     const std::string text = "daxfuzz program 1\nmount dax=always\ntask T0 in P0\n" + operations;
-    ASSERT_TRUE(prog::parse(text, "test", &program_, &error))
-        << error;
+    ASSERT_TRUE(prog::parse(text, "test", &program_, &error)) << error;
     executor_.run(program_, {}, &outcome_);
     ASSERT_FALSE(outcome_.finding) << finding_title(*outcome_.finding);
     ASSERT_EQ(outcome_.mount_error, "");

@@ -66,18 +66,24 @@ std::string_view last_name(std::string_view path) {
 bool reads_only(const prog::Op& op) {
   if (op.buffer.kind == prog::MemoryKind::kMapping) { return false; }
   switch (op.code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kLseek: case OpCode::kFsync: case OpCode::kFdatasync:
-    case OpCode::kFstat: case OpCode::kFiemap: case OpCode::kMmap: case OpCode::kDup:
-      return true;
-    default:
-      return false;
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kLseek:
+    case OpCode::kFsync:
+    case OpCode::kFdatasync:
+    case OpCode::kFstat:
+    case OpCode::kFiemap:
+    case OpCode::kMmap:
+    case OpCode::kDup: return true;
+    default: return false;
   }
 }
 
 // A successful call through a descriptor that changes the file.
 bool changes_file(const prog::Op& op, const OpRecord& record) {
   switch (op.code) {
-    case OpCode::kWrite: case OpCode::kPwrite: return record.ret > 0;
+    case OpCode::kWrite:
+    case OpCode::kPwrite: return record.ret > 0;
     case OpCode::kFtruncate: return true;
     // A punch behind the end of the file does nothing.
     case OpCode::kFallocate: return (op.flags & prog::kFallocPunch) == 0;
@@ -138,7 +144,8 @@ void LoneCall::expect_names() {
   const auto path = [&] { return program_.path_text(op_.path); };
   const auto path2 = [&] { return program_.path_text(op_.path2); };
   switch (op_.code) {
-    case OpCode::kMkdir: case OpCode::kRmdir: return expect(parent_of(path()), /*mtime=*/true);
+    case OpCode::kMkdir:
+    case OpCode::kRmdir: return expect(parent_of(path()), /*mtime=*/true);
     case OpCode::kSymlink: return expect(parent_of(path2()), /*mtime=*/true);
     case OpCode::kUnlink:
       expect(parent_of(path()), /*mtime=*/true);
@@ -149,7 +156,7 @@ void LoneCall::expect_names() {
     case OpCode::kRename: {
       const uint32_t from = reader().lookup(path());
       const uint32_t to = reader().lookup(path2());
-      if (from == 0 || from == to) { return; }  // two names of one file: nothing is done
+      if (from == 0 || from == to) { return; }             // two names of one file: nothing is done
       if (to == 0 && parent_of(path2()) == 0) { return; }  // through a symbolic link, perhaps to the same name
       expect(parent_of(path()), /*mtime=*/true);
       expect(parent_of(path2()), /*mtime=*/true);
@@ -188,9 +195,8 @@ std::optional<Objection> LoneCall::check_touched() const {
     const bool ctime = ctime_of(inode) >= now_;
     if (ctime && (!touched.mtime || mtime_of(inode) >= now_)) { continue; }
     auto objection =
-        against("LC1", format("%s left %s of inode %u, which is %s, as it was",
-                              std::string(op_.info().name).c_str(), ctime ? "mtime" : "ctime",
-                              touched.ino, inode.is_directory() ? "a directory" : "a file"));
+        against("LC1", format("%s left %s of inode %u, which is %s, as it was", std::string(op_.info().name).c_str(),
+                              ctime ? "mtime" : "ctime", touched.ino, inode.is_directory() ? "a directory" : "a file"));
     objection->ino = touched.ino;
     return objection;
   }
@@ -203,8 +209,7 @@ std::optional<Objection> LoneCall::check_untouched() const {
     if (!reader().inode(was.ino, inode) || inode.generation != was.generation) { continue; }
     if (mtime_of(inode) == was.mtime && ctime_of(inode) == was.ctime) { continue; }
     auto objection =
-        against("LC1", format("%s changed %s of inode %u, and only reads",
-                              std::string(op_.info().name).c_str(),
+        against("LC1", format("%s changed %s of inode %u, and only reads", std::string(op_.info().name).c_str(),
                               mtime_of(inode) != was.mtime ? "mtime" : "ctime", was.ino));
     objection->ino = was.ino;
     return objection;
@@ -284,20 +289,17 @@ std::optional<Objection> LoneCall::check_fiemap(const OpRecord& record) const {
   std::vector<TreeExtent> extents;
   if (record.error != daxfs::Errc::kOk || record.ino == 0 || op_.offset < 0 || op_.length <= 0) { return std::nullopt; }
   TreeInode inode;
-  if (!reader().inode(record.ino, inode) || !inode.is_regular() ||
-      inode.generation != record.generation) {
+  if (!reader().inode(record.ino, inode) || !inode.is_regular() || inode.generation != record.generation) {
     return std::nullopt;
   }
-  if (!reader().extents(record.ino, extents)) {
-    return std::nullopt;
-  }
+  if (!reader().extents(record.ino, extents)) { return std::nullopt; }
   const uint64_t first = static_cast<uint64_t>(op_.offset) / kBlock;
-  const uint64_t past = daxfs::div_round_up(
-      static_cast<uint64_t>(op_.offset) + static_cast<uint64_t>(op_.length), kBlock);
+  const uint64_t past =
+      daxfs::div_round_up(static_cast<uint64_t>(op_.offset) + static_cast<uint64_t>(op_.length), kBlock);
   const auto wrong = [&](uint64_t block, const char* what) {
-    auto objection = against("LC2", format("fiemap says of block %" PRIu64
-                                           " of inode %u that %s; the medium says otherwise",
-                                           block, record.ino, what));
+    auto objection =
+        against("LC2", format("fiemap says of block %" PRIu64 " of inode %u that %s; the medium says otherwise", block,
+                              record.ino, what));
     objection->ino = record.ino;
     objection->offset = block * kBlock;
     return objection;
@@ -309,21 +311,13 @@ std::optional<Objection> LoneCall::check_fiemap(const OpRecord& record) const {
     const auto [logical, physical, length, unwritten, last] = row;
     const uint64_t begin = logical / kBlock;
     const uint64_t end = begin + length / kBlock;
-    if (begin < at || length == 0 || begin >= past) {
-      return wrong(begin, "it is there a second time");
-    }
+    if (begin < at || length == 0 || begin >= past) { return wrong(begin, "it is there a second time"); }
     const Stretch before = stretch_at(extents, at);
-    if (at < begin && (before.mapped || before.end < begin)) {
-      return wrong(at, "it is a hole");
-    }
+    if (at < begin && (before.mapped || before.end < begin)) { return wrong(at, "it is a hole"); }
     for (at = begin; at < end;) {
       const Stretch stretch = stretch_at(extents, at);
-      if (!stretch.mapped) {
-        return wrong(at, "it is mapped");
-      }
-      if (stretch.physical != physical / kBlock + (at - begin)) {
-        return wrong(at, "it is somewhere");
-      }
+      if (!stretch.mapped) { return wrong(at, "it is mapped"); }
+      if (stretch.physical != physical / kBlock + (at - begin)) { return wrong(at, "it is somewhere"); }
       if (stretch.unwritten != (unwritten != 0)) {
         return wrong(at, unwritten != 0 ? "it is unwritten" : "it is written");
       }
@@ -335,9 +329,7 @@ std::optional<Objection> LoneCall::check_fiemap(const OpRecord& record) const {
     }
   }
   const Stretch rest = stretch_at(extents, at);
-  if (at < past && (rest.mapped || rest.end < past)) {
-    return wrong(at, "nothing is there, or behind it");
-  }
+  if (at < past && (rest.mapped || rest.end < past)) { return wrong(at, "nothing is there, or behind it"); }
   return std::nullopt;
 }
 
@@ -360,10 +352,9 @@ std::optional<Objection> LoneCall::check_seek(const OpRecord& record) const {
   const auto offset = static_cast<uint64_t>(op_.offset);
   const uint64_t got = none ? size : static_cast<uint64_t>(record.ret);
   const auto wrong = [&](const char* why, uint64_t at) {
-    auto objection = against(
-        "LC2", format("lseek %s from %" PRIu64 " of inode %u came to %" PRIu64 " (size %" PRIu64
-                      "), but %s at %" PRIu64,
-                      data ? "SEEK_DATA" : "SEEK_HOLE", offset, record.ino, got, size, why, at));
+    auto objection = against("LC2", format("lseek %s from %" PRIu64 " of inode %u came to %" PRIu64 " (size %" PRIu64
+                                           "), but %s at %" PRIu64,
+                                           data ? "SEEK_DATA" : "SEEK_HOLE", offset, record.ino, got, size, why, at));
     objection->ino = record.ino;
     objection->offset = at;
     return objection;
@@ -396,18 +387,18 @@ std::optional<Objection> LoneCall::check_statfs(const OpRecord& record) const {
   const uint64_t available = free > reserved ? free - reserved : 0;
   const oracle::SpaceAnswer& said = record.space;
   if (said.blocks_free != free) {
-    return against("LC3", format("statfs says %" PRIu64 " free blocks; the groups have %" PRIu64
-                                 ", and %" PRIu64 " are promised to pages",
+    return against("LC3", format("statfs says %" PRIu64 " free blocks; the groups have %" PRIu64 ", and %" PRIu64
+                                 " are promised to pages",
                                  said.blocks_free, space.blocks_free, promised));
   }
   if (said.blocks_available != available) {
-    return against("LC3", format("statfs says %" PRIu64 " blocks available; of %" PRIu64
-                                 " free ones %" PRIu64 " are reserved",
-                                 said.blocks_available, free, reserved));
+    return against("LC3",
+                   format("statfs says %" PRIu64 " blocks available; of %" PRIu64 " free ones %" PRIu64 " are reserved",
+                          said.blocks_available, free, reserved));
   }
   if (said.files_free != space.inodes_free) {
-    return against("LC3", format("statfs says %" PRIu64 " free inodes; the groups have %" PRIu64,
-                                 said.files_free, space.inodes_free));
+    return against("LC3", format("statfs says %" PRIu64 " free inodes; the groups have %" PRIu64, said.files_free,
+                                 space.inodes_free));
   }
   return std::nullopt;
 }
@@ -424,8 +415,7 @@ std::optional<Objection> LoneCall::check_stat(const OpRecord& record) const {
   const auto differs = [&](const char* what, uint64_t said, uint64_t there) -> std::optional<Objection> {
     if (said == there) { return std::nullopt; }
     auto objection =
-        against("LC4", format("%s says %s %" PRIu64
-                              " of inode %u; on the medium and promised it has %" PRIu64,
+        against("LC4", format("%s says %s %" PRIu64 " of inode %u; on the medium and promised it has %" PRIu64,
                               std::string(op_.info().name).c_str(), what, said, record.ino, there));
     objection->ino = record.ino;
     return objection;
@@ -446,7 +436,9 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
     case OpCode::kFallocate:
       if (auto objection = check_blocks(record)) { return objection; }
       break;
-    case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return check_stat(record);
+    case OpCode::kStat:
+    case OpCode::kLstat:
+    case OpCode::kFstat: return check_stat(record);
     default: break;
   }
   if (record.error != daxfs::Errc::kOk) { return std::nullopt; }

@@ -1,11 +1,11 @@
 // fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC5.
 #include "fuzz/exec/lone_call.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cstring>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/clock.h"
 #include "fs/rt/testing.h"
@@ -88,8 +88,7 @@ TEST(LoneCall, AWriteThatLeavesTheTimesIsNoticed) {
     EXPECT_EQ(world.said(pwrite, answer(0), kNothing), "");  // wrote nothing
     EXPECT_EQ(world.said(pwrite, answer(-1, daxfs::Errc::kFault), kNothing), "");
     const Op ftruncate{.code = OpCode::kFtruncate, .length = kPage};
-    EXPECT_EQ(world.said(ftruncate, answer(0),
-                         [&] { EXPECT_TRUE(world.process->ftruncate(world.fd, kPage).ok()); }),
+    EXPECT_EQ(world.said(ftruncate, answer(0), [&] { EXPECT_TRUE(world.process->ftruncate(world.fd, kPage).ok()); }),
               "");
     EXPECT_EQ(world.said(ftruncate, answer(0), kNothing), "LC1");
     world.end();
@@ -126,9 +125,11 @@ TEST(LoneCall, AChangeOfNamesTouchesDirectoriesAndFiles) {
               "LC1");  // not the root
     const Op create{.code = OpCode::kOpen, .path = at("f1"), .flags = prog::kOCreat};
     EXPECT_EQ(world.said(create, answer(4), kNothing), "LC1");
-    EXPECT_EQ(world.said(create, answer(4), [&] {
-                EXPECT_TRUE(process.open("f1", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).ok());
-              }), "");
+    EXPECT_EQ(
+        world.said(
+            create, answer(4),
+            [&] { EXPECT_TRUE(process.open("f1", daxfs::vfs::kOpenReadWrite | daxfs::vfs::kOpenCreate, 0644).ok()); }),
+        "");
     world.end();
   });
 }
@@ -176,10 +177,10 @@ TEST(LoneCall, SeekStopsAtDataAndHoles) {
         EXPECT_EQ(verdict(whence, from, *came), "") << whence << " " << from;
       }
     }
-    EXPECT_EQ(verdict(prog::kSeekData, kPage, kPage), "LC2");      // unwritten, and no page in memory
+    EXPECT_EQ(verdict(prog::kSeekData, kPage, kPage), "LC2");  // unwritten, and no page in memory
     EXPECT_EQ(verdict(prog::kSeekData, 2 * kPage, 2 * kPage), "LC2");
-    EXPECT_EQ(verdict(prog::kSeekData, 0, 3 * kPage), "LC2");      // passed data by
-    EXPECT_EQ(verdict(prog::kSeekHole, 0, 2 * kPage), "LC2");      // passed a hole by
+    EXPECT_EQ(verdict(prog::kSeekData, 0, 3 * kPage), "LC2");  // passed data by
+    EXPECT_EQ(verdict(prog::kSeekHole, 0, 2 * kPage), "LC2");  // passed a hole by
     EXPECT_EQ(verdict(prog::kSeekHole, 0, 3 * kPage), "LC2");
     EXPECT_EQ(verdict(prog::kSeekHole, 3 * kPage, 4 * kPage), "");  // the end is a hole
     EXPECT_EQ(verdict(prog::kSeekData, kPage, -1, daxfs::Errc::kNxio), "LC2");

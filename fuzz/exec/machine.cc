@@ -15,7 +15,7 @@ class Lister final : public daxfs::check::TreeVisitor {
       : reader_(reader), names_(names) {}
   void visit(const daxfs::check::TreeEntry& entry) override {
     const daxfs::check::TreeInode& inode = entry.inode;
-    const auto kind = inode.is_directory()  ? oracle::NameKind::kDirectory
+    const auto kind = inode.is_directory() ? oracle::NameKind::kDirectory
                       : inode.is_regular() ? oracle::NameKind::kFile
                       : inode.is_symlink() ? oracle::NameKind::kSymlink
                                            : oracle::NameKind::kOther;

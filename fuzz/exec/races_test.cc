@@ -3,8 +3,6 @@
 //
 // Its own program, because in the tsan flavour it replaces TSan's report hook and counts: both look at the same runs,
 // and must agree on each plant. DAXFUZZ_RACE_ROUNDS=N multiplies the schedules.
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +10,8 @@
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/compiler.h"
 #include "fs/rt/race.h"
@@ -127,7 +127,7 @@ struct Seen {
   unsigned runs = 0;
   unsigned found = 0;  // runs with a data race
   std::set<std::string> fields;
-  std::string other;   // another finding
+  std::string other;  // another finding
 };
 
 unsigned rounds() {
@@ -142,8 +142,8 @@ prog::Program parse(const std::string& text) {
   return program;
 }
 
-void run_schedules(const prog::Program& program, unsigned first_seed, unsigned schedules,
-                   Executor* executor, Seen* seen) {
+void run_schedules(const prog::Program& program, unsigned first_seed, unsigned schedules, Executor* executor,
+                   Seen* seen) {
   Outcome outcome;
   for (unsigned seed = first_seed; seed < first_seed + schedules; ++seed) {
     sched::RandomWalk walk(seed, 1 + seed % 20);

@@ -1,9 +1,9 @@
 // fuzz/exec/templates_test.cc - the images that programs start from.
 #include "fuzz/exec/templates.h"
 
-#include <gtest/gtest.h>
-
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/check/media.h"
 

@@ -48,8 +48,8 @@ class FirstValues {
     for (auto at = pages_.begin(); at != pages_.end();) {
       const std::string state = text(at->second);
       ObjectRef pages{Noun::kEntry, at->first.first, at->first.second, 1};
-      for (++at; at != pages_.end() && at->first == std::pair(pages.a, pages.b + pages.count) &&
-                 text(at->second) == state;
+      for (++at;
+           at != pages_.end() && at->first == std::pair(pages.a, pages.b + pages.count) && text(at->second) == state;
            ++at) {
         ++pages.count;
       }
@@ -192,9 +192,7 @@ class Explainer {
       if (step.page.noun == Noun::kEntry) { inodes.insert(step.page.a); }
       if (step.object.noun == Noun::kSize) { inodes.insert(step.object.a); }
     }
-    for (const uint64_t ino : inodes) {
-      out_.facts.push_back(words.file(ino) + " is inode " + std::to_string(ino));
-    }
+    for (const uint64_t ino : inodes) { out_.facts.push_back(words.file(ino) + " is inode " + std::to_string(ino)); }
   }
 
   void draw_finding() {
@@ -276,8 +274,7 @@ void record_run(exec::Executor& executor, const prog::Program& program, exec::Ru
 std::map<uint64_t, std::string> file_names(const prog::Program& program, const exec::Outcome& outcome) {
   std::map<uint64_t, std::string> names;
   for (const oracle::OpRecord& record : outcome.history.records) {
-    if (!record.finished || record.op == nullptr || record.ino == 0 ||
-        record.op->code != prog::OpCode::kOpen) {
+    if (!record.finished || record.op == nullptr || record.ino == 0 || record.op->code != prog::OpCode::kOpen) {
       continue;
     }
     names.try_emplace(record.ino, program.path_text(record.op->path));

@@ -16,9 +16,9 @@
 namespace daxfuzz::explain {
 
 struct Options {
-  exec::RunConfig run;                    // policy null: the program's own schedule; observer is not used
-  bool counterfactuals = true;            // one more run for each preemption and each bug switch
-  size_t rows_max = 40;                   // longer diagrams lose their least important rows
+  exec::RunConfig run;          // policy null: the program's own schedule; observer is not used
+  bool counterfactuals = true;  // one more run for each preemption and each bug switch
+  size_t rows_max = 40;         // longer diagrams lose their least important rows
 };
 
 // RETURNS: false with *error when the program could not run; a program that runs clean gives an explanation without

@@ -3,12 +3,12 @@
 // (ci/compare_traces.py).
 #include "fuzz/explain/explain.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/historical.h"
 #include "fuzz/prog/text.h"
@@ -87,10 +87,10 @@ TEST_F(Bugs, A02IsDrawnAsInItsThread) {
 TEST_F(Bugs, A01IsDrawnAsInItsThread) {
   const Explanation e = explain_bug("dio-pin-after-break-layouts/no-unmap");
   EXPECT_EQ(columns(e), (std::vector<std::string>{"T0", "T1"}));
-  expect_in_order(e, {"T0: ext4_punch_hole()", "T0: ext4_break_layouts()", "T0: page 0 is idle | refs 1",
-                      "T1: ... get_user_pages_fast(page 0)", "T1: get page 0 | refs 1 -> 2",
-                      "T0: truncate_pagecache_range()", "T0: ... dax_disassociate_entry(page 0)",
-                      "T0: page 0 is busy | refs 2", "T0: WARNING O1"});
+  expect_in_order(
+      e, {"T0: ext4_punch_hole()", "T0: ext4_break_layouts()", "T0: page 0 is idle | refs 1",
+          "T1: ... get_user_pages_fast(page 0)", "T1: get page 0 | refs 1 -> 2", "T0: truncate_pagecache_range()",
+          "T0: ... dax_disassociate_entry(page 0)", "T0: page 0 is busy | refs 2", "T0: WARNING O1"});
   EXPECT_LE(e.rows.size(), 25u);
 }
 
@@ -102,16 +102,14 @@ TEST_F(Bugs, ADeadlockShowsWhoHoldsWhatTheOtherWaitsFor) {
 
 TEST_F(Bugs, AWriteOverWhatWasNeverSeenIsToldSo) {
   const Explanation e = explain_bug("fault-without-entry-lock");
-  expect_in_order(
-      e, {"T1: no entry for page 0", "T0: inserts entry of page 0",
-          "T1: inserts entry of page 0 again | entry block, saw none", "all: at rest: WARNING O3"});
+  expect_in_order(e, {"T1: no entry for page 0", "T0: inserts entry of page 0",
+                      "T1: inserts entry of page 0 again | entry block, saw none", "all: at rest: WARNING O3"});
 }
 
 TEST_F(Bugs, OneTaskAndAnInterruptNeedNoPreemption) {
   const Explanation e = explain_bug("gup-fast-ignores-write-permission");
-  expect_in_order(
-      e, {"T0: maps page 0 | pte none -> ro", "T0: get_user_pages_fast(page 0)",
-          "T0: page 0 is mapped | pte ro", "T0: get page 0", "all: at rest: wrong-result O9"});
+  expect_in_order(e, {"T0: maps page 0 | pte none -> ro", "T0: get_user_pages_fast(page 0)",
+                      "T0: page 0 is mapped | pte ro", "T0: get page 0", "all: at rest: wrong-result O9"});
 }
 
 TEST_F(Bugs, ALostByteIsFollowedBackToWhoZeroedIt) {
@@ -138,8 +136,8 @@ TEST_F(Bugs, WhatIsCachedOfAnExtentIsDrawnOfOneTaskAlone) {
 TEST_F(Bugs, ARequestThatNobodyMarksIsFollowedToWhoTookItsPointer) {
   const Explanation e = explain_bug("inode-io-end-pointer-clobber");
   expect_in_order(e, {"T1: page 2 has a block | block unwritten", "T1: inode points to its request | request 2 -> 3",
-                      "T0: inode forgets its request | request 3 -> none, saw 2",
-                      "T1: inode points to no request", "S1 irq: stores to page 2", "all: at rest: wrong-result O9"});
+                      "T0: inode forgets its request | request 3 -> none, saw 2", "T1: inode points to no request",
+                      "S1 irq: stores to page 2", "all: at rest: wrong-result O9"});
 }
 
 TEST_F(Bugs, WhoDoesNotWaitLongEnoughIsShownWhatItWaitedFor) {
@@ -180,8 +178,8 @@ TEST_P(EveryBug, HasADiagramThatOneTakesInAtAGlance) {
   EXPECT_EQ(e.rows.back().kind, Kind::kFinding);
   EXPECT_LE(e.columns.size(), 4u);
   for (size_t i = 0; i < e.columns.size(); ++i) {
-    const bool acts = std::any_of(e.rows.begin(), e.rows.end(),
-                                  [&](const Row& row) { return row.column == static_cast<int>(i); });
+    const bool acts =
+        std::any_of(e.rows.begin(), e.rows.end(), [&](const Row& row) { return row.column == static_cast<int>(i); });
     EXPECT_TRUE(acts) << "column " << e.columns[i].name << " is empty";
   }
 }
@@ -189,8 +187,8 @@ TEST_P(EveryBug, HasADiagramThatOneTakesInAtAGlance) {
 TEST_P(EveryBug, HasAnArrowForEachPreemptionAndEachIsNeeded) {
   const Explanation e = explain_bug(GetParam());
   const prog::Program program = load(GetParam());
-  const auto arrows = std::count_if(e.rows.begin(), e.rows.end(),
-                                    [](const Row& row) { return row.kind == Kind::kSwitch; });
+  const auto arrows =
+      std::count_if(e.rows.begin(), e.rows.end(), [](const Row& row) { return row.kind == Kind::kSwitch; });
   EXPECT_EQ(static_cast<size_t>(arrows), program.schedule.size()) << to_text(e);
   ASSERT_EQ(e.counterfactuals.size(), program.schedule.size() + 1);
   for (const Counterfactual& c : e.counterfactuals) { EXPECT_FALSE(c.same) << c.change; }

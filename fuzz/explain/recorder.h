@@ -34,13 +34,13 @@ struct Record {
   // Of the task's latest event: where in the run this is.
   uint32_t op = 0;
   uint64_t event = 0;
-  const char* name = nullptr;   // kBegin: the function; kEvent: what the task blocks on, null if it does not
-  daxfs::ObjectRef object;      // kBegin: the subject; kRead, kWrite: what; kEvent of a lock or queue: it
-  uint64_t id = 0;              // kEvent: the point's object
-  uint64_t before = 0;          // kWrite
-  uint64_t now = 0;             // kRead, kWrite
+  const char* name = nullptr;  // kBegin: the function; kEvent: what the task blocks on, null if it does not
+  daxfs::ObjectRef object;     // kBegin: the subject; kRead, kWrite: what; kEvent of a lock or queue: it
+  uint64_t id = 0;             // kEvent: the point's object
+  uint64_t before = 0;         // kWrite
+  uint64_t now = 0;            // kRead, kWrite
   daxfs::rt::HeldMode held = daxfs::rt::HeldMode::kNot;  // kEvent of a lock that was taken there: how
-  const char* file = nullptr;   // kEvent: the site
+  const char* file = nullptr;                            // kEvent: the site
   uint32_t line = 0;
 };
 

@@ -25,8 +25,13 @@ class Drawing {
  public:
   Drawing(const Timeline& timeline, const Slice& slice, std::span<const daxfs::rt::TakenSwitch> taken,
           const prog::Program& program, const Words& words, Explanation* out)
-      : steps_(timeline.steps()), slice_(slice), taken_(taken), program_(program), words_(words),
-        out_(*out), keep_(slice.keep) {}
+      : steps_(timeline.steps()),
+        slice_(slice),
+        taken_(taken),
+        program_(program),
+        words_(words),
+        out_(*out),
+        keep_(slice.keep) {}
 
   void draw() {
     name_columns();

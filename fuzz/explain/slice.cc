@@ -13,8 +13,8 @@ namespace daxfuzz::explain {
 
 using daxfs::Noun;
 using daxfs::ObjectRef;
-using daxfs::dax::Entry;
 using daxfs::Verdict;
+using daxfs::dax::Entry;
 using daxfs::rt::HeldMode;
 using daxfs::rt::kRootTask;
 using daxfs::rt::TaskId;
@@ -118,15 +118,20 @@ class Slicer {
 
   // What explains a finding that it is not about.
   enum class Weight : uint8_t {
-    kValue,   // whenever one task sees what another one did
-    kAwaited, // if somebody waited for it
-    kDetail,  // never: what else there is says the same
+    kValue,    // whenever one task sees what another one did
+    kAwaited,  // if somebody waited for it
+    kDetail,   // never: what else there is says the same
   };
   static Weight weight_of(Noun noun) {
     switch (noun) {
-      case Noun::kLock: case Noun::kFolioLock: case Noun::kWriteback: case Noun::kInFlight: return Weight::kAwaited;
-      case Noun::kBuffer: case Noun::kCachedExtent: case Noun::kRequest: case Noun::kConversions:
-        return Weight::kDetail;
+      case Noun::kLock:
+      case Noun::kFolioLock:
+      case Noun::kWriteback:
+      case Noun::kInFlight: return Weight::kAwaited;
+      case Noun::kBuffer:
+      case Noun::kCachedExtent:
+      case Noun::kRequest:
+      case Noun::kConversions: return Weight::kDetail;
       default: return Weight::kValue;
     }
   }
@@ -173,12 +178,12 @@ class Slicer {
         default:
           for (const Facet& facet : facets_of(ref, timeline_.page_of(ref))) { relevant_.insert(facet); }
           // What a byte of a file is, its block says, too.
-          if (ref.noun == Noun::kContents) {
-            relevant_.insert({Noun::kExtent, ref.a, ref.b / daxfs::kPageSize, 0});
-          }
+          if (ref.noun == Noun::kContents) { relevant_.insert({Noun::kExtent, ref.a, ref.b / daxfs::kPageSize, 0}); }
       }
     }
-    if (relevant_.empty()) { seed_if([](const Facet& f) { return weight_of(f.noun) == Weight::kValue; }); }
+    if (relevant_.empty()) {
+      seed_if([](const Facet& f) { return weight_of(f.noun) == Weight::kValue; });
+    }
   }
 
   // Everything that tasks share, among the facets that `wanted` accepts; what they changed if they share nothing.
@@ -286,8 +291,8 @@ class Slicer {
   bool waited_for(const Facet& facet) const {
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
-      const bool waits = step.kind == Step::Kind::kBlocks || (step.kind == Step::Kind::kRead &&
-                                                              (step.now != 0 || facet.noun == Noun::kInFlight));
+      const bool waits = step.kind == Step::Kind::kBlocks ||
+                         (step.kind == Step::Kind::kRead && (step.now != 0 || facet.noun == Noun::kInFlight));
       if (waits && counts(i) && facets_[i] == std::vector<Facet>{facet}) { return true; }
     }
     return false;
@@ -431,9 +436,7 @@ class Slicer {
     result_.columns.assign(tasks.begin(), tasks.end());
   }
 
-  bool in_columns(TaskId task) const {
-    return std::count(result_.columns.begin(), result_.columns.end(), task) != 0;
-  }
+  bool in_columns(TaskId task) const { return std::count(result_.columns.begin(), result_.columns.end(), task) != 0; }
 
   void keep_blocks_and_locks() {
     std::map<std::pair<TaskId, uint64_t>, size_t> taken;  // kept lock step, and nobody else was drawn since
@@ -539,13 +542,13 @@ class Slicer {
   std::span<const daxfs::rt::TakenSwitch> taken_;
   std::vector<std::vector<Facet>> facets_;  // by step; of accesses and of locks that one sleeps for
   std::set<uint64_t> spinlocks_;
-  std::map<TaskId, size_t> prefix_;         // the last step of a task that counts
-  std::set<size_t> raises_;                 // events that set a system task going
-  size_t begin_ = 0;                        // the first step of a task of the program
+  std::map<TaskId, size_t> prefix_;  // the last step of a task that counts
+  std::set<size_t> raises_;          // events that set a system task going
+  size_t begin_ = 0;                 // the first step of a task of the program
   const unsigned rounds_max_;
   std::set<Facet> seeds_;
   std::set<Facet> relevant_;
-  std::set<Facet> drawn_;                   // of the relevant ones those that came in early enough
+  std::set<Facet> drawn_;  // of the relevant ones those that came in early enough
   Slice result_;
 };
 

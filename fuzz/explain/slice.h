@@ -29,17 +29,17 @@
 namespace daxfuzz::explain {
 
 struct Slice {
-  std::vector<bool> keep;                       // by step
-  std::vector<daxfs::rt::TaskId> columns;       // ascending, without the root
+  std::vector<bool> keep;                  // by step
+  std::vector<daxfs::rt::TaskId> columns;  // ascending, without the root
   // Where a task was preempted and another one did the next step that matters; ascending.
   struct Preempted {
-    size_t step = 0;              // the event at which it was
-    size_t taken = 0;             // index into the switches of the run
-    daxfs::rt::TaskId to = 0;     // who acts next
+    size_t step = 0;           // the event at which it was
+    size_t taken = 0;          // index into the switches of the run
+    daxfs::rt::TaskId to = 0;  // who acts next
   };
   std::vector<Preempted> preempted;
-  daxfs::rt::TaskId reporter = 0;               // who noticed
-  unsigned rounds = 0;                          // how often something came in: how far away the furthest of it is
+  daxfs::rt::TaskId reporter = 0;  // who noticed
+  unsigned rounds = 0;             // how often something came in: how far away the furthest of it is
 };
 
 // Merges what a task did to one property before anybody else looked into its last step there: changes `timeline`.

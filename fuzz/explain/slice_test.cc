@@ -1,9 +1,9 @@
 // fuzz/explain/slice_test.cc - recording, nesting and slicing of small hand-made runs.
 #include "fuzz/explain/slice.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/dax/entry.h"
 #include "fs/rt/irq.h"
@@ -50,18 +50,12 @@ std::string kept(const Timeline& timeline, const Slice& slice) {
     text += (text.empty() ? "" : " ") + std::to_string(step.task);
     const std::string ino = std::to_string(step.object.a);
     switch (step.kind) {
-      case Step::Kind::kCall:
-        text += std::string(step.name) + "{";
-        break;
-      case Step::Kind::kRead:
-        text += ":" + ino + "=" + std::to_string(step.now);
-        break;
+      case Step::Kind::kCall: text += std::string(step.name) + "{"; break;
+      case Step::Kind::kRead: text += ":" + ino + "=" + std::to_string(step.now); break;
       case Step::Kind::kWrite:
         text += ":" + ino + ":" + std::to_string(step.before) + ">" + std::to_string(step.now);
         break;
-      case Step::Kind::kLock:
-        text += "lock";
-        break;
+      case Step::Kind::kLock: text += "lock"; break;
       case Step::Kind::kUnlock: text += "unlock"; break;
       case Step::Kind::kBlocks: text += "blocks"; break;
       default: text += "?"; break;
@@ -73,11 +67,9 @@ std::string kept(const Timeline& timeline, const Slice& slice) {
 std::string sliced(const Recorded& recorded, Slice* slice_out = nullptr) {
   Timeline timeline(recorded.recorder);
   const daxfs::Finding none;
-  const Slice result = slice(&timeline, recorded.outcome.finding ? *recorded.outcome.finding : none,
-                             recorded.outcome.taken);
-  if (slice_out != nullptr) {
-    *slice_out = result;
-  }
+  const Slice result =
+      slice(&timeline, recorded.outcome.finding ? *recorded.outcome.finding : none, recorded.outcome.taken);
+  if (slice_out != nullptr) { *slice_out = result; }
   return kept(timeline, result);
 }
 
@@ -249,9 +241,7 @@ void set_flag() {
   FS_TRACE_WRITE(daxfs::writeback_ref(daxfs::Pfn(9)), 0, 1);
   FS_TRACE_WRITE(kX, 1, 2);
 }
-void clear_flag() {
-  FS_TRACE_WRITE(daxfs::writeback_ref(daxfs::Pfn(9)), 1, 0);
-}
+void clear_flag() { FS_TRACE_WRITE(daxfs::writeback_ref(daxfs::Pfn(9)), 1, 0); }
 constexpr uint64_t kEntryOfFrame9 = 9 << 5 | 1;
 
 TEST(Slice, DrawsAFlagIfSomebodySawItSet) {

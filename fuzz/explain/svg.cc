@@ -16,8 +16,8 @@ namespace {
 
 using markup::escape;
 
-constexpr double kLine = 18;      // pixels from row to row
-constexpr double kChar = 7.3;     // width of one at 12 px
+constexpr double kLine = 18;   // pixels from row to row
+constexpr double kChar = 7.3;  // width of one at 12 px
 constexpr double kIndent = 14;
 constexpr double kPad = 10;
 constexpr double kHead = 30;
@@ -69,11 +69,10 @@ class Svg {
   std::string render() {
     measure();
     const double height = kHead + kLine * (static_cast<double>(e_.rows.size()) + 1);
-    out_ = "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"" +
-           escape(e_.title) + "\" viewBox=\"0 0 " + number(width_) + " " + number(height) +
-           "\" width=\"" + number(width_) + "\" height=\"" + number(height) +
-           "\" font-family=\"monospace\" font-size=\"12\">\n<title>" + escape(e_.title) +
-           "</title>\n" +
+    out_ = "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"" + escape(e_.title) +
+           "\" viewBox=\"0 0 " + number(width_) + " " + number(height) + "\" width=\"" + number(width_) +
+           "\" height=\"" + number(height) + "\" font-family=\"monospace\" font-size=\"12\">\n<title>" +
+           escape(e_.title) + "</title>\n" +
            "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" "
            "markerHeight=\"8\" "
            "orient=\"auto\"><path class=\"tip\" d=\"M0,0 L8,4 L0,8 z\" fill=\"#b00020\"/></marker></defs>\n"
@@ -111,9 +110,8 @@ class Svg {
   static double width_of(const std::string& text) { return static_cast<double>(text.size()) * kChar; }
 
   void words(double x, double y, const std::string& text, const char* kind, const char* fill, bool bold = false) {
-    out_ += "<text class=\"" + std::string(kind) + "\" x=\"" + number(x) + "\" y=\"" + number(y) +
-            "\" fill=\"" + fill + "\"" + (bold ? " font-weight=\"bold\"" : "") + ">" +
-            escape(text) + "</text>\n";
+    out_ += "<text class=\"" + std::string(kind) + "\" x=\"" + number(x) + "\" y=\"" + number(y) + "\" fill=\"" + fill +
+            "\"" + (bold ? " font-weight=\"bold\"" : "") + ">" + escape(text) + "</text>\n";
   }
 
   void box(const char* kind, const char* fill, double x, double y, double width, double height) {
@@ -126,8 +124,7 @@ class Svg {
     for (size_t i = 0; i < e_.rows.size();) {
       const int column = e_.rows[i].column;
       size_t end = i + 1;
-      while (end < e_.rows.size() && e_.rows[end].column == column &&
-             e_.rows[end].kind != Row::Kind::kSwitch) {
+      while (end < e_.rows.size() && e_.rows[end].column == column && e_.rows[end].kind != Row::Kind::kSwitch) {
         ++end;
       }
       if (column >= 0 && e_.rows[i].kind != Row::Kind::kFinding && e_.rows[i].kind != Row::Kind::kSwitch) {
@@ -143,8 +140,8 @@ class Svg {
   void lane(size_t column, double height) {
     words(starts_[column], kHead - 12, e_.columns[column].name, "op", "#0b3d91", true);
     const double x = starts_[column] - kPad / 2;
-    out_ += "<line class=\"lane\" x1=\"" + number(x) + "\" y1=\"4\" x2=\"" + number(x) +
-            "\" y2=\"" + number(height - 4) + "\" stroke=\"#d0d0d0\"/>\n";
+    out_ += "<line class=\"lane\" x1=\"" + number(x) + "\" y1=\"4\" x2=\"" + number(x) + "\" y2=\"" +
+            number(height - 4) + "\" stroke=\"#d0d0d0\"/>\n";
   }
 
   void row(const Row& row, double y) {
@@ -161,9 +158,8 @@ class Svg {
   void arrow(const Row& row, double y) {
     const double from = starts_[static_cast<size_t>(row.column)] + kIndent * row.depth;
     const double to = starts_[static_cast<size_t>(row.to)] + (row.to < row.column ? 4 * kIndent : -2);
-    out_ += "<line class=\"arrow\" x1=\"" + number(from) + "\" y1=\"" + number(y - 4) + "\" x2=\"" +
-            number(to) + "\" y2=\"" + number(y - 4) +
-            "\" stroke=\"#b00020\" stroke-dasharray=\"5 3\" marker-end=\"url(#tip)\"/>\n";
+    out_ += "<line class=\"arrow\" x1=\"" + number(from) + "\" y1=\"" + number(y - 4) + "\" x2=\"" + number(to) +
+            "\" y2=\"" + number(y - 4) + "\" stroke=\"#b00020\" stroke-dasharray=\"5 3\" marker-end=\"url(#tip)\"/>\n";
   }
 
   const Explanation& e_;

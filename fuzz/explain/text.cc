@@ -37,9 +37,7 @@ class Text {
     out_ += "\n";
     if (!e_.columns.empty()) { head(); }
     for (const Row& row : e_.rows) { append_row(row); }
-    if (e_.rows_left_out != 0) {
-      out_ += "(" + std::to_string(e_.rows_left_out) + " less important steps left out)\n";
-    }
+    if (e_.rows_left_out != 0) { out_ += "(" + std::to_string(e_.rows_left_out) + " less important steps left out)\n"; }
     tail();
     return std::move(out_);
   }
@@ -162,12 +160,9 @@ class Text {
 
   // May use all the room to its right, and as many lines as it needs.
   void append_finding(const Row& row) {
-    size_t begin = row.column < 0 ? 0
-                                  : start_of(static_cast<size_t>(row.column)) +
-                                        static_cast<size_t>(row.depth) * kTextIndent;
-    if (begin > width_ - std::min(width_, size_t{44})) {
-      begin = width_ - 44;
-    }
+    size_t begin =
+        row.column < 0 ? 0 : start_of(static_cast<size_t>(row.column)) + static_cast<size_t>(row.depth) * kTextIndent;
+    if (begin > width_ - std::min(width_, size_t{44})) { begin = width_ - 44; }
     for (const std::string& part : wrap("*** " + row.text, width_ - begin, 0, 4)) {
       std::string line = row.column < 0 ? "" : line_with(columns_.size(), "").substr(0, begin);
       line.resize(begin, ' ');

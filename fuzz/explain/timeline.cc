@@ -27,7 +27,11 @@ std::vector<Facet> facets_of(const ObjectRef& object, const ObjectRef& page) {
     return {Facet{Noun::kBytes, object.a, index, 0}, Facet{Noun::kCacheBytes, object.a, index, 0}};
   }
   switch (object.noun) {
-    case Noun::kBytes: case Noun::kCacheBytes: case Noun::kBuffer: case Noun::kWriteback: case Noun::kFolioLock:
+    case Noun::kBytes:
+    case Noun::kCacheBytes:
+    case Noun::kBuffer:
+    case Noun::kWriteback:
+    case Noun::kFolioLock:
       if (page.noun != Noun::kEntry) { return {}; }  // of a file's page, or nobody's concern
       return {Facet{object.noun, page.a, page.b, 0}};
     default: break;

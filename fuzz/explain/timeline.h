@@ -36,7 +36,7 @@ struct Step {
   daxfs::rt::TaskId task = 0;
   uint32_t op = 0;
   uint64_t event = 0;
-  size_t parent = kNoStep;   // the enclosing call or operation
+  size_t parent = kNoStep;  // the enclosing call or operation
   size_t record = 0;
   const char* name = nullptr;  // kCall: the function; kBlocks: what for
   daxfs::ObjectRef object;     // as recorded
@@ -48,7 +48,7 @@ struct Step {
   daxfs::rt::PointKind point = daxfs::rt::PointKind::kYield;
 
   bool is_access() const { return kind == Kind::kRead || kind == Kind::kWrite; }
-  bool is_event = false;     // a scheduling point: the task can be preempted right after it
+  bool is_event = false;  // a scheduling point: the task can be preempted right after it
 };
 
 // Facets of an object; a range that reaches to the end of a file counts as kFacetsMax pages.
@@ -74,7 +74,7 @@ class Timeline {
   struct Block {
     uint64_t first = 0;  // frame
     daxfs::ObjectRef pages;
-    size_t at = 0;       // record
+    size_t at = 0;  // record
   };
   void learn_block(const Record& record, size_t at);
   daxfs::ObjectRef page_in(uint64_t frame, size_t at) const;

@@ -154,14 +154,10 @@ std::string Words::access(const Step& step) const {
     }
     case Noun::kExtent:
       if (!write) {
-        return what + (step.now == 0 ? is + "a hole"
-                                     : (step.page.count == 1 ? " has a block" : " have blocks"));
+        return what + (step.now == 0 ? is + "a hole" : (step.page.count == 1 ? " has a block" : " have blocks"));
       }
-      if (step.now == 0) {
-        return "frees block of " + what;
-      }
-      return (step.before == 0 || step.before == daxfs::kUnknownValue ? "allocates block of "
-                                                                      : "converts block of ") +
+      if (step.now == 0) { return "frees block of " + what; }
+      return (step.before == 0 || step.before == daxfs::kUnknownValue ? "allocates block of " : "converts block of ") +
              what;
     case Noun::kDirty:
       if (!write && step.page.count == 0) {
@@ -169,8 +165,7 @@ std::string Words::access(const Step& step) const {
       }
       if (!write) { return what + is + (step.now == 0 ? "clean" : "dirty"); }
       return (step.now == 0 ? "cleans " : "dirties ") + what;
-    case Noun::kCacheBytes:
-      return (write ? "stores to " : "loads from ") + what + " in the cache";
+    case Noun::kCacheBytes: return (write ? "stores to " : "loads from ") + what + " in the cache";
     case Noun::kBuffer:
       if (!write) { return what + " has " + (step.now == 0 ? "no" : "a") + " buffer"; }
       if (step.now == 0) { return "drops the buffer of " + what; }
@@ -188,10 +183,8 @@ std::string Words::access(const Step& step) const {
       if (!write) { return "loads from " + what; }
       return (step.object.count == daxfs::kPageSize && step.now == 0 ? "zeroes " : "stores to ") + what;
     case Noun::kSize:
-      return write ? "sets the size of " + file(step.object.a)
-                   : "reads the size of " + file(step.object.a);
-    default:
-      return file_access(step);
+      return write ? "sets the size of " + file(step.object.a) : "reads the size of " + file(step.object.a);
+    default: return file_access(step);
   }
 }
 
@@ -231,9 +224,7 @@ std::string Words::state(const Step& step) const {
     case Noun::kEntry: value = entry_value, what = "entry "; break;
     case Noun::kPte: value = pte_value, what = "pte "; break;
     case Noun::kExtent: value = extent_value, what = "block "; break;
-    case Noun::kDirty:
-      value = [](uint64_t dirty) { return std::string(dirty == 0 ? "clean" : "dirty"); };
-      break;
+    case Noun::kDirty: value = [](uint64_t dirty) { return std::string(dirty == 0 ? "clean" : "dirty"); }; break;
     case Noun::kSize: value = size_value, what = "size "; break;
     case Noun::kDiskSize: value = size_value, what = "disk size "; break;
     case Noun::kOpenFlags:

@@ -57,7 +57,7 @@ class Blocks {
   static uint64_t hash(std::span<const Touch> touches);
 
   std::vector<Touch> touches_;
-  std::vector<uint32_t> begins_;         // of block i, and one more; block 0 is kUnknown and empty
+  std::vector<uint32_t> begins_;          // of block i, and one more; block 0 is kUnknown and empty
   std::map<uint64_t, uint32_t> numbers_;  // by hash
 };
 

@@ -44,16 +44,16 @@ class Subject {
 
 struct Options {
   unsigned preemptions = 2;
-  bool reduce = true;             // false: plain enumeration
+  bool reduce = true;  // false: plain enumeration
   bool stop_at_finding = true;
   bool collect_outcomes = false;  // Result::outcomes
 };
 
 struct Progress {
-  unsigned level = 0;   // preemptions of the runs of now
-  uint64_t done = 0;    // runs of this level
-  uint64_t known = 0;   // of so many; grows while tasks block in new ways
-  uint64_t runs = 0;    // in all
+  unsigned level = 0;  // preemptions of the runs of now
+  uint64_t done = 0;   // runs of this level
+  uint64_t known = 0;  // of so many; grows while tasks block in new ways
+  uint64_t runs = 0;   // in all
   unsigned pass = 1;
 };
 
@@ -65,10 +65,10 @@ class Watcher {
 };
 
 struct Result {
-  bool complete = false;      // all interleavings up to the bound; with stop_at_finding only if there was no finding
-  bool unstable = false;      // a path could not be followed again: a harness defect
+  bool complete = false;  // all interleavings up to the bound; with stop_at_finding only if there was no finding
+  bool unstable = false;  // a path could not be followed again: a harness defect
   Progress progress;
-  uint64_t explored = 0;      // runs of the last pass: what "explored X of X" counts
+  uint64_t explored = 0;  // runs of the last pass: what "explored X of X" counts
   size_t shared_objects = 0;
   std::optional<RunReport> finding;  // the first: of the fewest preemptions
   std::set<uint64_t> outcomes;

@@ -91,14 +91,12 @@ bool Explorer::load(const std::string& path, const std::string& what, std::strin
   std::vector<SharedObjects::Slot> shared;
   std::vector<Touch> touches;
   std::vector<uint32_t> begins;
-  if (!get(file.get(), 8, &numbers) || numbers.size() != 8 ||
-      !get(file.get(), kCountMax, &nodes_) || !get(file.get(), kCountMax, &now_) ||
-      !get(file.get(), kCountMax, &next_) || !get(file.get(), kCountMax, &shared) ||
-      !get(file.get(), kCountMax, &states) || !get(file.get(), kCountMax, &touches) ||
-      !get(file.get(), kCountMax, &begins) ||
+  if (!get(file.get(), 8, &numbers) || numbers.size() != 8 || !get(file.get(), kCountMax, &nodes_) ||
+      !get(file.get(), kCountMax, &now_) || !get(file.get(), kCountMax, &next_) ||
+      !get(file.get(), kCountMax, &shared) || !get(file.get(), kCountMax, &states) ||
+      !get(file.get(), kCountMax, &touches) || !get(file.get(), kCountMax, &begins) ||
       !walker_.blocks().restore(std::move(touches), std::move(begins)) ||
-      !walker_.shared().restore(std::move(shared)) ||
-      !walker_.states().restore(std::move(states))) {
+      !walker_.shared().restore(std::move(shared)) || !walker_.states().restore(std::move(states))) {
     return false;
   }
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -110,8 +108,11 @@ bool Explorer::load(const std::string& path, const std::string& what, std::strin
       if (node != kNoParent && node >= nodes_.size()) { return false; }
     }
   }
-  progress_ = {.level = static_cast<unsigned>(numbers[0]), .done = numbers[1], .known = numbers[2],
-               .runs = numbers[3], .pass = static_cast<unsigned>(numbers[4])};
+  progress_ = {.level = static_cast<unsigned>(numbers[0]),
+               .done = numbers[1],
+               .known = numbers[2],
+               .runs = numbers[3],
+               .pass = static_cast<unsigned>(numbers[4])};
   pass_runs_ = numbers[5];
   tasks_begin_ = numbers[6];
   grown_ = numbers[7] != 0;

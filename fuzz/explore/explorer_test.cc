@@ -1,11 +1,11 @@
 // Exploration finds what plain enumeration finds, in fewer runs; small programs over the engine alone, made at random.
 #include "fuzz/explore/explorer.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/compiler.h"
 #include "fs/rt/atomic.h"
@@ -27,7 +27,17 @@ constexpr size_t kCells = 3;
 constexpr size_t kOwn = 2;  // cells of each task alone
 
 enum class What : uint8_t {
-  kLoad, kStore, kAdd, kOwnStore, kLock, kTryLock, kWake, kReadSection, kCallRcu, kSleep, kUnlock,
+  kLoad,
+  kStore,
+  kAdd,
+  kOwnStore,
+  kLock,
+  kTryLock,
+  kWake,
+  kReadSection,
+  kCallRcu,
+  kSleep,
+  kUnlock,
 };
 
 struct Action {
@@ -121,8 +131,8 @@ class Toy final : public Subject {
 };
 
 Result explore(Toy& toy, unsigned preemptions, bool reduce) {
-  Explorer explorer(toy, {.preemptions = preemptions, .reduce = reduce, .stop_at_finding = false,
-                          .collect_outcomes = true});
+  Explorer explorer(toy,
+                    {.preemptions = preemptions, .reduce = reduce, .stop_at_finding = false, .collect_outcomes = true});
   return explorer.run();
 }
 

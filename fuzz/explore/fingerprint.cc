@@ -43,12 +43,10 @@ Fingerprint::Slot& Fingerprint::slot(ObjectId object) {
 void Fingerprint::add(daxfs::rt::TaskId task, PointKind kind, ObjectId raw_object) {
   const Access access = access_of(kind);
   const ObjectId object = object_of(kind, raw_object);
-  uint64_t hash = mix(task_[static_cast<size_t>(task)],
-                      (static_cast<uint64_t>(task) << 8) | static_cast<uint64_t>(kind));
+  uint64_t hash =
+      mix(task_[static_cast<size_t>(task)], (static_cast<uint64_t>(task) << 8) | static_cast<uint64_t>(kind));
   if (access != Access::kNone) {
-    if (used_ * 2 > slots_.size()) {
-      grow();
-    }
+    if (used_ * 2 > slots_.size()) { grow(); }
     Slot& at = slot(object);
     if (at.epoch != epoch_) {
       at = {.object = object, .epoch = epoch_};

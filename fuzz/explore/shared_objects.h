@@ -22,7 +22,7 @@ class SharedObjects {
  public:
   struct Slot {
     daxfs::rt::ObjectId object = 0;
-    int16_t task = -1;        // who touched it first; -1: free slot
+    int16_t task = -1;  // who touched it first; -1: free slot
     bool several_tasks = false;
     bool written = false;
     bool shared() const { return several_tasks && written; }

@@ -31,17 +31,14 @@ uint64_t StateCheck::budget(const SchedView& view) {
 
 std::string StateCheck::text(const At& at) {
   char line[300];
-  std::snprintf(line, sizeof line,
-                "%s %016" PRIx64 " as event %" PRIu64 " of operation %" PRIu32 " (%s:%u)",
+  std::snprintf(line, sizeof line, "%s %016" PRIx64 " as event %" PRIu64 " of operation %" PRIu32 " (%s:%u)",
                 point_kind_name(at.kind), at.object, at.event, at.op, at.site.file_name(),
                 static_cast<unsigned>(at.site.line()));
   return line;
 }
 
 void StateCheck::complain(std::string text) {
-  if (mismatch_.empty()) {
-    mismatch_ = std::move(text);
-  }
+  if (mismatch_.empty()) { mismatch_ = std::move(text); }
 }
 
 // What a task does next follows from the state.
@@ -49,38 +46,27 @@ void StateCheck::look(const SchedView& view) {
   const At now{view.kind, view.object, view.op, view.event_in_op, view.site};
   const auto [at, fresh] = next_.try_emplace({fingerprint_.value(), view.current}, now);
   met_again_ += !fresh;
-  if (fresh || at->second.same(now)) {
-    return;
-  }
-  complain("task " + std::to_string(view.current) + " came to " + text(now) +
-           ", and in an equal state to " + text(at->second));
+  if (fresh || at->second.same(now)) { return; }
+  complain("task " + std::to_string(view.current) + " came to " + text(now) + ", and in an equal state to " +
+           text(at->second));
 }
 
 void StateCheck::look_at_runnable(const SchedView& view) {
-  const auto [at, fresh] = runnable_.try_emplace(
-      fingerprint_.value(), std::vector<TaskId>(view.runnable.begin(), view.runnable.end()));
-  if (fresh || std::ranges::equal(at->second, view.runnable)) {
-    return;
-  }
+  const auto [at, fresh] =
+      runnable_.try_emplace(fingerprint_.value(), std::vector<TaskId>(view.runnable.begin(), view.runnable.end()));
+  if (fresh || std::ranges::equal(at->second, view.runnable)) { return; }
   std::string tasks;
-  for (const TaskId task : view.runnable) {
-    tasks += " " + std::to_string(task);
-  }
+  for (const TaskId task : view.runnable) { tasks += " " + std::to_string(task); }
   tasks += ", in an equal state";
-  for (const TaskId task : at->second) {
-    tasks += " " + std::to_string(task);
-  }
+  for (const TaskId task : at->second) { tasks += " " + std::to_string(task); }
   complain("when task " + std::to_string(view.current) + " came to " +
-           text({view.kind, view.object, view.op, view.event_in_op, view.site}) +
-           ", tasks could run:" + tasks);
+           text({view.kind, view.object, view.op, view.event_in_op, view.site}) + ", tasks could run:" + tasks);
 }
 
 void StateCheck::end_run(uint64_t outcome) {
   const auto [at, fresh] = outcomes_.try_emplace(fingerprint_.value(), outcome);
   met_again_ += !fresh;
-  if (!fresh && at->second != outcome) {
-    complain("two runs of equal accesses have different outcomes");
-  }
+  if (!fresh && at->second != outcome) { complain("two runs of equal accesses have different outcomes"); }
 }
 
 void StateCheck::also(TaskId task, PointKind kind, daxfs::rt::ObjectId object) { fingerprint_.add(task, kind, object); }
@@ -97,26 +83,17 @@ TaskId StateCheck::switch_to(TaskId task) {
 TaskId StateCheck::preempt(const SchedView& view) {
   const TaskId current = view.current;
   const bool decide = view.events >= first_event_ && current != kRootTask;
-  if (decide) {
-    look(view);
-  }
+  if (decide) { look(view); }
   const bool behind = deed_behind(view.kind);
-  if (deed_before(view.kind)) {
-    fingerprint_.add(current, view.kind, view.object);
-  }
-  if (decide) {
-    look_at_runnable(view);
-  }
+  if (deed_before(view.kind)) { fingerprint_.add(current, view.kind, view.object); }
+  if (decide) { look_at_runnable(view); }
   TaskId next = current;
   if (decide && random_.below(one_in_) == 0) {
     next = view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))];
-    if (next == kRootTask) {
-      next = current;
-    }
+    if (next == kRootTask) { next = current; }
   }
   if (next != current && behind) {
-    pending_[static_cast<size_t>(current)] = {view.kind, view.object, view.op, view.event_in_op,
-                                              view.site};
+    pending_[static_cast<size_t>(current)] = {view.kind, view.object, view.op, view.event_in_op, view.site};
     is_pending_[static_cast<size_t>(current)] = true;
   } else if (behind) {
     fingerprint_.add(current, view.kind, view.object);
@@ -126,18 +103,12 @@ TaskId StateCheck::preempt(const SchedView& view) {
 
 TaskId StateCheck::choose(const SchedView& view) {
   const bool decide = view.events >= first_event_;
-  if (decide) {
-    look(view);
-  }
+  if (decide) { look(view); }
   fingerprint_.add(view.current, view.kind, view.object);
-  if (!decide) {
-    return switch_to(default_choice(view));
-  }
+  if (!decide) { return switch_to(default_choice(view)); }
   look_at_runnable(view);
   const bool root = std::binary_search(view.runnable.begin(), view.runnable.end(), kRootTask);
-  if (root && view.current != kRootTask) {
-    return switch_to(kRootTask);
-  }
+  if (root && view.current != kRootTask) { return switch_to(kRootTask); }
   return switch_to(view.runnable[random_.below(static_cast<uint32_t>(view.runnable.size()))]);
 }
 

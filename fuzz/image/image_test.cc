@@ -33,9 +33,7 @@ TEST(ImageInput, TextAndBytesSayTheSame) {
   for (unsigned round = 0; round < 200; ++round) {
     Input input;
     input.image = static_cast<uint8_t>(random.below(image_names().size()));
-    for (unsigned i = 0; i < round % 12; ++i) {
-      mutate_damage(&input, random);
-    }
+    for (unsigned i = 0; i < round % 12; ++i) { mutate_damage(&input, random); }
     EXPECT_EQ(input, load(encode(input)));
     const std::string text = print(input);
     EXPECT_EQ(input, from_text(text)) << text;
@@ -48,9 +46,7 @@ TEST(ImageInput, AnyBytesAreAnInput) {
   prog::Random random(2);
   for (unsigned round = 0; round < 300; ++round) {
     std::vector<uint8_t> bytes(random.below(400));
-    for (uint8_t& byte : bytes) {
-      byte = static_cast<uint8_t>(random.next());
-    }
+    for (uint8_t& byte : bytes) { byte = static_cast<uint8_t>(random.next()); }
     const Input input = load(bytes);
     EXPECT_EQ(input, load(encode(input)));
     bytes.resize(bytes.size() + 1000);
@@ -89,10 +85,9 @@ TEST(ImageAnatomy, EveryImageHasItsPartsAndRightChecksums) {
 
 TEST(ImageRun, SoundImagesAreUsedWithoutComplaint) {
   for (const std::string_view name : image_names()) {
-    const Outcome outcome = run_once(
-        from_text("daxfuzz image 1\nimage " + std::string(name) + "\nchecksums renewed\n" + kUse));
-    EXPECT_FALSE(outcome.finding.has_value())
-        << name << ": " << outcome.finding->title << outcome.finding->detail;
+    const Outcome outcome =
+        run_once(from_text("daxfuzz image 1\nimage " + std::string(name) + "\nchecksums renewed\n" + kUse));
+    EXPECT_FALSE(outcome.finding.has_value()) << name << ": " << outcome.finding->title << outcome.finding->detail;
     EXPECT_TRUE(outcome.mounted) << name << ": " << outcome.mount_message;
     EXPECT_TRUE(outcome.sound || name == "orphans") << name;
     EXPECT_EQ(0u, outcome.corrupted) << name;
@@ -103,17 +98,15 @@ TEST(ImageRun, DamageIsAnErrorReturnAndTheNextRunKnowsNothingOfIt) {
   const std::string good = std::string("daxfuzz image 1\nimage rich\nchecksums renewed\n") + kUse;
   const Outcome before = run_once(from_text(good));
   // The node of f4's tree, and the superblock's magic.
-  const Outcome node =
-      run_once(from_text(std::string("daxfuzz image 1\nimage rich\nchecksums renewed\npatch "
-                                     "extents 0 +0 set2 0\npatch extents 1 +0 set2 0\n") +
-                         kUse));
+  const Outcome node = run_once(from_text(std::string("daxfuzz image 1\nimage rich\nchecksums renewed\npatch "
+                                                      "extents 0 +0 set2 0\npatch extents 1 +0 set2 0\n") +
+                                          kUse));
   EXPECT_FALSE(node.sound);
   EXPECT_TRUE(node.mounted);
   EXPECT_FALSE(node.finding.has_value()) << node.finding->title;
   EXPECT_GT(node.corrupted, 0u);
-  const Outcome super = run_once(from_text(
-      std::string("daxfuzz image 1\nimage rich\nchecksums kept\npatch super 0 +0x38 set2 7\n") +
-      kUse));
+  const Outcome super = run_once(
+      from_text(std::string("daxfuzz image 1\nimage rich\nchecksums kept\npatch super 0 +0x38 set2 7\n") + kUse));
   EXPECT_FALSE(super.mounted);
   EXPECT_NE("", super.mount_message);
   EXPECT_EQ(before.trace_hash, run_once(from_text(good)).trace_hash);

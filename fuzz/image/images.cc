@@ -15,11 +15,8 @@ using daxfs::kBlockSize;
 void change(std::byte* at, const Patch& patch) {
   uint64_t value = 0;
   std::memcpy(&value, at, patch.width);
-  const auto operand =
-      static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(patch.value)));
-  value = patch.edit == Edit::kSet   ? operand
-          : patch.edit == Edit::kAdd ? value + operand
-                                     : value ^ operand;
+  const auto operand = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(patch.value)));
+  value = patch.edit == Edit::kSet ? operand : patch.edit == Edit::kAdd ? value + operand : value ^ operand;
   std::memcpy(at, &value, patch.width);
 }
 
@@ -28,17 +25,14 @@ void change(std::byte* at, const Patch& patch) {
 std::span<const std::string_view> image_names() {
   static const std::vector<std::string_view>& names = *[] {
     auto* all = new std::vector<std::string_view>;
-    for (const exec::ImageData& data : image_table()) {
-      all->push_back(data.name);
-    }
+    for (const exec::ImageData& data : image_table()) { all->push_back(data.name); }
     return all;
   }();
   return names;
 }
 
 const Image& image_at(size_t number) {
-  static std::vector<std::unique_ptr<Image>>& cache =
-      *new std::vector<std::unique_ptr<Image>>(image_table().size());
+  static std::vector<std::unique_ptr<Image>>& cache = *new std::vector<std::unique_ptr<Image>>(image_table().size());
   if (cache[number] == nullptr) {
     const exec::ImageData& data = image_table()[number];
     std::vector<std::byte> bytes = exec::expand(data);
@@ -59,11 +53,9 @@ void apply(const Input& input, std::span<std::byte> bytes, std::vector<uint64_t>
     std::byte* const at = bytes.data() + site.offset + offset;
     if (patch.edit == Edit::kCopy) {
       const Site& from = sites[patch.value % sites.size()];
-      std::memmove(bytes.data() + site.offset, bytes.data() + from.offset,
-                   std::min(site.size, from.size));
+      std::memmove(bytes.data() + site.offset, bytes.data() + from.offset, std::min(site.size, from.size));
     } else if (patch.edit == Edit::kFill) {
-      std::memset(at, static_cast<int>(patch.value & 0xff),
-                  std::min<uint64_t>(room, uint64_t{16} * patch.width));
+      std::memset(at, static_cast<int>(patch.value & 0xff), std::min<uint64_t>(room, uint64_t{16} * patch.width));
     } else if (patch.width <= room) {
       change(at, patch);
     }
@@ -71,8 +63,7 @@ void apply(const Input& input, std::span<std::byte> bytes, std::vector<uint64_t>
   }
   if (input.renew) {
     anatomy.renew(bytes);
-    touched->insert(touched->end(), anatomy.checked_blocks().begin(),
-                    anatomy.checked_blocks().end());
+    touched->insert(touched->end(), anatomy.checked_blocks().begin(), anatomy.checked_blocks().end());
   }
   std::sort(touched->begin(), touched->end());
   touched->erase(std::unique(touched->begin(), touched->end()), touched->end());

@@ -20,15 +20,11 @@ class Bytes {
   uint32_t little(size_t count) {
     uint32_t value = 0;
     for (size_t i = 0; i < count; ++i, ++at_) {
-      if (at_ < bytes_.size()) {
-        value |= uint32_t{bytes_[at_]} << (8 * i);
-      }
+      if (at_ < bytes_.size()) { value |= uint32_t{bytes_[at_]} << (8 * i); }
     }
     return value;
   }
-  std::span<const uint8_t> rest() const {
-    return at_ < bytes_.size() ? bytes_.subspan(at_) : bytes_.first(0);
-  }
+  std::span<const uint8_t> rest() const { return at_ < bytes_.size() ? bytes_.subspan(at_) : bytes_.first(0); }
 
  private:
   std::span<const uint8_t> bytes_;
@@ -36,9 +32,7 @@ class Bytes {
 };
 
 void put(std::vector<uint8_t>* out, uint32_t value, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    out->push_back(static_cast<uint8_t>(value >> (8 * i)));
-  }
+  for (size_t i = 0; i < count; ++i) { out->push_back(static_cast<uint8_t>(value >> (8 * i))); }
 }
 
 Patch decode_patch(Bytes* bytes) {
@@ -60,8 +54,7 @@ unsigned width_log(uint8_t width) { return width == 8 ? 3 : width == 4 ? 2 : wid
 Input load(std::span<const uint8_t> bytes) {
   Input input;
   std::string error;
-  if (is_text(bytes) &&
-      parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "input", &input, &error)) {
+  if (is_text(bytes) && parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "input", &input, &error)) {
     return input;
   }
   input = {};
@@ -76,8 +69,7 @@ Input load(std::span<const uint8_t> bytes) {
 }
 
 std::vector<uint8_t> encode(const Input& input) {
-  std::vector<uint8_t> out{input.image, input.renew ? kRenew : uint8_t{0},
-                           static_cast<uint8_t>(input.patches.size())};
+  std::vector<uint8_t> out{input.image, input.renew ? kRenew : uint8_t{0}, static_cast<uint8_t>(input.patches.size())};
   for (const Patch& patch : input.patches) {
     put(&out, static_cast<uint32_t>(patch.part), 1);
     put(&out, static_cast<uint32_t>(patch.edit) | width_log(patch.width) << 4, 1);
@@ -101,8 +93,8 @@ size_t write_within(Input& input, uint8_t* out, size_t out_max, unsigned seed) {
   }
   if (bytes.size() > out_max) {  // the program drops operations, not bytes
     const size_t head = kHeadBytes + kPatchBytes * input.patches.size();
-    const size_t size = prog::mutate_bytes(bytes.data() + head, bytes.size() - head,
-                                           out_max > head ? out_max - head : 0, seed);
+    const size_t size =
+        prog::mutate_bytes(bytes.data() + head, bytes.size() - head, out_max > head ? out_max - head : 0, seed);
     bytes.resize(std::min(head + size, out_max));
   }
   std::copy(bytes.begin(), bytes.end(), out);
@@ -120,21 +112,18 @@ size_t mutate_bytes(uint8_t* data, size_t size, size_t size_max, unsigned seed) 
     }
     return write_within(input, data, size_max, seed);
   }
-  if (random.chance(2, 3) || input.patches.empty()) {
-    mutate_damage(&input, random);
-  }
+  if (random.chance(2, 3) || input.patches.empty()) { mutate_damage(&input, random); }
   if (random.chance(1, 2)) {
     std::vector<uint8_t> program = prog::encode(input.program);
     program.resize(program.size() + 512);
-    const size_t mutated =
-        prog::mutate_bytes(program.data(), program.size() - 512, program.size(), seed);
+    const size_t mutated = prog::mutate_bytes(program.data(), program.size() - 512, program.size(), seed);
     prog::decode_any({program.data(), mutated}, &input.program);
   }
   return write_within(input, data, size_max, seed);
 }
 
-size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2,
-                       uint8_t* out, size_t out_max, unsigned seed) {
+size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2, uint8_t* out,
+                       size_t out_max, unsigned seed) {
   prog::Random random(seed);
   Input child = load({data1, size1});
   const Input other = load({data2, size2});
@@ -142,9 +131,7 @@ size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2,
     child.program = other.program;
   } else {
     for (const Patch& patch : other.patches) {
-      if (child.patches.size() < kPatchesMax && random.chance(1, 2)) {
-        child.patches.push_back(patch);
-      }
+      if (child.patches.size() < kPatchesMax && random.chance(1, 2)) { child.patches.push_back(patch); }
     }
   }
   return write_within(child, out, out_max, seed);

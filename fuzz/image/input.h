@@ -66,7 +66,7 @@ std::string print(const Input& input);
 
 // In the shape of libFuzzer's custom mutators (fuzz/prog/fuzz_bytes.h).
 size_t mutate_bytes(uint8_t* data, size_t size, size_t size_max, unsigned seed);
-size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2,
-                       uint8_t* out, size_t out_max, unsigned seed);
+size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2, uint8_t* out,
+                       size_t out_max, unsigned seed);
 
 }  // namespace daxfuzz::image

@@ -61,9 +61,7 @@ namespace {
 // The reader walks whatever there is; what it sees goes into the trace, so that it is not left out.
 class Reader final : public daxfs::check::TreeVisitor {
  public:
-  void visit(const daxfs::check::TreeEntry& entry) override {
-    sum += entry.path.size() + entry.extents.size();
-  }
+  void visit(const daxfs::check::TreeEntry& entry) override { sum += entry.path.size() + entry.extents.size(); }
   uint64_t sum = 0;
 };
 
@@ -108,20 +106,15 @@ bool explicable(const prog::OpInfo& info, Errc error) {
     case Errc::kNotBlk:
     case Errc::kNoSys:
     case Errc::kNoData:
-    case Errc::kRange:
-      return false;
+    case Errc::kRange: return false;
     case Errc::kExist:
     case Errc::kNotEmpty:
     case Errc::kLoop:
     case Errc::kNameTooLong:
-    case Errc::kMLink:
-      return about_names(info) || info.has(prog::OperandKind::kMapFlags);
-    case Errc::kNotDir:
-      return about_names(info) || info.code == prog::OpCode::kGetdents;
-    case Errc::kHwPoison:
-      return info.code == prog::OpCode::kMemoryFailure || info.code == prog::OpCode::kMadvise;
-    default:
-      return true;
+    case Errc::kMLink: return about_names(info) || info.has(prog::OperandKind::kMapFlags);
+    case Errc::kNotDir: return about_names(info) || info.code == prog::OpCode::kGetdents;
+    case Errc::kHwPoison: return info.code == prog::OpCode::kMemoryFailure || info.code == prog::OpCode::kMadvise;
+    default: return true;
   }
 }
 
@@ -138,24 +131,19 @@ void Runner::Run::on_finding(void* arg, Finding&& finding) {
   run.engines_handler(run.engines_context, std::move(finding));
 }
 
-void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const prog::Op& op,
-                       oracle::OpRecord& record) {
+void Runner::Run::step(size_t process, exec::Interpreter& interpreter, const prog::Op& op, oracle::OpRecord& record) {
   record.op = &op;
   record.process = static_cast<uint8_t>(process);
   interpreter.step(states[process], op, record);
   exec::mix_result(record);
-  if (record.error == Errc::kOk) {
-    return;
-  }
+  if (record.error == Errc::kOk) { return; }
   if (record.error == Errc::kCorrupted) {
     __atomic_add_fetch(&outcome.corrupted, 1, __ATOMIC_RELAXED);  // any task's
     if (outcome.sound) {
-      image_sound_objects("an image that the checker calls sound is called corrupt by " +
-                          std::string(op.info().name));
+      image_sound_objects("an image that the checker calls sound is called corrupt by " + std::string(op.info().name));
     }
   } else if (!explicable(op.info(), record.error)) {
-    image_error_objects(std::string(op.info().name) + " fails with " +
-                        daxfs::errc_name(record.error));
+    image_error_objects(std::string(op.info().name) + " fails with " + daxfs::errc_name(record.error));
   }
 }
 
@@ -166,9 +154,7 @@ void Runner::Run::run_program() {
   size_t done = 0;
   for (size_t p = 0; p < program.processes.size(); ++p) {
     exec::Interpreter interpreter(program, arenas[prog::kTasksMax], &sequence);
-    for (const prog::Op& op : program.processes[p].init) {
-      step(p, interpreter, op, set_up[done++]);
-    }
+    for (const prog::Op& op : program.processes[p].init) { step(p, interpreter, op, set_up[done++]); }
   }
   for (size_t t = 0; t < program.tasks.size(); ++t) {
     Run* const run = this;
@@ -194,12 +180,10 @@ void Runner::Run::check_image() {
   daxfs::check::MediaOptions media_options;
   media_options.changed_blocks = machine.changed_blocks_for_check();
   media_options.expect_clean_unmount = outcome.sound;
-  const auto media =
-      daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch());
+  const auto media = daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch());
   rt::trace_mix(media.problems.size());
   if (outcome.sound && !options.read_only && !media.clean()) {
-    image_media_objects(media.problems.front().where + ": " + media.problems.front().what,
-                        media.text());
+    image_media_objects(media.problems.front().where + ": " + media.problems.front().what, media.text());
   }
 }
 
@@ -213,20 +197,15 @@ void Runner::Run::finish() {
   }
   if (outcome.sound) {
     daxfs::check::AuditScope scope{*fs, {}};
-    for (size_t p = 0; p < input.program.processes.size(); ++p) {
-      scope.mms.push_back(&processes[p]->mm());
-    }
+    for (size_t p = 0; p < input.program.processes.size(); ++p) { scope.mms.push_back(&processes[p]->mm()); }
     daxfs::check::audit(scope);
   }
-  for (size_t p = 0; p < input.program.processes.size(); ++p) {
-    processes[p]->exit();
-  }
+  for (size_t p = 0; p < input.program.processes.size(); ++p) { processes[p]->exit(); }
   rt::run_pending_system_tasks();
   const auto unmounted = fs->unmount();
   rt::run_pending_system_tasks();
   if (!unmounted.ok() && outcome.sound) {
-    image_sound_objects(std::string("unmount of a sound image failed: ") +
-                        daxfs::errc_name(unmounted.error()));
+    image_sound_objects(std::string("unmount of a sound image failed: ") + daxfs::errc_name(unmounted.error()));
   }
   fs.reset();
   std::vector<std::string> held;
@@ -239,16 +218,13 @@ void Runner::Run::finish() {
 void Runner::Run::root(void* arg) {
   Run& run = *static_cast<Run*>(arg);
   daxfs::set_finding_handler(&Run::on_finding, &run, &run.engines_handler, &run.engines_context);
-  auto mounted = daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(),
-                                               run.options, &run.outcome.mount_message);
+  auto mounted = daxfs::vfs::Filesystem::mount(run.machine.device(), run.machine.memory(), run.options,
+                                               &run.outcome.mount_message);
   if (!mounted.ok()) {
     run.outcome.mount_errc = mounted.error();
-    if (run.outcome.mount_message.empty()) {
-      image_message_objects("a mount is refused without a reason");
-    }
+    if (run.outcome.mount_message.empty()) { image_message_objects("a mount is refused without a reason"); }
     if (run.outcome.sound && mounted.error() == Errc::kCorrupted) {
-      image_sound_objects("an image that the checker calls sound is refused as corrupt",
-                          run.outcome.mount_message);
+      image_sound_objects("an image that the checker calls sound is refused as corrupt", run.outcome.mount_message);
     }
     std::vector<std::string> held;
     if (!run.machine.memory().audit_idle(&held)) {
@@ -282,30 +258,23 @@ void Runner::run(const Input& input, const RunConfig& config, Outcome* outcome) 
   std::unique_ptr<Subject>& subject = subjects_[input.image];
   if (subject == nullptr) {
     auto machine = exec::Machine::create(image.bytes);
-    if (!machine.ok()) {
-      std::abort();
-    }
+    if (!machine.ok()) { std::abort(); }
     subject = std::make_unique<Subject>(Subject{std::move(machine).value(), image.bytes, {}});
   }
   exec::Machine& machine = *subject->machine;
   machine.restore();
-  const auto block = [](std::span<std::byte> bytes, uint64_t n) {
-    return bytes.subspan(n * kBlockSize, kBlockSize);
-  };
+  const auto block = [](std::span<std::byte> bytes, uint64_t n) { return bytes.subspan(n * kBlockSize, kBlockSize); };
   apply(input, subject->damaged, &subject->touched);
   for (const uint64_t n : subject->touched) {
     const auto now = block(subject->damaged, n);
     const std::byte* const before = image.bytes.data() + n * kBlockSize;
-    if (std::memcmp(now.data(), before, kBlockSize) == 0) {
-      continue;
-    }
+    if (std::memcmp(now.data(), before, kBlockSize) == 0) { continue; }
     machine.device().store_nt(n * kBlockSize, now).ignore_error("no media error is set");
     std::memcpy(now.data(), before, kBlockSize);  // as it was, for the next run
   }
   daxfs::check::MediaOptions media_options;
   media_options.changed_blocks = machine.changed_blocks_for_check();
-  outcome->sound =
-      daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch()).clean();
+  outcome->sound = daxfs::check::check_media(machine.device().bytes(), media_options, machine.media_scratch()).clean();
   machine.device().watch_freed(outcome->sound);
   machine.device().watch_owners(outcome->sound);
   auto options = daxfs::vfs::parse_mount_options(input.program.mount, &outcome->mount_message);
@@ -315,8 +284,7 @@ void Runner::run(const Input& input, const RunConfig& config, Outcome* outcome) 
   }
   // On the heap and released only when the run came to its end: an abandoned run's fibers still
   // point into it.
-  std::unique_ptr<Run> run(
-      new Run{input, config, *outcome, machine, *options, {}, {}, {}, {}});
+  std::unique_ptr<Run> run(new Run{input, config, *outcome, machine, *options, {}, {}, {}, {}});
   std::vector<sched::Anchor> anchors;
   exec::to_anchors(input.program, &anchors);
   sched::PreemptionList schedule;

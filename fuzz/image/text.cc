@@ -32,19 +32,12 @@ std::string_view next_line(std::string_view* text) {
 
 bool number(std::string_view word, uint64_t max, uint64_t* value) {
   const bool negative = word.starts_with('-');
-  if (negative) {
-    word.remove_prefix(1);
-  }
+  if (negative) { word.remove_prefix(1); }
   const int base = word.starts_with("0x") ? 16 : 10;
-  if (base == 16) {
-    word.remove_prefix(2);
-  }
+  if (base == 16) { word.remove_prefix(2); }
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), *value, base);
-  const bool good =
-      error == std::errc() && end == word.data() + word.size() && *value <= max && !word.empty();
-  if (negative) {
-    *value = (0 - *value) & max;
-  }
+  const bool good = error == std::errc() && end == word.data() + word.size() && *value <= max && !word.empty();
+  if (negative) { *value = (0 - *value) & max; }
   return good;
 }
 
@@ -62,8 +55,7 @@ bool parse_patch(std::string_view words, Patch* patch) {
   uint64_t offset = 0;
   uint64_t value = 0;
   uint64_t width = 1;
-  known =
-      known && number(next_word(&words), UINT16_MAX, &site) && site >= first_number(patch->part);
+  known = known && number(next_word(&words), UINT16_MAX, &site) && site >= first_number(patch->part);
   std::string_view at = next_word(&words);
   known = known && at.starts_with('+') && number(at.substr(1), UINT16_MAX, &offset);
   std::string_view edit = next_word(&words);
@@ -71,12 +63,10 @@ bool parse_patch(std::string_view words, Patch* patch) {
   for (size_t i = 0; i < std::size(kEdits); ++i) {
     if (edit.starts_with(kEdits[i])) {
       patch->edit = static_cast<Edit>(i);
-      edits = number(edit.substr(kEdits[i].size()), 8, &width) && (width & (width - 1)) == 0 &&
-              width != 0;
+      edits = number(edit.substr(kEdits[i].size()), 8, &width) && (width & (width - 1)) == 0 && width != 0;
     }
   }
-  known =
-      known && edits && number(next_word(&words), UINT32_MAX, &value) && next_word(&words).empty();
+  known = known && edits && number(next_word(&words), UINT32_MAX, &value) && next_word(&words).empty();
   patch->site = static_cast<uint16_t>(site - first_number(patch->part));
   patch->offset = static_cast<uint16_t>(offset);
   patch->width = static_cast<uint8_t>(width);
@@ -98,50 +88,33 @@ bool parse(std::string_view text, std::string_view name, Input* input, std::stri
     *error = std::string(name) + ":" + std::to_string(lines) + ": expected " + std::string(what);
     return false;
   };
-  if (!next_line(&text).starts_with(kMagic)) {
-    return expected("`daxfuzz image 1`");
-  }
+  if (!next_line(&text).starts_with(kMagic)) { return expected("`daxfuzz image 1`"); }
   while (!text.empty()) {
     ++lines;
     std::string_view line = next_line(&text);
     line = line.substr(0, line.find('#'));
     const std::string_view verb = next_word(&line);
-    if (verb.empty()) {
-      continue;
-    }
+    if (verb.empty()) { continue; }
     if (verb == "program") {
       const size_t begin = text.find_first_not_of(" \t\r\n");
-      if (begin == std::string_view::npos) {
-        return true;
-      }
-      return prog::parse(text,
-                         std::string(name) + " from line " + std::to_string(lines + 1) + " on",
-                         &input->program, error);
+      if (begin == std::string_view::npos) { return true; }
+      return prog::parse(text, std::string(name) + " from line " + std::to_string(lines + 1) + " on", &input->program,
+                         error);
     }
     if (verb == "image") {
       const std::string_view word = next_word(&line);
       size_t at = 0;
-      while (at < image_names().size() && image_names()[at] != word) {
-        ++at;
-      }
-      if (at == image_names().size()) {
-        return expected("an image: rich, orphans, ...");
-      }
+      while (at < image_names().size() && image_names()[at] != word) { ++at; }
+      if (at == image_names().size()) { return expected("an image: rich, orphans, ..."); }
       input->image = static_cast<uint8_t>(at);
     } else if (verb == "checksums") {
       const std::string_view word = next_word(&line);
-      if (word != "renewed" && word != "kept") {
-        return expected("`checksums renewed` or `checksums kept`");
-      }
+      if (word != "renewed" && word != "kept") { return expected("`checksums renewed` or `checksums kept`"); }
       input->renew = word == "renewed";
     } else if (verb == "patch") {
       Patch patch;
-      if (!parse_patch(line, &patch)) {
-        return expected("`patch PART NUMBER +OFFSET set4 VALUE`");
-      }
-      if (input->patches.size() == kPatchesMax) {
-        return expected("at most 32 patches");
-      }
+      if (!parse_patch(line, &patch)) { return expected("`patch PART NUMBER +OFFSET set4 VALUE`"); }
+      if (input->patches.size() == kPatchesMax) { return expected("at most 32 patches"); }
       input->patches.push_back(patch);
     } else {
       return expected("`image`, `checksums`, `patch` or `program`");
@@ -151,14 +124,13 @@ bool parse(std::string_view text, std::string_view name, Input* input, std::stri
 }
 
 std::string print(const Input& input) {
-  std::string text = std::string(kMagic) + "\nimage " + std::string(image_names()[input.image]) +
-                     "\nchecksums " + (input.renew ? "renewed" : "kept") + "\n";
+  std::string text = std::string(kMagic) + "\nimage " + std::string(image_names()[input.image]) + "\nchecksums " +
+                     (input.renew ? "renewed" : "kept") + "\n";
   for (const Patch& patch : input.patches) {
     char line[96];
-    std::snprintf(line, sizeof(line), "patch %s %u +0x%x %s%u 0x%x\n",
-                  std::string(part_name(patch.part)).c_str(), patch.site + first_number(patch.part),
-                  patch.offset, std::string(kEdits[static_cast<size_t>(patch.edit)]).c_str(),
-                  patch.width, patch.value);
+    std::snprintf(line, sizeof(line), "patch %s %u +0x%x %s%u 0x%x\n", std::string(part_name(patch.part)).c_str(),
+                  patch.site + first_number(patch.part), patch.offset,
+                  std::string(kEdits[static_cast<size_t>(patch.edit)]).c_str(), patch.width, patch.value);
     text += line;
   }
   return text + "program\n" + prog::print(input.program);

@@ -16,9 +16,7 @@ TEST(Markup, WrapsAtWords) {
   EXPECT_EQ(wrap("aa bb", 4, "> ", "  "), (Lines{"> aa", "  bb"}));
 }
 
-TEST(Markup, CutsAWordThatIsLongerThanALine) {
-  EXPECT_EQ(wrap("aaaaaaaaaa", 4), (Lines{"aaaa", "aaaa", "aa"}));
-}
+TEST(Markup, CutsAWordThatIsLongerThanALine) { EXPECT_EQ(wrap("aaaaaaaaaa", 4), (Lines{"aaaa", "aaaa", "aa"})); }
 
 TEST(Markup, OfNothingItMakesOneLine) { EXPECT_EQ(wrap("", 10), (Lines{""})); }
 

@@ -93,14 +93,15 @@ void simpler_flags(const Op& op, OperandKind kind, Place place, std::vector<Edit
       }
     }));
   }
-  if (rest != 0) { edits->push_back(change_op(place, [=](Op& changed) { changed.flags &= ~rest; })); }
+  if (rest != 0) {
+    edits->push_back(change_op(place, [=](Op& changed) { changed.flags &= ~rest; }));
+  }
 }
 
 void simpler_paths(OperandKind kind, Place place, std::vector<Edit>* edits) {
   for (uint8_t row = 0; row < kFilesRenamed; ++row) {
-    edits->push_back(change_op(place, [=](Op& changed) {
-      (kind == OperandKind::kPath ? changed.path : changed.path2) = row;
-    }));
+    edits->push_back(
+        change_op(place, [=](Op& changed) { (kind == OperandKind::kPath ? changed.path : changed.path2) = row; }));
   }
 }
 
@@ -115,9 +116,7 @@ void use_instead(prog::ResultKind kind, uint8_t gone, uint8_t kept, Op* op) {
     return;
   }
   if (names_fd(*op) && op->fd == gone) { op->fd = kept; }
-  if (op->code == OpCode::kOpen && op->result == kept) {
-    op->flags = (op->flags & ~prog::kOAccMode) | prog::kORdWr;
-  }
+  if (op->code == OpCode::kOpen && op->result == kept) { op->flags = (op->flags & ~prog::kOAccMode) | prog::kORdWr; }
 }
 
 using Slots = std::array<bool, 8>;  // of descriptors, or of mappings

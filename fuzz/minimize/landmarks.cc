@@ -71,9 +71,9 @@ std::vector<Landmark> landmarks_of(std::span<const prog::Preemption> schedule, c
                                     [&](const EventLog::Entry& e) { return here(e) && e.event == mark.event; });
     if (found != log.entries().end()) {
       mark.site = found->site;
-      mark.visit = static_cast<uint32_t>(
-          1 + std::count_if(log.entries().begin(), found,
-                            [&](const EventLog::Entry& e) { return here(e) && e.site == found->site; }));
+      mark.visit = static_cast<uint32_t>(1 + std::count_if(log.entries().begin(), found, [&](const EventLog::Entry& e) {
+                                           return here(e) && e.site == found->site;
+                                         }));
     }
     marks.push_back(mark);
   }

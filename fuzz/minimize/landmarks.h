@@ -20,10 +20,10 @@ namespace daxfuzz::minimize {
 struct Landmark {
   daxfs::rt::TaskId task = 0;
   daxfs::rt::TaskId next = 0;
-  uint32_t op = 0;      // not looked at in system tasks: what woke them before is no part of the race
-  uint32_t event = 1;   // where it was
-  uint32_t site = 0;    // rt::site_hash; 0: unknown, `event` counts
-  uint32_t visit = 0;   // the how manieth visit of `site` inside the operation, from 1
+  uint32_t op = 0;     // not looked at in system tasks: what woke them before is no part of the race
+  uint32_t event = 1;  // where it was
+  uint32_t site = 0;   // rt::site_hash; 0: unknown, `event` counts
+  uint32_t visit = 0;  // the how manieth visit of `site` inside the operation, from 1
 };
 
 // Every event of a run.

@@ -1,8 +1,8 @@
 #include "fuzz/minimize/landmarks.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/raw_lock.h"
 #include "fs/rt/atomic.h"

@@ -48,10 +48,10 @@ class Watcher {
 };
 
 enum class End : uint8_t {
-  kMinimal,       // one operation or one preemption less loses the finding
-  kStopped,       // by the watcher
+  kMinimal,  // one operation or one preemption less loses the finding
+  kStopped,  // by the watcher
   kRunsUsedUp,
-  kDoesNotFire,   // neither by its own schedule nor near it
+  kDoesNotFire,  // neither by its own schedule nor near it
 };
 
 struct Result {
@@ -59,8 +59,8 @@ struct Result {
   prog::Program program;    // the best so far
   uint64_t trace_hash = 0;  // of its run
   uint64_t runs = 0;
-  bool searched = false;    // the schedule had to be looked for: it did not fire as recorded
-  size_t drift = 0;         // anchors of the input that its own run did not meet
+  bool searched = false;  // the schedule had to be looked for: it did not fire as recorded
+  size_t drift = 0;       // anchors of the input that its own run did not meet
 };
 
 Result minimize(Subject& subject, const prog::Program& program, const Options& options, Watcher* watcher = nullptr);

@@ -114,9 +114,7 @@ struct StopAfter final : Watcher {
   explicit StopAfter(unsigned n) : left(n) {}
   bool stop() override { return left == 0 || --left == 0; }
   void better(const prog::Program& program, const Cost& /*cost*/) override {
-    if (!programs.empty()) {
-      EXPECT_LT(cost_of(program), cost_of(programs.back()));
-    }
+    if (!programs.empty()) { EXPECT_LT(cost_of(program), cost_of(programs.back())); }
     programs.push_back(program);
   }
   unsigned left;

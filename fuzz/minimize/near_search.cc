@@ -12,9 +12,9 @@ using daxfs::rt::TaskId;
 
 namespace {
 
-constexpr uint32_t kVisitReach = 3;    // a place's earlier and later visits that are tried
-constexpr size_t kSweepMax = 400;      // events of one operation that are tried, nearest first
-constexpr size_t kWideMax = 1500;      // events of all tasks
+constexpr uint32_t kVisitReach = 3;  // a place's earlier and later visits that are tried
+constexpr size_t kSweepMax = 400;    // events of one operation that are tried, nearest first
+constexpr size_t kWideMax = 1500;    // events of all tasks
 
 }  // namespace
 

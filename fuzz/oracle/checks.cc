@@ -26,17 +26,15 @@ using Bytes = std::span<const std::byte>;
 std::string name_of(const OpRecord& record) {
   const std::string_view call = record.op->info().name;
   if (record.task == kInitTask) {
-    return format("P%u set-up op %u (%.*s)", record.process, record.index + 1,
-                  static_cast<int>(call.size()), call.data());
+    return format("P%u set-up op %u (%.*s)", record.process, record.index + 1, static_cast<int>(call.size()),
+                  call.data());
   }
-  return format("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()),
-                call.data());
+  return format("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()), call.data());
 }
 
 std::string detail_of(const OpRecord& record, const FileHistory& file) {
-  return format("inode %u generation %u, operation at %" PRIu64 "..%" PRIu64 ", returned %lld\n",
-                file.ino(), file.generation(), record.begin_seq, record.end_seq,
-                static_cast<long long>(record.ret));
+  return format("inode %u generation %u, operation at %" PRIu64 "..%" PRIu64 ", returned %lld\n", file.ino(),
+                file.generation(), record.begin_seq, record.end_seq, static_cast<long long>(record.ret));
 }
 
 std::optional<Objection> object(std::string title, std::string detail) {
@@ -154,9 +152,9 @@ bool find_wrong_zero(const FileHistory& file, uint64_t offset, uint64_t length, 
 std::optional<Objection> object_to_byte(const std::string& who, const WrongByte& wrong, const FileHistory& file,
                                         std::string detail) {
   const bool stale = wrong.value == daxfs::kStaleByte;
-  std::string title = format("%s got %s0x%02x at file offset %" PRIu64 "; only %s possible",
-                             who.c_str(), stale ? "stale byte " : "", wrong.value, wrong.offset,
-                             values_of(wrong.possible, wrong.offset).c_str());
+  std::string title =
+      format("%s got %s0x%02x at file offset %" PRIu64 "; only %s possible", who.c_str(), stale ? "stale byte " : "",
+             wrong.value, wrong.offset, values_of(wrong.possible, wrong.offset).c_str());
   Objection objection{stale ? "O16" : "O9", std::move(title), std::move(detail)};
   objection.ino = file.ino();
   objection.offset = wrong.offset;
@@ -188,14 +186,15 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
   const MemoryRange range = memory_of(record);
   const uint64_t end = range.address + std::min(got, range.length);
   std::optional<Objection> objection;
-  model.mappings(record).for_each_piece(range.address, end, period_of(record),
-                                        [&](const Region* region, uint64_t from, uint64_t) {
-    if (objection || region == nullptr || !region->prot_certain || (region->prot & prog::kProtWrite) != 0) { return; }
-    objection = object(
-        format("%s wrote to byte %" PRIu64 " of its buffer, in a mapping without write permission",
-               name_of(record).c_str(), from - range.address),
-        {});
-  });
+  model.mappings(record).for_each_piece(
+      range.address, end, period_of(record), [&](const Region* region, uint64_t from, uint64_t) {
+        if (objection || region == nullptr || !region->prot_certain || (region->prot & prog::kProtWrite) != 0) {
+          return;
+        }
+        objection = object(format("%s wrote to byte %" PRIu64 " of its buffer, in a mapping without write permission",
+                                  name_of(record).c_str(), from - range.address),
+                           {});
+      });
   return objection;
 }
 
@@ -213,8 +212,7 @@ bool may_meet_bad_page(Model& model, const OpRecord& record, uint64_t length) {
 
 std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   if (record.error == Errc::kIo && !may_meet_bad_page(model, record, asked(record))) {
-    return object(name_of(record) + " failed with EIO where no page is bad",
-                  detail_of(record, *model.file_of(record)));
+    return object(name_of(record) + " failed with EIO where no page is bad", detail_of(record, *model.file_of(record)));
   }
   if (record.error != Errc::kOk) { return std::nullopt; }
   const uint64_t length = asked(record);
@@ -238,10 +236,10 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
                          (!uses_scratch(record) || !model.memory_ran_out());
   if (got > most || cut_short) {
-    return object(format("%s at file offset %" PRIu64 " returned %" PRIu64 " bytes; only %" PRIu64
-                         " to %" PRIu64 " possible",
-                         name_of(record).c_str(), *pos, got, least, most),
-                  detail_of(record, *file));
+    return object(
+        format("%s at file offset %" PRIu64 " returned %" PRIu64 " bytes; only %" PRIu64 " to %" PRIu64 " possible",
+               name_of(record).c_str(), *pos, got, least, most),
+        detail_of(record, *file));
   }
   if (record.data.size() != got || !whole) { return std::nullopt; }
   // Who mixes direct I/O and the cache may find a size whose bytes are still in the cache.
@@ -261,8 +259,8 @@ std::optional<Objection> check_number(Model& model, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
   const auto lowest = model.descriptors().lowest_free(record);
   if (!lowest || *lowest == record.ret) { return std::nullopt; }
-  return object(format("%s returned descriptor %lld; the lowest free one was %d",
-                       name_of(record).c_str(), static_cast<long long>(record.ret), *lowest),
+  return object(format("%s returned descriptor %lld; the lowest free one was %d", name_of(record).c_str(),
+                       static_cast<long long>(record.ret), *lowest),
                 {});
 }
 
@@ -300,9 +298,8 @@ std::optional<Objection> check_signal(Model& model, const OpRecord& record, uint
     default: break;
   }
   if (!wrong) { return std::nullopt; }
-  std::string title =
-      format("%s got %s at byte %" PRIu64 " of its range, which was mapped and inside the file",
-             name_of(record).c_str(), signal_name(record.signal), address - record.address);
+  std::string title = format("%s got %s at byte %" PRIu64 " of its range, which was mapped and inside the file",
+                             name_of(record).c_str(), signal_name(record.signal), address - record.address);
   return object(std::move(title), region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
@@ -320,10 +317,9 @@ std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64
     if (page_down(offset) >= region->file->size(period).least) { return std::nullopt; }
     if (region->file->may_be_bad(offset, offset + 1, period)) { return std::nullopt; }
   }
-  return object(
-      format("%s stopped at byte %" PRIu64 " of its range, which was mapped and inside the file",
-             name_of(record).c_str(), address - record.address),
-      region->file != nullptr ? detail_of(record, *region->file) : std::string());
+  return object(format("%s stopped at byte %" PRIu64 " of its range, which was mapped and inside the file",
+                       name_of(record).c_str(), address - record.address),
+                region->file != nullptr ? detail_of(record, *region->file) : std::string());
 }
 
 // What takes private copies away: advice about their addresses, and a file that loses its pages from some place on.
@@ -334,7 +330,8 @@ bool may_drop_copy(const OpRecord& record, uint64_t address) {
       const uint64_t page = page_down(address);
       return record.address <= page && page - record.address < page_up(static_cast<uint64_t>(op.length));
     }
-    case OpCode::kTruncate: case OpCode::kFtruncate: return true;
+    case OpCode::kTruncate:
+    case OpCode::kFtruncate: return true;
     case OpCode::kOpen: return (op.flags & prog::kOTrunc) != 0;
     case OpCode::kFallocate: return (op.flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0;
     default: return false;
@@ -389,8 +386,11 @@ std::optional<Objection> check_private(Model& model, const OpRecord& record, con
     Source source = Source::unknown();
     if (op.code == OpCode::kStore) { source = Source::pattern(op.buffer, range.address); }
     if (op.code == OpCode::kTouch) { source = {.kind = Source::Kind::kFill, .fill = op.buffer.fill}; }
-    stores.push_back({.begin = range.address, .end = range.address + range.length, .period = period_of(*other),
-                      .source = source, .every_page = op.code == OpCode::kTouch});
+    stores.push_back({.begin = range.address,
+                      .end = range.address + range.length,
+                      .period = period_of(*other),
+                      .source = source,
+                      .every_page = op.code == OpCode::kTouch});
   }
   static WrongByte wrong;
   PossibleBytes& possible = wrong.possible;
@@ -437,10 +437,9 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     if (objection) { return; }
     if (region == nullptr) {
       if (!model.mappings(record).surely_unmapped(from, period) || model.asynchronous()) { return; }
-      objection =
-          object(format("%s succeeded at byte %" PRIu64 " of its range, where nothing is mapped",
-                        name_of(record).c_str(), from - begin),
-                 {});
+      objection = object(format("%s succeeded at byte %" PRIu64 " of its range, where nothing is mapped",
+                                name_of(record).c_str(), from - begin),
+                         {});
       return;
     }
     if (!region->follows_file(period)) {
@@ -458,10 +457,9 @@ std::optional<Objection> check_access(Model& model, const OpRecord& record) {
     }
     const SizeRange size = file.size(period);
     if (page_down(last) >= size.most) {
-      objection = object(
-          format("%s reached file offset %" PRIu64 "; the file had at most %" PRIu64 " bytes",
-                 name_of(record).c_str(), last, size.most),
-          detail_of(record, file));
+      objection = object(format("%s reached file offset %" PRIu64 "; the file had at most %" PRIu64 " bytes",
+                                name_of(record).c_str(), last, size.most),
+                         detail_of(record, file));
     } else if (reads_memory(code) && record.data.size() == count) {
       objection = check_bytes(record, file, offset, record.data.subspan(from - begin, to - from), /*in_file=*/false);
     } else if (!reads_memory(code) && region->prot_certain && (region->prot & prog::kProtWrite) == 0) {
@@ -485,8 +483,8 @@ std::optional<Objection> check_attributes(Model& model, const OpRecord& record) 
   if (!regular || file == nullptr) { return std::nullopt; }
   const SizeRange size = file->size(period_of(record));
   if (size.least <= row[2] && row[2] <= size.most) { return std::nullopt; }
-  return object(format("%s says size %" PRIu64 "; only %" PRIu64 " to %" PRIu64 " possible",
-                       name_of(record).c_str(), row[2], size.least, size.most),
+  return object(format("%s says size %" PRIu64 "; only %" PRIu64 " to %" PRIu64 " possible", name_of(record).c_str(),
+                       row[2], size.least, size.most),
                 detail_of(record, *file));
 }
 
@@ -511,12 +509,10 @@ std::optional<Objection> check_lseek(Model& model, const OpRecord& record) {
     wrong = static_cast<uint64_t>(offset) < size.least;
   }
   if (!wrong) { return std::nullopt; }
-  return object(
-      format("%s to %lld returned %lld (%s) in a file of %" PRIu64 " to %" PRIu64 " bytes",
-             name_of(record).c_str(), static_cast<long long>(offset),
-             static_cast<long long>(record.ret), daxfs::errc_name(record.error), size.least,
-             size.most),
-      detail_of(record, *file));
+  return object(format("%s to %lld returned %lld (%s) in a file of %" PRIu64 " to %" PRIu64 " bytes",
+                       name_of(record).c_str(), static_cast<long long>(offset), static_cast<long long>(record.ret),
+                       daxfs::errc_name(record.error), size.least, size.most),
+                detail_of(record, *file));
 }
 
 // --- errors
@@ -537,13 +533,18 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
   const uint32_t flags = open->op->flags;
   bool good = false;
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: good = readable(flags); break;
-    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: case OpCode::kFallocate:
-      good = writable(flags);
-      break;
-    case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kLseek: case OpCode::kFstat: case OpCode::kFtruncate:
-      good = (flags & prog::kOPath) == 0;
-      break;
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread: good = readable(flags); break;
+    case OpCode::kWrite:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPwrite:
+    case OpCode::kFallocate: good = writable(flags); break;
+    case OpCode::kFsync:
+    case OpCode::kFdatasync:
+    case OpCode::kLseek:
+    case OpCode::kFstat:
+    case OpCode::kFtruncate: good = (flags & prog::kOPath) == 0; break;
     default: break;
   }
   if (!good) { return std::nullopt; }
@@ -556,9 +557,8 @@ namespace {
 
 // Where `read` reads is not told by the operation.
 bool reads_far(const prog::Op& op) {
-  return op.code == OpCode::kRead ||
-         ((op.code == OpCode::kPread || op.code == OpCode::kIoSubmitPread) &&
-          op.offset >= static_cast<int64_t>(kBlockMapEnd));
+  return op.code == OpCode::kRead || ((op.code == OpCode::kPread || op.code == OpCode::kIoSubmitPread) &&
+                                      op.offset >= static_cast<int64_t>(kBlockMapEnd));
 }
 
 // Memory may have gone bad before the call ended. Which page that is matters for reads only: others reach pages that
@@ -579,24 +579,23 @@ std::optional<Objection> check_error(const prog::Program& program, const History
       if (record.op->code == OpCode::kMadvise && record.op->flags == prog::kAdvSoftOffline) { return std::nullopt; }
       if (may_have_block_maps(program, history) && reads_far(*record.op)) { return std::nullopt; }
       [[fallthrough]];
-    case Errc::kCorrupted: case Errc::kHwPoison:
+    case Errc::kCorrupted:
+    case Errc::kHwPoison:
       if (history.foreign_image) { return std::nullopt; }
       if (record.error != Errc::kCorrupted && some_memory_failed(history, record)) { return std::nullopt; }
       if (record.error == Errc::kIo && orders_failing_bio(program)) { return std::nullopt; }
       break;
     case Errc::kNoSpc:
       if (!plenty_of_room(program, history)) { return std::nullopt; }
-      return Objection{"NR1", name_of(record) + " failed with ENOSPC, and there is room for all that the program does",
-                       {}};
+      return Objection{
+          "NR1", name_of(record) + " failed with ENOSPC, and there is room for all that the program does", {}};
     case Errc::kRoFs:
       if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
       break;
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
-  return object(
-      format("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
-      "nothing in the run can cause this error");
+  return object(format("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
+                "nothing in the run can cause this error");
 }
 
 namespace {
@@ -607,7 +606,8 @@ bool some_inode_may_leave(const Model& model, const OpRecord& sync) {
   return std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
     if (other->begin_seq > sync.end_seq) { return false; }
     switch (other->op->code) {
-      case OpCode::kUnlink: case OpCode::kRename: return other->error == Errc::kOk;
+      case OpCode::kUnlink:
+      case OpCode::kRename: return other->error == Errc::kOk;
       case OpCode::kDropCaches: return true;
       case OpCode::kOpen: return (other->op->flags & prog::kOTmpfile) == prog::kOTmpfile;
       default: return false;
@@ -627,8 +627,8 @@ bool marks_were_lost(const Model& model, const OpRecord& sync) {
 bool cached_page_promised(Model& model, const OpRecord& record) {
   if (model.writeback_may_fail() || model.foreign_image()) { return false; }
   const auto order = model.order();
-  const auto met = std::find_if(order.begin(), order.end(),
-                                [&](const OpRecord* other) { return other->ino == record.lost.ino; });
+  const auto met =
+      std::find_if(order.begin(), order.end(), [&](const OpRecord* other) { return other->ino == record.lost.ino; });
   const FileHistory* const file = met == order.end() ? nullptr : model.find((*met)->ino, (*met)->generation);
   if (file == nullptr || file->size(period_of(record)).least <= record.lost.page * kPageBytes) { return false; }
   return !is_write(record.op->code) || std::none_of(order.begin(), order.end(), [&](const OpRecord* other) {
@@ -642,16 +642,17 @@ std::optional<Objection> check_refused(const Model& model, const OpRecord& recor
   const bool crowded = std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
     if (other == &record || !period_of(*other).overlaps(period_of(record))) { return false; }
     switch (other->op->code) {
-      case OpCode::kFsync: case OpCode::kFdatasync: case OpCode::kMsync: return true;
+      case OpCode::kFsync:
+      case OpCode::kFdatasync:
+      case OpCode::kMsync: return true;
       default: return is_write(other->op->code);  // with O_SYNC
     }
   });
   if (crowded || !model.descriptors().certain(record)) { return std::nullopt; }
-  return Objection{
-      "O8",
-      format("%s returned, but the device refused to write page %" PRIu64 " of inode %u meanwhile",
-             name_of(record).c_str(), record.lost.page, record.lost.ino),
-      {}};
+  return Objection{"O8",
+                   format("%s returned, but the device refused to write page %" PRIu64 " of inode %u meanwhile",
+                          name_of(record).c_str(), record.lost.page, record.lost.ino),
+                   {}};
 }
 
 // An fsync of a descriptor, or an msync of an address, that may have meant something else is not judged.
@@ -669,22 +670,19 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
     return std::nullopt;
   }
   if (lost.cached && is_write(record.op->code)) {
-    return Objection{
-        "O8",
-        format("%s with O_DSYNC returned, but page %" PRIu64 " of inode %u is still dirty",
-               name_of(record).c_str(), lost.page, lost.ino),
-        {}};
+    return Objection{"O8",
+                     format("%s with O_DSYNC returned, but page %" PRIu64 " of inode %u is still dirty",
+                            name_of(record).c_str(), lost.page, lost.ino),
+                     {}};
   }
   if (lost.cached) {
     return Objection{"O8",
-                     format("%s returned, but page %" PRIu64
-                            " of inode %u was dirty before and has not been written",
+                     format("%s returned, but page %" PRIu64 " of inode %u was dirty before and has not been written",
                             name_of(record).c_str(), lost.page, lost.ino),
                      {}};
   }
   return Objection{"O8",
-                   format("%s returned, but an earlier store to page %" PRIu64
-                          " of inode %u is not flushed and fenced",
+                   format("%s returned, but an earlier store to page %" PRIu64 " of inode %u is not flushed and fenced",
                           name_of(record).c_str(), lost.page, lost.ino),
                    {}};
 }
@@ -695,21 +693,36 @@ std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   if (auto objection = check_durable(model, record)) { return objection; }
   if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kFtruncate:
-    case OpCode::kFallocate: case OpCode::kIoSubmitPread: case OpCode::kIoSubmitPwrite:
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kWrite:
+    case OpCode::kPwrite:
+    case OpCode::kFtruncate:
+    case OpCode::kFallocate:
+    case OpCode::kIoSubmitPread:
+    case OpCode::kIoSubmitPwrite:
       if (auto objection = check_access_mode(model, record)) { return objection; }
       break;
-    case OpCode::kOpen: case OpCode::kDup:
+    case OpCode::kOpen:
+    case OpCode::kDup:
       if (auto objection = check_number(model, record)) { return objection; }
       break;
     default: break;
   }
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return check_read(model, record);
-    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: return check_write(record);
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
-      return check_access(model, record);
-    case OpCode::kStat: case OpCode::kLstat: case OpCode::kFstat: return check_attributes(model, record);
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread: return check_read(model, record);
+    case OpCode::kWrite:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPwrite: return check_write(record);
+    case OpCode::kLoad:
+    case OpCode::kStore:
+    case OpCode::kTouch:
+    case OpCode::kProcessVmReadv: return check_access(model, record);
+    case OpCode::kStat:
+    case OpCode::kLstat:
+    case OpCode::kFstat: return check_attributes(model, record);
     case OpCode::kLseek: return check_lseek(model, record);
     default: return std::nullopt;
   }
@@ -721,10 +734,10 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
   const Period end = {kNever - 1, kNever - 1};
   const SizeRange size = file->size(end);
   if (found.size < size.least || found.size > size.most) {
-    auto objection = object(format("on the medium inode %u has size %" PRIu64 "; only %" PRIu64
-                                   " to %" PRIu64 " possible",
-                                   found.ino, found.size, size.least, size.most),
-                            {});
+    auto objection =
+        object(format("on the medium inode %u has size %" PRIu64 "; only %" PRIu64 " to %" PRIu64 " possible",
+                      found.ino, found.size, size.least, size.most),
+               {});
     objection->ino = found.ino;
     objection->of_size = true;
     return objection;
@@ -736,9 +749,7 @@ std::optional<Objection> check_final(Model& model, const FinalFile& found, std::
     if (file->may_be_bad(piece.offset, piece.offset + length, end)) { continue; }  // nobody could read it
     const bool bad = piece.bytes.empty() ? find_wrong_zero(*file, piece.offset, length, end, &wrong)
                                          : find_wrong_byte(*file, piece.offset, piece.bytes.first(length), end, &wrong);
-    if (bad) {
-      return object_to_byte(format("on the medium inode %u", found.ino), wrong, *file, {});
-    }
+    if (bad) { return object_to_byte(format("on the medium inode %u", found.ino), wrong, *file, {}); }
   }
   return std::nullopt;
 }

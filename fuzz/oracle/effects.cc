@@ -54,8 +54,8 @@ void Model::note_use(const OpRecord& record) {
   if (surely_nothing(record)) { return; }
   const OpCode code = record.op->code;
   const Period period = period_of(record);
-  const bool by_fd = is_write(code) || code == OpCode::kFtruncate || code == OpCode::kFallocate ||
-                     truncates_on_open(record);
+  const bool by_fd =
+      is_write(code) || code == OpCode::kFtruncate || code == OpCode::kFallocate || truncates_on_open(record);
   if (by_fd) {
     if (FileHistory* file = file_of(record)) { file->used(period, true); }
   }
@@ -67,8 +67,8 @@ void Model::note_use(const OpRecord& record) {
   if (range.length == 0 || reads_memory(code) || is_write(code)) { return; }
   mappings(record).for_each_possible(range.address, range.address + range.length, period,
                                      [&](Region& region, uint64_t, uint64_t) {
-    if (region.file != nullptr && region.shared) { region.file->used(period, true); }
-  });
+                                       if (region.file != nullptr && region.shared) { region.file->used(period, true); }
+                                     });
 }
 
 void Model::note_shifts() {
@@ -105,8 +105,8 @@ void Model::note_sizes(const OpRecord& record) {
     for (size_t i = 0; i < file_count_; ++i) { files_[i]->set_size({size, size}, period, false); }
     return;
   }
-  const bool changes = is_write(op.code) || op.code == OpCode::kFtruncate || op.code == OpCode::kFallocate ||
-                       truncates_on_open(record);
+  const bool changes =
+      is_write(op.code) || op.code == OpCode::kFtruncate || op.code == OpCode::kFallocate || truncates_on_open(record);
   if (!changes) { return; }
   FileHistory* const file = file_of(record);
   if (file == nullptr) { return blur_all(period.begin); }
@@ -175,8 +175,11 @@ void Model::note_writes(const OpRecord& record) {
   const bool done = succeeded(record);
   switch (op.code) {
     case OpCode::kMemoryFailure: return memory_failure(record);
-    case OpCode::kStore: case OpCode::kTouch: return store(record);
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: return read_into_memory(record);
+    case OpCode::kStore:
+    case OpCode::kTouch: return store(record);
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread: return read_into_memory(record);
     case OpCode::kMadvise:
       if (op.flags == prog::kAdvRemove) { remove_advice(record); }
       return;
@@ -258,15 +261,15 @@ void Model::write_from(const OpRecord& record, FileHistory& file, uint64_t pos, 
   }
   if (buffer.kind != MemoryKind::kMapping) { return file.write(begin, end, period, Source::unknown(), certain); }
   const uint64_t address = record.buffer_address;
-  mappings(record).for_each_piece(address + (begin - pos), address + (end - pos), period,
-                                  [&](const Region* region, uint64_t from, uint64_t to) {
-    const uint64_t at = pos + (from - address);
-    Source source = Source::unknown();
-    if (region != nullptr && region->follows_file(period)) {
-      source = Source::copy(*region->file, region->offset + (from - region->begin) - at);
-    }
-    file.write(at, at + (to - from), period, source, certain);
-  });
+  mappings(record).for_each_piece(
+      address + (begin - pos), address + (end - pos), period, [&](const Region* region, uint64_t from, uint64_t to) {
+        const uint64_t at = pos + (from - address);
+        Source source = Source::unknown();
+        if (region != nullptr && region->follows_file(period)) {
+          source = Source::copy(*region->file, region->offset + (from - region->begin) - at);
+        }
+        file.write(at, at + (to - from), period, source, certain);
+      });
 }
 
 void Model::write_bytes(const OpRecord& record, FileHistory& file) {

@@ -103,9 +103,8 @@ void FileHistory::settle_shifts() {
   candidates.swap(shifts_);
   const auto alone = [&](const Shift& shift) {
     // Its own use is in the list too.
-    const auto others = std::count_if(uses_.begin(), uses_.end(), [&](const Use& use) {
-      return use.changes && use.period.overlaps(shift.period);
-    });
+    const auto others = std::count_if(uses_.begin(), uses_.end(),
+                                      [&](const Use& use) { return use.changes && use.period.overlaps(shift.period); });
     return others <= 1;
   };
   for (const Shift& shift : candidates) {
@@ -265,13 +264,11 @@ void FileHistory::add_writer(const Writer& writer, uint64_t offset, uint64_t del
   switch (source.kind) {
     case Source::Kind::kUnknown: out->anything = true; return;
     case Source::Kind::kFill: return out->add(source);
-    case Source::Kind::kSequence:
-      source.origin -= delta;
-      return out->add(source);
+    case Source::Kind::kSequence: source.origin -= delta; return out->add(source);
     case Source::Kind::kCopy: {
       const FileHistory& from = *source.file;
-      from.collect(offset + source.delta, from.epoch_of(writer.period), writer.period, delta + source.delta,
-                   depth + 1, out);
+      from.collect(offset + source.delta, from.epoch_of(writer.period), writer.period, delta + source.delta, depth + 1,
+                   out);
       return;
     }
   }

@@ -54,9 +54,7 @@ struct Source {
     return {.kind = sequence ? Kind::kSequence : Kind::kFill, .fill = memory.fill, .origin = origin};
   }
   // kFill, kSequence: the byte at `offset`.
-  uint8_t at(uint64_t offset) const {
-    return kind == Kind::kFill ? fill : prog::sequence_byte(fill, offset - origin);
-  }
+  uint8_t at(uint64_t offset) const { return kind == Kind::kFill ? fill : prog::sequence_byte(fill, offset - origin); }
 };
 
 struct Writer {
@@ -68,9 +66,7 @@ struct Writer {
   bool every_page = false;  // only one byte every 4096, from `begin` on
   int epoch = 0;
 
-  bool covers(uint64_t at) const {
-    return begin <= at && at < end && (!every_page || (at - begin) % kPageBytes == 0);
-  }
+  bool covers(uint64_t at) const { return begin <= at && at < end && (!every_page || (at - begin) % kPageBytes == 0); }
   // The first offset behind `at` where covers() may answer differently.
   uint64_t next_border(uint64_t at) const;
 };
@@ -151,12 +147,12 @@ class FileHistory {
   // Whether a page that has a byte of [begin, end) may be bad. After a collapse or an insert any page may.
   bool may_be_bad(uint64_t begin, uint64_t end, Period reader) const;
 
-  bool regular = false;         // seen to be a regular file
-  bool opened_append = false;   // some descriptor has O_APPEND
-  bool opened_direct = false;   // some descriptor has O_DIRECT
-  bool through_cache = false;   // without DAX, opened without O_DIRECT or mapped: dirty pages are possible
+  bool regular = false;          // seen to be a regular file
+  bool opened_append = false;    // some descriptor has O_APPEND
+  bool opened_direct = false;    // some descriptor has O_DIRECT
+  bool through_cache = false;    // without DAX, opened without O_DIRECT or mapped: dirty pages are possible
   bool zeroed_in_cache = false;  // without DAX, truncated or punched: there too
-  bool cached = false;          // seen without DAX: its bytes pass through the page cache
+  bool cached = false;           // seen without DAX: its bytes pass through the page cache
 
  private:
   struct Use {
@@ -173,7 +169,7 @@ class FileHistory {
   int epoch_of_change(Period period);
   // Changes that do not count.
   struct Without {
-    bool own = false;               // of the call with the reader's very period
+    bool own = false;                // of the call with the reader's very period
     uint64_t through = kEverything;  // of writes at the reader's time that certainly wrote this byte
   };
   bool counts(const SizeChange& change, Period reader, Without without) const;

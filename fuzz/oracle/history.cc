@@ -18,8 +18,7 @@ bool lost_dirty_marks(const OpRecord& record) {
   const bool stopped = record.error == daxfs::Errc::kNoSpc || record.error == daxfs::Errc::kIo;
   if (record.op == nullptr || !stopped) { return false; }
   if (record.op->code == prog::OpCode::kMadvise) { return record.op->flags == prog::kAdvRemove; }
-  constexpr uint32_t kDropsPages =
-      prog::kFallocPunch | prog::kFallocZero | prog::kFallocCollapse | prog::kFallocInsert;
+  constexpr uint32_t kDropsPages = prog::kFallocPunch | prog::kFallocZero | prog::kFallocCollapse | prog::kFallocInsert;
   return record.op->code == prog::OpCode::kFallocate && (record.op->flags & kDropsPages) != 0;
 }
 

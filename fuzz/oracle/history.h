@@ -47,8 +47,8 @@ struct OpRecord {
   const prog::Op* op = nullptr;  // lives in the program
   uint8_t task = 0;              // kInitTask for set-up
   uint8_t process = 0;
-  uint16_t index = 0;            // in the task's (or process' set-up) list
-  bool finished = false;         // false: the run ended inside it
+  uint16_t index = 0;     // in the task's (or process' set-up) list
+  bool finished = false;  // false: the run ended inside it
 
   uint64_t begin_seq = 0;
   uint64_t end_seq = 0;
@@ -56,27 +56,27 @@ struct OpRecord {
   // request's. 0: the call is all there is.
   uint64_t submitted_seq = 0;
   uint64_t collected_seq = 0;  // when its event was taken
-  uint64_t scratch = 0;       // private memory of such a request until its event is taken
+  uint64_t scratch = 0;        // private memory of such a request until its event is taken
   uint64_t scratch_size = 0;
 
-  int64_t ret = -1;              // what the call returned; -1 with `error` when it failed
+  int64_t ret = -1;  // what the call returned; -1 with `error` when it failed
   daxfs::Errc error = daxfs::Errc::kOk;
   Signal signal = Signal::kNone;  // load, store, touch
   int64_t fault_offset = -1;      // of the faulting byte in the operand's range
   // Resolved operands: the descriptor number, and addresses as numbers (0: no such operand).
   int fd = -1;
-  uint64_t address = 0;           // of `addr`
-  uint64_t buffer_address = 0;    // of `buffer`, when it is memory of the process
+  uint64_t address = 0;         // of `addr`
+  uint64_t buffer_address = 0;  // of `buffer`, when it is memory of the process
   // The file the call met: descriptor, or what open returned. 0: none or unknown.
   uint32_t ino = 0;
   uint32_t generation = 0;
-  bool dax = false;               // the inode uses DAX
-  uint32_t open_flags = 0;        // of the descriptor's file, before the call
+  bool dax = false;         // the inode uses DAX
+  uint32_t open_flags = 0;  // of the descriptor's file, before the call
   // Bytes that read, pread, load returned (or the text of readlink); borrowed from the run's arena.
   std::span<const std::byte> data;
-  uint64_t data_hash = 0;         // CRC32C of them; goes into the trace hash
-  SpaceAnswer space;              // statfs; no part of the trace
-  LostStore lost;                 // what the call, if it succeeded, should have made durable and did not
+  uint64_t data_hash = 0;  // CRC32C of them; goes into the trace hash
+  SpaceAnswer space;       // statfs; no part of the trace
+  LostStore lost;          // what the call, if it succeeded, should have made durable and did not
 };
 
 // Bytes [offset, offset + length) of a file: those of `bytes`, or zeros where it has no written blocks.
@@ -113,17 +113,17 @@ struct TreeName {
 bool lost_dirty_marks(const OpRecord& record);
 
 struct History {
-  std::vector<OpRecord> records;    // set-up first, then the tasks' (in any order)
-  std::vector<FinalFile> finals;    // optional
+  std::vector<OpRecord> records;  // set-up first, then the tasks' (in any order)
+  std::vector<FinalFile> finals;  // optional
   std::vector<FinalPiece> final_pieces;
   std::span<const TreeName> start_names;  // before the run, directories before what they hold; empty: not known
   std::vector<TreeName> final_names;      // on the medium after the unmount; empty: nobody looked
-  bool memory_ran_out = false;      // some page of private memory could not be had
-  bool no_descriptors = false;      // processes begin without any, so that the lowest free number is known
-  bool foreign_image = false;       // not the template that the program names: files may begin with anything
-  uint64_t blocks_available = 0;    // on the image before the run, without those kept back; 0: not known
+  bool memory_ran_out = false;            // some page of private memory could not be had
+  bool no_descriptors = false;            // processes begin without any, so that the lowest free number is known
+  bool foreign_image = false;             // not the template that the program names: files may begin with anything
+  uint64_t blocks_available = 0;          // on the image before the run, without those kept back; 0: not known
   uint64_t inodes_free = 0;
-  bool filled_files = false;        // the template has files with contents, which the model does not know
+  bool filled_files = false;  // the template has files with contents, which the model does not know
 };
 
 }  // namespace daxfuzz::oracle

@@ -15,13 +15,11 @@ std::string describe(Story& story) {
     std::snprintf(line, sizeof(line),
                   "%llu..%llu T%u %s ino %u off %lld len %lld flags %x addr %llx buf %llx fill "
                   "%02x ret %lld err %s %s\n",
-                  static_cast<unsigned long long>(r.begin_seq),
-                  static_cast<unsigned long long>(r.end_seq), r.task,
-                  std::string(r.op->info().name).c_str(), r.ino,
-                  static_cast<long long>(r.op->offset), static_cast<long long>(r.op->length),
-                  r.op->flags, static_cast<unsigned long long>(r.address),
-                  static_cast<unsigned long long>(r.buffer_address), r.op->buffer.fill,
-                  static_cast<long long>(r.ret), daxfs::errc_name(r.error), signal_name(r.signal));
+                  static_cast<unsigned long long>(r.begin_seq), static_cast<unsigned long long>(r.end_seq), r.task,
+                  std::string(r.op->info().name).c_str(), r.ino, static_cast<long long>(r.op->offset),
+                  static_cast<long long>(r.op->length), r.op->flags, static_cast<unsigned long long>(r.address),
+                  static_cast<unsigned long long>(r.buffer_address), r.op->buffer.fill, static_cast<long long>(r.ret),
+                  daxfs::errc_name(r.error), signal_name(r.signal));
     out += line;
   }
   return out;

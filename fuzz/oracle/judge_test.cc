@@ -597,10 +597,16 @@ TEST(JudgeSignals, LoadBehindThePageOfEofGetsNoBytes) {
 }
 
 TEST(JudgeSignals, AccessToALivingMappingDoesNotSegfault) {
-  EXPECT_NE(Story().open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr)
-                .load(kAddr, 10, {}, Signal::kSegvMaperr).said(), "");
-  EXPECT_EQ(Story().open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr).munmap(kAddr, 4096)
-                .load(kAddr, 10, {}, Signal::kSegvMaperr).said(), "");
+  EXPECT_NE(Story().open(0).ftruncate(0, 4096).mmap(0, 0, 4096, kAddr).load(kAddr, 10, {}, Signal::kSegvMaperr).said(),
+            "");
+  EXPECT_EQ(Story()
+                .open(0)
+                .ftruncate(0, 4096)
+                .mmap(0, 0, 4096, kAddr)
+                .munmap(kAddr, 4096)
+                .load(kAddr, 10, {}, Signal::kSegvMaperr)
+                .said(),
+            "");
 }
 
 TEST(JudgeSignals, StoreNeedsPermission) {
@@ -673,9 +679,8 @@ TEST(JudgeErrors, PmemCannotBeTakenOffline) {
   const auto advise = [](uint32_t advice) {
     Story s;
     s.open(0).mmap(0, 0, 4096, kAddr);
-    s.add({.code = OpCode::kMadvise, .flags = advice, .length = 4096, .addr = in_mapping()}, -1,
-          Errc::kIo)
-        .address = kAddr;
+    s.add({.code = OpCode::kMadvise, .flags = advice, .length = 4096, .addr = in_mapping()}, -1, Errc::kIo).address =
+        kAddr;
     return s.said();
   };
   EXPECT_EQ(advise(prog::kAdvSoftOffline), "");
@@ -840,10 +845,23 @@ TEST(JudgeFinals, MediumHoldsTheLastBytes) {
   EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).finally(0, bytes(4096, 0)).said(),
             "O9: on the medium inode 12 has size 4096; only 1048576 to 1048576 possible");
   const auto page = bytes(10, 1) + bytes(4086, 0);
-  EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).finally(0, page)
-                .finally_hole(4096, (1 << 20) - 4096).said(), "");
-  EXPECT_NE(Story().open(0).pwrite(0, fill(1), 10, 0).ftruncate(0, 1 << 20).pwrite(0, fill(2), 1, 900000)
-                .finally(0, page).finally_hole(4096, (1 << 20) - 4096).said(), "");
+  EXPECT_EQ(Story()
+                .open(0)
+                .pwrite(0, fill(1), 10, 0)
+                .ftruncate(0, 1 << 20)
+                .finally(0, page)
+                .finally_hole(4096, (1 << 20) - 4096)
+                .said(),
+            "");
+  EXPECT_NE(Story()
+                .open(0)
+                .pwrite(0, fill(1), 10, 0)
+                .ftruncate(0, 1 << 20)
+                .pwrite(0, fill(2), 1, 900000)
+                .finally(0, page)
+                .finally_hole(4096, (1 << 20) - 4096)
+                .said(),
+            "");
 }
 
 TEST(Judge, IsSilentOnRunsThatEndedInsideAnOperation) {

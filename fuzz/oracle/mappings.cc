@@ -51,18 +51,17 @@ bool Mappings::unmapped_during(Period period) const {
 }
 
 bool Mappings::scratch_in_doubt(Period period) const {
-  return std::any_of(scratches_.begin(), scratches_.end(), [&](const Scratch& scratch) {
-    return scratch.in_doubt && scratch.period.begin == period.begin;
-  });
+  return std::any_of(scratches_.begin(), scratches_.end(),
+                     [&](const Scratch& scratch) { return scratch.in_doubt && scratch.period.begin == period.begin; });
 }
 
 void Mappings::finish() {
   // Two at once: what the first removed may be scratch memory when the second comes.
   for (Range& unmap : unmaps_) {
     unmap.inside = unmap.inside && std::none_of(unmaps_.begin(), unmaps_.end(), [&](const Range& other) {
-      return &other != &unmap && other.begin < unmap.end && unmap.begin < other.end &&
-             other.period.overlaps(unmap.period);
-    });
+                     return &other != &unmap && other.begin < unmap.end && unmap.begin < other.end &&
+                            other.period.overlaps(unmap.period);
+                   });
   }
   // Somebody may have unmapped the scratch memory. Then the transfer's own munmap removes what came to its place: a new
   // mapping, or another transfer's scratch memory, and so on.
@@ -101,12 +100,12 @@ Region* Mappings::certain_at(uint64_t address, Period period) {
 }
 
 bool Mappings::surely_unmapped(uint64_t address, Period period) const {
-  return std::none_of(regions_.begin(), regions_.end(), [&](const Region& region) {
-           return region.begin <= address && address < region.end && region.may_live(period);
-         }) &&
-         std::none_of(scratches_.begin(), scratches_.end(), [&](const Scratch& scratch) {
-           return scratch.in_doubt || scratch.period.overlaps(period);
-         });
+  return std::none_of(regions_.begin(), regions_.end(),
+                      [&](const Region& region) {
+                        return region.begin <= address && address < region.end && region.may_live(period);
+                      }) &&
+         std::none_of(scratches_.begin(), scratches_.end(),
+                      [&](const Scratch& scratch) { return scratch.in_doubt || scratch.period.overlaps(period); });
 }
 
 bool Mappings::surely_mapped(uint64_t begin, uint64_t end, Period period) {

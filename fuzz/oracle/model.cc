@@ -23,9 +23,7 @@ bool is_write(OpCode code) {
 
 bool is_asynchronous(OpCode code) { return code == OpCode::kIoSubmitPread || code == OpCode::kIoSubmitPwrite; }
 
-bool is_positioned(OpCode code) {
-  return code == OpCode::kPread || code == OpCode::kPwrite || is_asynchronous(code);
-}
+bool is_positioned(OpCode code) { return code == OpCode::kPread || code == OpCode::kPwrite || is_asynchronous(code); }
 
 bool uses_scratch(const OpRecord& record) {
   if (record.op->buffer.kind != MemoryKind::kAnonymous || record.ino == 0 || !is_transfer(record.op->code)) {
@@ -47,31 +45,45 @@ uint64_t asked(const OpRecord& record) {
 MemoryRange memory_of(const OpRecord& record) {
   const prog::Op& op = *record.op;
   switch (op.code) {
-    case OpCode::kLoad: case OpCode::kStore: case OpCode::kTouch: case OpCode::kProcessVmReadv:
-      return {record.address, std::min(static_cast<uint64_t>(op.length), kTransferMax)};
-    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: case OpCode::kIoSubmitPread:
+    case OpCode::kLoad:
+    case OpCode::kStore:
+    case OpCode::kTouch:
+    case OpCode::kProcessVmReadv: return {record.address, std::min(static_cast<uint64_t>(op.length), kTransferMax)};
+    case OpCode::kRead:
+    case OpCode::kWrite:
+    case OpCode::kPread:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPread:
     case OpCode::kIoSubmitPwrite:
       if (op.buffer.kind != MemoryKind::kMapping) { return {}; }
       return {record.buffer_address, asked(record)};
-    default:
-      return {};
+    default: return {};
   }
 }
 
 bool refused(const OpRecord& record) {
   const prog::Op& op = *record.op;
   switch (record.error) {
-    case Errc::kBadf: case Errc::kPerm: case Errc::kRoFs: case Errc::kIsDir: case Errc::kFBig: case Errc::kNoEnt:
-    case Errc::kExist: case Errc::kNotDir: case Errc::kLoop: case Errc::kNameTooLong: case Errc::kAccess:
-    case Errc::kOpNotSupp: case Errc::kNoDev: case Errc::kNxio: case Errc::kTxtBsy:
-      return true;
+    case Errc::kBadf:
+    case Errc::kPerm:
+    case Errc::kRoFs:
+    case Errc::kIsDir:
+    case Errc::kFBig:
+    case Errc::kNoEnt:
+    case Errc::kExist:
+    case Errc::kNotDir:
+    case Errc::kLoop:
+    case Errc::kNameTooLong:
+    case Errc::kAccess:
+    case Errc::kOpNotSupp:
+    case Errc::kNoDev:
+    case Errc::kNxio:
+    case Errc::kTxtBsy: return true;
     case Errc::kInval:
       // Direct I/O finds out about alignment piece by piece.
-      return !is_transfer(op.code) || record.dax || op.length < 0 ||
-             (op.offset < 0 && is_positioned(op.code));
+      return !is_transfer(op.code) || record.dax || op.length < 0 || (op.offset < 0 && is_positioned(op.code));
     case Errc::kAgain: return is_asynchronous(op.code);
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -125,7 +137,8 @@ bool may_zero_edges(const prog::Op& op) {
   const auto begin = static_cast<uint64_t>(op.offset);
   const uint64_t end = begin + static_cast<uint64_t>(op.length);
   switch (op.code) {
-    case OpCode::kFtruncate: case OpCode::kTruncate: return true;
+    case OpCode::kFtruncate:
+    case OpCode::kTruncate: return true;
     case OpCode::kFallocate: return (op.flags & kZeroing) != 0 && (begin % kPageBytes != 0 || end % kPageBytes != 0);
     default: return false;
   }
@@ -147,7 +160,10 @@ void Model::note_files(const prog::Program& program, const History& history) {
   for (const OpRecord* record : order_) {
     const prog::Op& op = *record->op;
     switch (op.code) {
-      case OpCode::kRename: case OpCode::kLink: case OpCode::kSymlink: case OpCode::kUnlink:
+      case OpCode::kRename:
+      case OpCode::kLink:
+      case OpCode::kSymlink:
+      case OpCode::kUnlink:
       case OpCode::kRmdir:  // a file may get the name of the directory
         if (!refused(*record)) { names_static_ = false; }
         break;
@@ -156,9 +172,9 @@ void Model::note_files(const prog::Program& program, const History& history) {
           shifts_seen_ = true;
         }
         break;
-      case OpCode::kMmap: case OpCode::kMremap: case OpCode::kMunmap:
-        mapping_calls_.push_back(record);
-        break;
+      case OpCode::kMmap:
+      case OpCode::kMremap:
+      case OpCode::kMunmap: mapping_calls_.push_back(record); break;
       default: break;
     }
     const bool opens_append = op.code == OpCode::kOpen && (op.flags & prog::kOAppend) != 0;
@@ -292,16 +308,17 @@ void Model::note_mapping(const OpRecord& record) {
     case OpCode::kMunmap:
       if (record.error == Errc::kInval) { return; }
       return mappings.unmap(record.address, record.address + length, period, record.error == Errc::kOk);
-    case OpCode::kMremap:
-      return note_mremap(record);
-    case OpCode::kMprotect:
-      return mappings.protect(record.address, record.address + length, period);
-    case OpCode::kRead: case OpCode::kWrite: case OpCode::kPread: case OpCode::kPwrite: case OpCode::kIoSubmitPread:
+    case OpCode::kMremap: return note_mremap(record);
+    case OpCode::kMprotect: return mappings.protect(record.address, record.address + length, period);
+    case OpCode::kRead:
+    case OpCode::kWrite:
+    case OpCode::kPread:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPread:
     case OpCode::kIoSubmitPwrite:
       if (uses_scratch(record)) { mappings.scratch(period); }
       return;
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -318,8 +335,10 @@ void Model::note_private_copies() {
     const Period period = period_of(*record);
     mappings(*record).for_each_possible(range.address, range.address + range.length, period,
                                         [&](Region& region, uint64_t, uint64_t) {
-      if (!region.shared) { region.copied_from = std::min(region.copied_from, period.begin); }
-    });
+                                          if (!region.shared) {
+                                            region.copied_from = std::min(region.copied_from, period.begin);
+                                          }
+                                        });
   }
 }
 

@@ -23,11 +23,18 @@ bool ends_in_slash(std::string_view path) { return path.size() > 1 && path.back(
 // Of opens that failed: surely nothing was made.
 bool surely_nothing(const OpRecord& record) {
   switch (record.error) {
-    case Errc::kNotDir: case Errc::kNoEnt: case Errc::kExist: case Errc::kIsDir: case Errc::kLoop: case Errc::kNoSpc:
-    case Errc::kNameTooLong: case Errc::kInval: case Errc::kRoFs: case Errc::kAccess: case Errc::kPerm:
-      return true;
-    default:
-      return false;
+    case Errc::kNotDir:
+    case Errc::kNoEnt:
+    case Errc::kExist:
+    case Errc::kIsDir:
+    case Errc::kLoop:
+    case Errc::kNoSpc:
+    case Errc::kNameTooLong:
+    case Errc::kInval:
+    case Errc::kRoFs:
+    case Errc::kAccess:
+    case Errc::kPerm: return true;
+    default: return false;
   }
 }
 
@@ -295,9 +302,7 @@ NameTree::Result NameTree::rename(const OpRecord& record, std::string_view from,
   }
   if (!done(record)) { return {}; }
   if (!there) { return {true, "moved a name that did not exist"}; }
-  if (!target.reached || target.name.empty()) {
-    return {true, "moved a name to where no path led"};
-  }
+  if (!target.reached || target.name.empty()) { return {true, "moved a name to where no path led"}; }
   if ((flags & prog::kRenameNoReplace) != 0 && occupied) {
     return {true, "replaced a name in spite of RENAME_NOREPLACE"};
   }
@@ -312,21 +317,15 @@ NameTree::Result NameTree::rename(const OpRecord& record, std::string_view from,
         entry.node = source.node;
       }
     }
-    if (is_dir(source.node)) {
-      --links(source.dir), ++links(target.dir);
-    }
-    if (is_dir(target.node)) {
-      --links(target.dir), ++links(source.dir);
-    }
+    if (is_dir(source.node)) { --links(source.dir), ++links(target.dir); }
+    if (is_dir(target.node)) { --links(target.dir), ++links(source.dir); }
     return {};
   }
   if (occupied) {
     if (is_dir(source.node) != is_dir(target.node)) {
       return {true, "replaced a directory by a file, or a file by one"};
     }
-    if (is_dir(target.node) && !empty(target.node)) {
-      return {true, "replaced a directory that was not empty"};
-    }
+    if (is_dir(target.node) && !empty(target.node)) { return {true, "replaced a directory that was not empty"}; }
     remove(target.dir, target.name);
     drop(target.node, target.dir);
   }
@@ -366,8 +365,10 @@ NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& re
   const auto path2 = [&] { return program.path_text(op.path2); };
   switch (op.code) {
     case OpCode::kOpen: return open(record, path(), descriptors.certain(record));
-    case OpCode::kStat: case OpCode::kLstat: case OpCode::kReadlink: case OpCode::kTruncate:
-      return attributes(record, path());
+    case OpCode::kStat:
+    case OpCode::kLstat:
+    case OpCode::kReadlink:
+    case OpCode::kTruncate: return attributes(record, path());
     case OpCode::kFstat: return descriptors.certain(record) ? attributes(record, {}) : Result{};
     case OpCode::kLink: return link(record, path(), path2());
     case OpCode::kSymlink: return make(record, path2(), {NameKind::kSymlink, 0, 0, 1, std::string(path())});
@@ -395,8 +396,12 @@ std::string name_of(const OpRecord& record) {
 // A call that makes, moves or removes a name, or tries to; a listing is one step of the same kind.
 bool would_change(const OpRecord& record) {
   switch (record.op->code) {
-    case OpCode::kRename: case OpCode::kUnlink: case OpCode::kMkdir: case OpCode::kRmdir: return true;
-    case OpCode::kLink: case OpCode::kSymlink: return done(record);
+    case OpCode::kRename:
+    case OpCode::kUnlink:
+    case OpCode::kMkdir:
+    case OpCode::kRmdir: return true;
+    case OpCode::kLink:
+    case OpCode::kSymlink: return done(record);
     case OpCode::kGetdents: return done(record);
     case OpCode::kOpen: return (record.op->flags & prog::kOCreat) != 0 && (record.op->flags & prog::kOPath) == 0;
     default: return false;

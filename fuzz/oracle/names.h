@@ -58,7 +58,7 @@ class NameTree {
     bool reached = false;  // all directories on the way exist
     int dir = -1;
     std::string_view name = {};  // the last component; empty for the root, "." and ".."
-    int node = -1;          // what is there; -1: nothing
+    int node = -1;               // what is there; -1: nothing
   };
   struct Result {
     bool wrong = false;
@@ -105,7 +105,7 @@ class NameTree {
 
   std::vector<Node> nodes_;
   std::vector<Entry> entries_;
-  std::vector<Period> busy_;  // while some name changed
+  std::vector<Period> busy_;               // while some name changed
   std::vector<const OpRecord*> followed_;  // changes and listings
   std::vector<const OpRecord*> together_;  // changes, or tries, at the same time that are followed together
   // What the tree may be, if that is more than one; then nodes_ and entries_ are one of them.

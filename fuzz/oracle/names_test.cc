@@ -14,9 +14,9 @@ using testing::OpCode;
 
 // f0 and d0/f0 are one file (inode 12); d1 is empty; l0 points to d0.
 const std::vector<TreeName> kStart = {
-    {"/", NameKind::kDirectory, 2, 0, 4, {}},       {"/d0", NameKind::kDirectory, 20, 0, 2, {}},
-    {"/d1", NameKind::kDirectory, 21, 0, 2, {}},    {"/f0", NameKind::kFile, 12, 100, 2, {}},
-    {"/d0/f0", NameKind::kFile, 12, 100, 2, {}},    {"/l0", NameKind::kSymlink, 30, 0, 1, "d0"},
+    {"/", NameKind::kDirectory, 2, 0, 4, {}},    {"/d0", NameKind::kDirectory, 20, 0, 2, {}},
+    {"/d1", NameKind::kDirectory, 21, 0, 2, {}}, {"/f0", NameKind::kFile, 12, 100, 2, {}},
+    {"/d0/f0", NameKind::kFile, 12, 100, 2, {}}, {"/l0", NameKind::kSymlink, 30, 0, 1, "d0"},
 };
 
 class Names : public testing::Story {

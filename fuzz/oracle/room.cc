@@ -43,14 +43,23 @@ void add(const prog::Op& op, uint64_t unit, Demand* demand) {
   const uint64_t by_faults = (pages_of(op.length) / unit + 2) * unit;
   demand->blocks += kEachCall;
   switch (op.code) {
-    case OpCode::kWrite: case OpCode::kPwrite: case OpCode::kIoSubmitPwrite: case OpCode::kFallocate:
-      demand->blocks += pages_of(op.length);
-      break;
-    case OpCode::kStore: case OpCode::kTouch: case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread:
-    case OpCode::kMmap: case OpCode::kMadvise:  // to populate
+    case OpCode::kWrite:
+    case OpCode::kPwrite:
+    case OpCode::kIoSubmitPwrite:
+    case OpCode::kFallocate: demand->blocks += pages_of(op.length); break;
+    case OpCode::kStore:
+    case OpCode::kTouch:
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread:
+    case OpCode::kMmap:
+    case OpCode::kMadvise:  // to populate
       demand->blocks += by_faults;
       break;
-    case OpCode::kOpen: case OpCode::kMkdir: case OpCode::kSymlink: case OpCode::kRename:  // a whiteout
+    case OpCode::kOpen:
+    case OpCode::kMkdir:
+    case OpCode::kSymlink:
+    case OpCode::kRename:  // a whiteout
       ++demand->inodes;
       break;
     default: break;

@@ -52,10 +52,12 @@ TEST(Room, AStoreThatFindsNoBlockIsJudgedLikeALoad) {
   };
   EXPECT_NE(said_of(op, 1000, 10, "", tell), "");
   EXPECT_EQ(said_of(op, 10, 10, "", tell), "");
-  EXPECT_EQ(said_of(op, 1000, 10, "", [&](Story& story) {
-              tell(story);
-              story.add({.code = OpCode::kSetXflags, .flags = prog::kXflagImmutable}, 0);
-            }), "");
+  EXPECT_EQ(said_of(op, 1000, 10, "",
+                    [&](Story& story) {
+                      tell(story);
+                      story.add({.code = OpCode::kSetXflags, .flags = prog::kXflagImmutable}, 0);
+                    }),
+            "");
 }
 
 TEST(Room, WhatAProgramAsksForIsAddedUp) {

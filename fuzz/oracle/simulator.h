@@ -77,10 +77,10 @@ class Simulator {
 
   void begin(Running* r, uint8_t task, Maker maker = nullptr) {
     static constexpr Maker kMakers[] = {
-        &Simulator::write, &Simulator::write,    &Simulator::read,      &Simulator::read, &Simulator::truncate,
-        &Simulator::punch, &Simulator::store,    &Simulator::store,     &Simulator::load, &Simulator::load,
-        &Simulator::touch, &Simulator::copy_in,  &Simulator::copy_out,  &Simulator::stat, &Simulator::allocate,
-        &Simulator::shift, &Simulator::map,      &Simulator::unmap};
+        &Simulator::write, &Simulator::write,   &Simulator::read,     &Simulator::read, &Simulator::truncate,
+        &Simulator::punch, &Simulator::store,   &Simulator::store,    &Simulator::load, &Simulator::load,
+        &Simulator::touch, &Simulator::copy_in, &Simulator::copy_out, &Simulator::stat, &Simulator::allocate,
+        &Simulator::shift, &Simulator::map,     &Simulator::unmap};
     r->at = 0;
     r->steps.clear();
     r->done = false;
@@ -212,8 +212,7 @@ class Simulator {
     const uint64_t offset = any_offset(), length = any_length();
     const bool punches = random_.chance(1, 2);
     story_.fallocate(f,
-                     punches ? prog::kFallocPunch | prog::kFallocKeepSize
-                             : prog::kFallocZero | prog::kFallocKeepSize,
+                     punches ? prog::kFallocPunch | prog::kFallocKeepSize : prog::kFallocZero | prog::kFallocKeepSize,
                      offset, length);
     adopt(r);
     lock(r, f);
@@ -372,11 +371,10 @@ class Simulator {
     story_.load(address, length, bytes(length, 0));
     adopt(r);
     std::vector<uint8_t>* const data = &story_.last_data();
-    access(r, address, length, false,
-           [=, this](uint32_t f, uint64_t offset, uint64_t from, uint64_t to) {
-             std::copy(&files_[f].bytes[offset], &files_[f].bytes[offset] + (to - from),
-                       data->begin() + static_cast<long>(from - address));
-           });
+    access(r, address, length, false, [=, this](uint32_t f, uint64_t offset, uint64_t from, uint64_t to) {
+      std::copy(&files_[f].bytes[offset], &files_[f].bytes[offset] + (to - from),
+                data->begin() + static_cast<long>(from - address));
+    });
   }
 
   // --- copies: a page is read in one step and written in another
@@ -384,8 +382,8 @@ class Simulator {
   void copy(Running* r, uint32_t f, uint64_t address, uint64_t offset, uint64_t length, Move move) {
     lock(r, f);
     for (uint64_t done = 0; done < length;) {
-      const uint64_t piece = std::min(
-          {length - done, kPage - (address + done) % kPage, kPage - (offset + done) % kPage});
+      const uint64_t piece =
+          std::min({length - done, kPage - (address + done) % kPage, kPage - (offset + done) % kPage});
       r->steps.push_back([=, this] {
         uint32_t mapped = 0;
         uint64_t at = 0;

@@ -66,16 +66,18 @@ bool leftovers_tell(const History& history) {
 
 std::optional<Objection> check_leftovers(const OpRecord& record) {
   switch (record.op->code) {
-    case OpCode::kRead: case OpCode::kPread: case OpCode::kIoSubmitPread: case OpCode::kLoad:
+    case OpCode::kRead:
+    case OpCode::kPread:
+    case OpCode::kIoSubmitPread:
+    case OpCode::kLoad:
     case OpCode::kProcessVmReadv: break;
     default: return std::nullopt;
   }
   const size_t at = find_run(record.data);
   if (at == record.data.size()) { return std::nullopt; }
   const std::string_view call = record.op->info().name;
-  std::string title =
-      format("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
-             record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
+  std::string title = format("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
+                             record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
   return Objection{"O16", std::move(title),
                    "free blocks and fresh pages hold that byte, and the program never writes it\n"};
 }
@@ -86,9 +88,8 @@ std::optional<Objection> check_leftovers(const FinalFile& found, std::span<const
     const Bytes inside = piece.bytes.first(std::min<uint64_t>(piece.bytes.size(), found.size - piece.offset));
     const size_t at = find_run(inside);
     if (at == inside.size()) { continue; }
-    std::string title =
-        format("on the medium inode %u has stale bytes 0x%02x at file offset %" PRIu64, found.ino,
-               kStaleByte, piece.offset + at);
+    std::string title = format("on the medium inode %u has stale bytes 0x%02x at file offset %" PRIu64, found.ino,
+                               kStaleByte, piece.offset + at);
     Objection objection{"O16", title, "free blocks hold that byte, and the program never writes it\n"};
     objection.ino = found.ino;
     objection.offset = piece.offset + at;
@@ -116,9 +117,9 @@ std::optional<Objection> check_tail(const prog::Program& program, const History&
   const auto wrong = std::find_if(found.tail.begin(), found.tail.end(), [](std::byte b) { return b != std::byte{0}; });
   if (!met || wrong == found.tail.end()) { return std::nullopt; }
   const uint64_t offset = found.size + static_cast<uint64_t>(wrong - found.tail.begin());
-  std::string title = format("on the medium inode %u has 0x%02x behind its end, at offset %" PRIu64
-                             "; only 0x00 possible",
-                             found.ino, std::to_integer<unsigned>(*wrong), offset);
+  std::string title =
+      format("on the medium inode %u has 0x%02x behind its end, at offset %" PRIu64 "; only 0x00 possible", found.ino,
+             std::to_integer<unsigned>(*wrong), offset);
   Objection objection{"O16", title, "the end of the last block of a file shows when the file grows\n"};
   objection.ino = found.ino;
   objection.offset = offset;

@@ -114,31 +114,43 @@ class Story {
   }
   Story& pwrite(uint32_t file, Memory source, uint64_t length, uint64_t offset, int64_t ret = -2,
                 Errc error = Errc::kOk) {
-    add({.code = OpCode::kPwrite, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
-         .length = static_cast<int64_t>(length), .buffer = source},
+    add({.code = OpCode::kPwrite,
+         .fd = static_cast<uint8_t>(file),
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length),
+         .buffer = source},
         ret == -2 ? static_cast<int64_t>(length) : ret, error);
     on(file);
     return *this;
   }
   // The call was over at `submitted`, the request when the operation's time ends.
   Story& io_submit_pwrite(uint32_t file, Memory source, uint64_t length, uint64_t offset, uint64_t submitted) {
-    add({.code = OpCode::kIoSubmitPwrite, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
-         .length = static_cast<int64_t>(length), .buffer = source},
+    add({.code = OpCode::kIoSubmitPwrite,
+         .fd = static_cast<uint8_t>(file),
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length),
+         .buffer = source},
         static_cast<int64_t>(length));
     on(file).submitted_seq = submitted;
     return *this;
   }
   Story& pread(uint32_t file, uint64_t length, uint64_t offset, std::vector<uint8_t> data) {
-    add({.code = OpCode::kPread, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
-         .length = static_cast<int64_t>(length), .buffer = anonymous()},
+    add({.code = OpCode::kPread,
+         .fd = static_cast<uint8_t>(file),
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length),
+         .buffer = anonymous()},
         static_cast<int64_t>(data.size()));
     on(file).data = keep(std::move(data));
     return *this;
   }
   // A read whose buffer is in a mapping.
   Story& pread_to(uint32_t file, uint64_t length, uint64_t offset, uint64_t address, int64_t ret = -2) {
-    add({.code = OpCode::kPread, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
-         .length = static_cast<int64_t>(length), .buffer = in_mapping()},
+    add({.code = OpCode::kPread,
+         .fd = static_cast<uint8_t>(file),
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length),
+         .buffer = in_mapping()},
         ret == -2 ? static_cast<int64_t>(length) : ret);
     on(file).buffer_address = address;
     return *this;
@@ -154,8 +166,11 @@ class Story {
     return *this;
   }
   Story& fallocate(uint32_t file, uint32_t mode, uint64_t offset, uint64_t length, Errc error = Errc::kOk) {
-    add({.code = OpCode::kFallocate, .fd = static_cast<uint8_t>(file), .flags = mode,
-         .offset = static_cast<int64_t>(offset), .length = static_cast<int64_t>(length)},
+    add({.code = OpCode::kFallocate,
+         .fd = static_cast<uint8_t>(file),
+         .flags = mode,
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length)},
         0, error);
     on(file);
     return *this;
@@ -168,16 +183,24 @@ class Story {
   }
   // A pread that failed.
   Story& pread_error(uint32_t file, uint64_t length, uint64_t offset, Errc error) {
-    add({.code = OpCode::kPread, .fd = static_cast<uint8_t>(file), .offset = static_cast<int64_t>(offset),
-         .length = static_cast<int64_t>(length), .buffer = anonymous()},
+    add({.code = OpCode::kPread,
+         .fd = static_cast<uint8_t>(file),
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length),
+         .buffer = anonymous()},
         -1, error);
     on(file);
     return *this;
   }
   Story& mmap(uint32_t file, uint64_t offset, uint64_t length, uint64_t at, uint32_t flags = prog::kMapShared,
               uint8_t prot = prog::kProtRead | prog::kProtWrite) {
-    add({.code = OpCode::kMmap, .result = static_cast<uint8_t>(file), .fd = static_cast<uint8_t>(file), .prot = prot,
-         .flags = flags, .offset = static_cast<int64_t>(offset), .length = static_cast<int64_t>(length)},
+    add({.code = OpCode::kMmap,
+         .result = static_cast<uint8_t>(file),
+         .fd = static_cast<uint8_t>(file),
+         .prot = prot,
+         .flags = flags,
+         .offset = static_cast<int64_t>(offset),
+         .length = static_cast<int64_t>(length)},
         static_cast<int64_t>(at));
     on(file);
     return *this;
@@ -187,19 +210,25 @@ class Story {
     return *this;
   }
   Story& mremap(uint64_t address, uint64_t old_length, uint64_t new_length, uint64_t result, uint32_t flags = 1) {
-    add({.code = OpCode::kMremap, .flags = flags, .length = static_cast<int64_t>(old_length),
-         .length2 = static_cast<int64_t>(new_length), .addr = in_mapping()},
-        static_cast<int64_t>(result)).address = address;
+    add({.code = OpCode::kMremap,
+         .flags = flags,
+         .length = static_cast<int64_t>(old_length),
+         .length2 = static_cast<int64_t>(new_length),
+         .addr = in_mapping()},
+        static_cast<int64_t>(result))
+        .address = address;
     return *this;
   }
   Story& store(uint64_t address, uint64_t length, Memory value, int64_t ret = -2) {
     add({.code = OpCode::kStore, .length = static_cast<int64_t>(length), .addr = in_mapping(), .buffer = value},
-        ret == -2 ? static_cast<int64_t>(length) : ret).address = address;
+        ret == -2 ? static_cast<int64_t>(length) : ret)
+        .address = address;
     return *this;
   }
   Story& touch(uint64_t address, uint64_t length, uint8_t value) {
     add({.code = OpCode::kTouch, .length = static_cast<int64_t>(length), .addr = in_mapping(), .buffer = fill(value)},
-        static_cast<int64_t>((length + kPage - 1) / kPage)).address = address;
+        static_cast<int64_t>((length + kPage - 1) / kPage))
+        .address = address;
     return *this;
   }
   Story& load(uint64_t address, uint64_t length, std::vector<uint8_t> data, Signal signal = Signal::kNone) {
@@ -235,14 +264,18 @@ class Story {
     return *this;
   }
   Story& read(uint32_t file, uint64_t length, std::vector<uint8_t> data) {
-    add({.code = OpCode::kRead, .fd = static_cast<uint8_t>(file), .length = static_cast<int64_t>(length),
+    add({.code = OpCode::kRead,
+         .fd = static_cast<uint8_t>(file),
+         .length = static_cast<int64_t>(length),
          .buffer = anonymous()},
         static_cast<int64_t>(data.size()));
     on(file).data = keep(std::move(data));
     return *this;
   }
   Story& write(uint32_t file, Memory source, uint64_t length) {
-    add({.code = OpCode::kWrite, .fd = static_cast<uint8_t>(file), .length = static_cast<int64_t>(length),
+    add({.code = OpCode::kWrite,
+         .fd = static_cast<uint8_t>(file),
+         .length = static_cast<int64_t>(length),
          .buffer = source},
         static_cast<int64_t>(length));
     on(file);

@@ -19,7 +19,7 @@ inline constexpr uint8_t kEscape = 0xff;       // in place of a table row: the v
 inline constexpr uint8_t kTagTask = 0xf0;  // + process: a task starts
 inline constexpr uint8_t kTagInit = 0xf4;  // + process: set-up operations of the process follow
 inline constexpr uint8_t kTagPreempt = 0xf8;
-inline constexpr uint8_t kTagProcess = 0xf9;  // + process: it exists, even if nothing happens in it
+inline constexpr uint8_t kTagProcess = 0xf9;   // + process: it exists, even if nothing happens in it
 inline constexpr uint8_t kTagReserved = 0xfd;  // to 0xff: skipped
 
 // Descriptor and result bytes: a slot, or these.
@@ -90,9 +90,7 @@ static_assert(sizeof(kSizes) / sizeof(kSizes[0]) <= 64);
 // Permission byte: row, 0 is the operand's default.
 inline constexpr uint16_t kModes[] = {0, 0644, 0755, 0600, 0444, 0, 0777, 01777};
 
-constexpr uint16_t default_mode(OperandKind kind) {
-  return kind == OperandKind::kDirMode ? 0755 : 0644;
-}
+constexpr uint16_t default_mode(OperandKind kind) { return kind == OperandKind::kDirMode ? 0755 : 0644; }
 
 // Tables of up to 7 names take one byte of row bits, larger ones two; the last byte kEscape: four
 // raw bytes follow.

@@ -1,9 +1,9 @@
 // fuzz/prog/binary_test.cc - any bytes are a valid program, and the encoding loses nothing.
 #include "fuzz/prog/binary.h"
 
-#include <gtest/gtest.h>
-
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/binary_tags.h"
 #include "fuzz/prog/edit.h"
@@ -98,8 +98,7 @@ TEST(Binary, NamesOutsideTheTablesAreCarriedAsBytes) {
   Program program = Program::minimal();
   program.image = "somebody-elses.img";
   program.mount = "dax=inode,errors=remount-ro";
-  program.tasks[0].ops.push_back(
-      Op{.code = OpCode::kUnlink, .path = intern_path(program, "never seen")});
+  program.tasks[0].ops.push_back(Op{.code = OpCode::kUnlink, .path = intern_path(program, "never seen")});
   ASSERT_EQ(validate(program), "");
   EXPECT_EQ(decode(encode(program)), program);
 }
@@ -122,12 +121,10 @@ TEST(Binary, PoolRowsOfOtherSpellingsNameTheSameFile) {
   for (const PoolName& name : path_pool()) {
     ASSERT_LT(name.same_as, path_pool().size());
     EXPECT_EQ(path_pool()[name.same_as].same_as, name.same_as) << name.text;
-    EXPECT_EQ(find_path(name.text), &name - path_pool().data())
-        << "twice in the pool: " << name.text;
+    EXPECT_EQ(find_path(name.text), &name - path_pool().data()) << "twice in the pool: " << name.text;
   }
   EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("/f0"))].same_as].text, "f0");
-  EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("d0/../f0"))].same_as].text,
-            "f0");
+  EXPECT_EQ(path_pool()[path_pool()[static_cast<size_t>(find_path("d0/../f0"))].same_as].text, "f0");
 }
 
 }  // namespace

@@ -11,9 +11,7 @@ namespace {
 // `op` of `from` as an operation of `to`: the paths keep their text.
 Op imported(const Program& from, Op op, Program& to) {
   const OpInfo& info = op.info();
-  if (info.has(OperandKind::kPath) && op.path >= kPathString) {
-    op.path = intern_path(to, from.path_text(op.path));
-  }
+  if (info.has(OperandKind::kPath) && op.path >= kPathString) { op.path = intern_path(to, from.path_text(op.path)); }
   if (info.has(OperandKind::kPath2) && op.path2 >= kPathString) {
     op.path2 = intern_path(to, from.path_text(op.path2));
   }
@@ -62,8 +60,7 @@ void take_tail(Program& child, const Program& b, Random& random) {
     remove_ops(child, Place{false, task, static_cast<uint8_t>(keep)}, ours - keep);
     const std::vector<Op>& theirs = b.tasks[i].ops;
     const size_t from = random.below(theirs.size() + 1);
-    append_ops(b, std::span<const Op>(theirs).subspan(from), child,
-               Place{false, task, static_cast<uint8_t>(keep)});
+    append_ops(b, std::span<const Op>(theirs).subspan(from), child, Place{false, task, static_cast<uint8_t>(keep)});
   }
 }
 
@@ -80,9 +77,7 @@ void take_set_up(Program& child, const Program& b) {
 void take_schedule(Program& child, const Program& b, Random& random) {
   if (random.chance(1, 2)) { child.schedule.clear(); }
   for (const Preemption& p : b.schedule) {
-    if (child.schedule.size() < kPreemptionsMax && random.chance(3, 4)) {
-      child.schedule.push_back(p);
-    }
+    if (child.schedule.size() < kPreemptionsMax && random.chance(3, 4)) { child.schedule.push_back(p); }
   }
 }
 

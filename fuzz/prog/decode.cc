@@ -14,8 +14,7 @@ using namespace binary;
 // Bytes behind the end read as zero.
 class Reader {
  public:
-  explicit Reader(std::span<const uint8_t> bytes)
-      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Reader(std::span<const uint8_t> bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   bool at_end() const { return at_ == end_; }
   uint8_t byte() { return at_ < end_ ? *at_++ : 0; }
@@ -77,9 +76,7 @@ class Reader {
     if (last == kEscape) { return static_cast<uint32_t>(little(4)); }
     rows &= (uint32_t{1} << table.names.size()) - 1;
     uint32_t value = 0;
-    for (; rows != 0; rows &= rows - 1) {
-      value |= table.names[static_cast<size_t>(__builtin_ctz(rows))].value;
-    }
+    for (; rows != 0; rows &= rows - 1) { value |= table.names[static_cast<size_t>(__builtin_ctz(rows))].value; }
     return value;
   }
 
@@ -141,8 +138,7 @@ class Decoder {
   }
 
  private:
-  void read_name(std::span<const std::string_view> table, bool (*valid)(std::string_view),
-                 std::string* out) {
+  void read_name(std::span<const std::string_view> table, bool (*valid)(std::string_view), std::string* out) {
     const uint8_t row = reader_.byte();
     if (row != kEscape) {
       *out = table[row % table.size()];
@@ -215,9 +211,7 @@ class Decoder {
       case OperandKind::kDest:
       case OperandKind::kSource:
       case OperandKind::kFill: op.buffer = normal_memory(kind, reader_.memory(kind)); return;
-      case OperandKind::kProt:
-        op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind)));
-        return;
+      case OperandKind::kProt: op.prot = static_cast<uint8_t>(reader_.flags(*flag_table(kind))); return;
       default: op.flags = reader_.flags(*flag_table(kind)); return;
     }
   }
@@ -230,9 +224,7 @@ class Decoder {
   }
 
   static TaskId task_id(uint8_t b) {
-    if ((b & kSystemTask0) != 0) {
-      return static_cast<TaskId>(kSystemTask0 | (b & (kSystemTasksMax - 1)));
-    }
+    if ((b & kSystemTask0) != 0) { return static_cast<TaskId>(kSystemTask0 | (b & (kSystemTasksMax - 1))); }
     return b == kRootTask ? b : static_cast<TaskId>(b % kTasksMax);
   }
 
@@ -248,8 +240,7 @@ class Decoder {
 
   Reader reader_;
   Program& program_;
-  bool in_list_ =
-      false;  // false until the first list starts: operations then go to a task of process 0
+  bool in_list_ = false;  // false until the first list starts: operations then go to a task of process 0
   bool init_ = false;
   int list_ = 0;
   size_t tasks_ = 0;

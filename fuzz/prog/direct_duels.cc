@@ -44,8 +44,8 @@ class DirectDuel {
       add_init(Op{.code = OpCode::kPwrite, .fd = 1, .length = kData, .buffer = bytes_to_write(0x64)});
     }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
-    const auto second = static_cast<uint8_t>(
-        (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    const auto second =
+        static_cast<uint8_t>((first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     // Sometimes it is about one block, which is new perhaps, and parts of it.
     shared_block_ = eof_ == 0 && random_.chance(1, 4) ? random_.between(0, 4) * kPage : -1;
     if (shared_block_ >= 0) {
@@ -54,8 +54,9 @@ class DirectDuel {
       return add(second, random_.pick(kWriters));
     }
     const bool descriptor = random_.chance(1, 4);  // it changes, or another one of the file goes
-    const OpCode user = !descriptor ? random_.pick(kUsers)
-                                    : random_.chance(2, 3) ? OpCode::kPwrite : OpCode::kIoSubmitPwrite;
+    const OpCode user = !descriptor            ? random_.pick(kUsers)
+                        : random_.chance(2, 3) ? OpCode::kPwrite
+                                               : OpCode::kIoSubmitPwrite;
     add(first, user);
     const bool in_flight = user == OpCode::kIoSubmitPwrite || user == OpCode::kIoSubmitPread;
     if (descriptor) {

@@ -18,9 +18,8 @@ uint8_t normal_path(uint8_t path, size_t strings) {
 // false.
 template <typename Change>
 void update_anchors(Program& program, TaskId task, Change change) {
-  std::erase_if(program.schedule, [&](Preemption& p) {
-    return p.task == task && p.op != kBeforeFirstOp && !change(p.op);
-  });
+  std::erase_if(program.schedule,
+                [&](Preemption& p) { return p.task == task && p.op != kBeforeFirstOp && !change(p.op); });
 }
 
 template <typename Visit>
@@ -48,9 +47,7 @@ const std::vector<Op>& op_list(const Program& program, Place place) {
 }
 
 bool insert_op(Program& program, Place place, const Op& op) {
-  if (place.init ? program.init_op_count() >= kInitOpsMax : program.op_count() >= kOpsMax) {
-    return false;
-  }
+  if (place.init ? program.init_op_count() >= kInitOpsMax : program.op_count() >= kOpsMax) { return false; }
   std::vector<Op>& ops = op_list(program, place);
   ops.insert(ops.begin() + place.op, op);
   if (!place.init) {
@@ -85,8 +82,7 @@ bool add_task(Program& program, uint8_t process) {
 
 void remove_task(Program& program, uint8_t task) {
   program.tasks.erase(program.tasks.begin() + task);
-  std::erase_if(program.schedule,
-                [&](const Preemption& p) { return p.task == task || p.next == task; });
+  std::erase_if(program.schedule, [&](const Preemption& p) { return p.task == task || p.next == task; });
   for (Preemption& p : program.schedule) {
     if (is_program_task(p.task) && p.task > task) { p.task--; }
     if (is_program_task(p.next) && p.next > task) { p.next--; }
@@ -154,13 +150,10 @@ Memory normal_memory(OperandKind kind, const Memory& in) {
   const Memory mapping = {.kind = MemoryKind::kMapping,
                           .slot = static_cast<uint8_t>(in.slot % kMappingSlots),
                           .offset = in.kind == MemoryKind::kMapping ? in.offset : 0};
-  Memory anonymous = {.kind = MemoryKind::kAnonymous,
-                      .fill = in.fill,
-                      .pattern = in.pattern,
-                      .offset = in.offset & 4095};
+  Memory anonymous = {
+      .kind = MemoryKind::kAnonymous, .fill = in.fill, .pattern = in.pattern, .offset = in.offset & 4095};
   switch (kind) {
-    case OperandKind::kAddr:
-      return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
+    case OperandKind::kAddr: return in.kind == MemoryKind::kBad ? Memory{.kind = MemoryKind::kBad} : mapping;
     case OperandKind::kSplitAddr: return mapping;
     case OperandKind::kAt:
       if (in.kind == MemoryKind::kMapping) { return mapping; }
@@ -184,9 +177,7 @@ void normalise_op(Op& op, size_t strings) {
   out.result = op.result < slots ? op.result : kNoSlot;
   for (OperandKind kind : info.operands()) {
     switch (kind) {
-      case OperandKind::kFd:
-        out.fd = op.fd == kBadFd ? kBadFd : static_cast<uint8_t>(op.fd % kFdSlots);
-        break;
+      case OperandKind::kFd: out.fd = op.fd == kBadFd ? kBadFd : static_cast<uint8_t>(op.fd % kFdSlots); break;
       case OperandKind::kPath: out.path = normal_path(op.path, strings); break;
       case OperandKind::kPath2: out.path2 = normal_path(op.path2, strings); break;
       case OperandKind::kFileMode:

@@ -2,10 +2,10 @@
 // could get wrong.
 #include "fuzz/prog/edit.h"
 
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/testing.h"
 #include "fuzz/prog/text.h"
@@ -61,8 +61,7 @@ TEST(Edit, RemovedTaskTakesItsAnchorsAndRenumbersTheRest) {
   Program program = parsed(kText);
   remove_task(program, 1);
   canonicalise_strings(program);
-  EXPECT_EQ(schedule_of(program),
-            "T0 op 2 event 2 -> T1\nT0 op 3 event 3 -> S0\nS1 op 1 event 5 -> T1\n");
+  EXPECT_EQ(schedule_of(program), "T0 op 2 event 2 -> T1\nT0 op 3 event 3 -> S0\nS1 op 1 event 5 -> T1\n");
   EXPECT_EQ(validate(program), "");
 }
 
@@ -78,21 +77,16 @@ TEST(Edit, StringsAreDroppedWithTheirLastUse) {
   ASSERT_EQ(program.strings, (std::vector<std::string>{"custom0", "custom1"}));
   remove_op(program, Place{true, 0, 0});
   canonicalise_strings(program);
-  EXPECT_EQ(program.strings, (std::vector<std::string>{"custom1", "custom0"}))
-      << "in order of first use";
+  EXPECT_EQ(program.strings, (std::vector<std::string>{"custom1", "custom0"})) << "in order of first use";
   EXPECT_EQ(program.path_text(program.tasks[1].ops[0].path), "custom0");
   EXPECT_EQ(validate(program), "");
 }
 
 TEST(Edit, InsertDeclinesAtTheBounds) {
   Program program = Program::minimal();
-  for (size_t i = 0; i < kOpsMax; i++) {
-    ASSERT_TRUE(insert_op(program, Place{false, 0, 0}, Op()));
-  }
+  for (size_t i = 0; i < kOpsMax; i++) { ASSERT_TRUE(insert_op(program, Place{false, 0, 0}, Op())); }
   EXPECT_FALSE(insert_op(program, Place{false, 0, 0}, Op()));
-  for (size_t i = 0; i < kInitOpsMax; i++) {
-    ASSERT_TRUE(insert_op(program, Place{true, 0, 0}, Op()));
-  }
+  for (size_t i = 0; i < kInitOpsMax; i++) { ASSERT_TRUE(insert_op(program, Place{true, 0, 0}, Op())); }
   EXPECT_FALSE(insert_op(program, Place{true, 0, 0}, Op()));
   EXPECT_EQ(validate(program), "");
 }
@@ -110,13 +104,10 @@ TEST(Validate, NamesWhatIsWrong) {
       {"number of processes", [](Program& p) { p.processes.clear(); }},
       {"number of operations", [](Program& p) { p.tasks[0].ops.resize(65); }},
       {"task 1: process", [](Program& p) { p.tasks[1].process = 2; }},
-      {"task 0, operation 2 (fsync): descriptor slot",
-       [](Program& p) { p.tasks[0].ops[1].fd = 9; }},
-      {"task 0, operation 1 (sync): a member that is not an operand",
-       [](Program& p) { p.tasks[0].ops[0].length = 1; }},
+      {"task 0, operation 2 (fsync): descriptor slot", [](Program& p) { p.tasks[0].ops[1].fd = 9; }},
+      {"task 0, operation 1 (sync): a member that is not an operand", [](Program& p) { p.tasks[0].ops[0].length = 1; }},
       {"task 0, operation 1 (sync): result slot", [](Program& p) { p.tasks[0].ops[0].result = 0; }},
-      {"task 0, operation 3 (unlink): name pool row",
-       [](Program& p) { p.tasks[0].ops[2].path = 127; }},
+      {"task 0, operation 3 (unlink): name pool row", [](Program& p) { p.tasks[0].ops[2].path = 127; }},
       {"process 0, operation 1 (mkdir): strings are not in order of first use",
        [](Program& p) { p.processes[0].init[0].path = kPathString + 1; }},
       {"unused string", [](Program& p) { p.strings.emplace_back("more"); }},

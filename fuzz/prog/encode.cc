@@ -35,9 +35,7 @@ class Writer {
   }
 
   void bytes(std::string_view text) {
-    if (size_ + text.size() <= out_.size()) {
-      std::memcpy(out_.data() + size_, text.data(), text.size());
-    }
+    if (size_ + text.size() <= out_.size()) { std::memcpy(out_.data() + size_, text.data(), text.size()); }
     size_ += text.size();
   }
 
@@ -66,9 +64,7 @@ class Writer {
       return byte(delta & 0xff);
     }
     unsigned count = 1;
-    while (count < 8 && (value >> (8 * count - 1)) != 0 && (value >> (8 * count - 1)) != -1) {
-      count++;
-    }
+    while (count < 8 && (value >> (8 * count - 1)) != 0 && (value >> (8 * count - 1)) != -1) { count++; }
     form(SizeForm::kRaw, count - 1);
     little(static_cast<uint64_t>(value), count);
   }
@@ -78,9 +74,7 @@ class Writer {
     const bool at_offset = memory.offset != 0;
     MemoryForm form = MemoryForm::kNone;
     switch (memory.kind) {
-      case MemoryKind::kMapping:
-        form = at_offset ? MemoryForm::kMappingOffset : MemoryForm::kMapping;
-        break;
+      case MemoryKind::kMapping: form = at_offset ? MemoryForm::kMappingOffset : MemoryForm::kMapping; break;
       case MemoryKind::kAnonymous:
         form = memory.pattern == Pattern::kSequence
                    ? (at_offset ? MemoryForm::kSequenceOffset : MemoryForm::kSequence)
@@ -174,9 +168,7 @@ size_t encode(const Program& program, std::span<uint8_t> out) {
   writer.name(mount_options(), program.mount);
   // Processes exist by being named; the last one must be declared if nothing else names it.
   size_t named = 1;
-  for (const Task& task : program.tasks) {
-    named = std::max<size_t>(named, task.process + size_t{1});
-  }
+  for (const Task& task : program.tasks) { named = std::max<size_t>(named, task.process + size_t{1}); }
   for (size_t i = 0; i < program.processes.size(); i++) {
     if (!program.processes[i].init.empty()) { named = std::max(named, i + 1); }
   }

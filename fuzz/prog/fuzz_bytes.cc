@@ -47,8 +47,8 @@ size_t mutate_bytes(uint8_t* data, size_t size, size_t size_max, unsigned seed) 
   return encode_within(program, data, size_max, random);
 }
 
-size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2,
-                       uint8_t* out, size_t out_max, unsigned seed) {
+size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2, uint8_t* out,
+                       size_t out_max, unsigned seed) {
   Random random(seed);
   Program a;
   Program b;

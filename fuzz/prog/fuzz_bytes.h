@@ -21,8 +21,8 @@ namespace daxfuzz::prog {
 size_t mutate_bytes(uint8_t* data, size_t size, size_t size_max, unsigned seed);
 
 // Writes a child of both to out[0, out_max); RETURNS its size.
-size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2,
-                       uint8_t* out, size_t out_max, unsigned seed);
+size_t crossover_bytes(const uint8_t* data1, size_t size1, const uint8_t* data2, size_t size2, uint8_t* out,
+                       size_t out_max, unsigned seed);
 
 // For fuzz targets: any bytes are a program, also text that does not parse.
 void decode_any(std::span<const uint8_t> bytes, Program* program);

@@ -71,17 +71,13 @@ class Generator {
   }
 
   void add_init(uint8_t process, const Op& op) {
-    if (insert_op(
-            program_,
-            Place{true, process, static_cast<uint8_t>(program_.processes[process].init.size())},
-            op)) {
+    if (insert_op(program_, Place{true, process, static_cast<uint8_t>(program_.processes[process].init.size())}, op)) {
       world_.apply(process, op);
     }
   }
 
   void open(uint8_t process, uint8_t slot, uint8_t path, uint32_t flags) {
-    add_init(process,
-             Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
+    add_init(process, Op{.code = OpCode::kOpen, .result = slot, .path = path, .mode = 0644, .flags = flags});
   }
 
   // `data`: mostly bytes, not holes or unwritten blocks. A device works on nothing else.
@@ -91,10 +87,9 @@ class Generator {
       case 0: return add_init(process, Op{.code = OpCode::kFallocate, .fd = fd, .length = length});
       case 1: return add_init(process, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length});
       default:
-        return add_init(process, Op{.code = OpCode::kPwrite,
-                                    .fd = fd,
-                                    .length = length,
-                                    .buffer = anonymous(byte, Pattern::kSequence)});
+        return add_init(
+            process,
+            Op{.code = OpCode::kPwrite, .fd = fd, .length = length, .buffer = anonymous(byte, Pattern::kSequence)});
     }
   }
 
@@ -105,8 +100,7 @@ class Generator {
     add_init(0, Op{.code = OpCode::kFtruncate, .fd = fd, .length = length - cut});
   }
 
-  void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length,
-           uint32_t flags) {
+  void map(uint8_t process, uint8_t slot, uint8_t fd, int64_t offset, int64_t length, uint32_t flags) {
     const bool read_only = random_.chance(1, 6);
     add_init(process, Op{.code = OpCode::kMmap,
                          .result = slot,
@@ -121,7 +115,7 @@ class Generator {
   // that mapping.
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
-    cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);  // the page cache has no huge pages
+    cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);           // the page cache has no huge pages
     if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
       add_mount_option(program_, "flush=" + std::to_string(1 << random_.below(4)));
     }
@@ -181,8 +175,7 @@ class Generator {
   void tasks() {
     const uint32_t count = static_cast<uint32_t>(
         random_.between(std::clamp<int64_t>(options_.tasks_min, 1, kTasksMax),
-                        std::clamp<int64_t>(options_.tasks_max,
-                                            std::max<int64_t>(options_.tasks_min, 1), kTasksMax)));
+                        std::clamp<int64_t>(options_.tasks_max, std::max<int64_t>(options_.tasks_min, 1), kTasksMax)));
     while (program_.tasks.size() < count) { add_task(program_, 0); }
     for (Task& task : program_.tasks) {
       task.process = static_cast<uint8_t>(random_.below(program_.processes.size()));
@@ -224,14 +217,12 @@ class Generator {
   // Two operations on the contended file in two tasks: one uses its pages, one changes what is
   // behind them.
   void duel() {
-    static constexpr OpCode kUsers[] = {
-        OpCode::kPread, OpCode::kPwrite, OpCode::kPread,  OpCode::kPwrite, OpCode::kStore,
-        OpCode::kLoad,  OpCode::kTouch,  OpCode::kPwrite, OpCode::kMsync,  OpCode::kFsync,
-        OpCode::kProcessVmReadv};
-    static constexpr OpCode kChangers[] = {
-        OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
-        OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
-        OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore};
+    static constexpr OpCode kUsers[] = {OpCode::kPread, OpCode::kPwrite, OpCode::kPread,         OpCode::kPwrite,
+                                        OpCode::kStore, OpCode::kLoad,   OpCode::kTouch,         OpCode::kPwrite,
+                                        OpCode::kMsync, OpCode::kFsync,  OpCode::kProcessVmReadv};
+    static constexpr OpCode kChangers[] = {OpCode::kFallocate, OpCode::kFallocate, OpCode::kFallocate,
+                                           OpCode::kFtruncate, OpCode::kFtruncate, OpCode::kPwrite,
+                                           OpCode::kFallocate, OpCode::kMunmap,    OpCode::kStore};
     // Of pages of the cache under a device: whoever takes them for clean, or away.
     static constexpr OpCode kCleaners[] = {OpCode::kReclaim, OpCode::kFsync,     OpCode::kReclaim,
                                            OpCode::kMsync,   OpCode::kFtruncate, OpCode::kFallocate};
@@ -240,8 +231,8 @@ class Generator {
                                           OpCode::kReclaim};
     if (program_.tasks.size() < 2 || program_.processes[0].init.empty()) { return; }
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
-    const auto second = static_cast<uint8_t>(
-        (first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
+    const auto second =
+        static_cast<uint8_t>((first + 1 + random_.below(program_.tasks.size() - 1)) % program_.tasks.size());
     const bool under_device = cached_ && random_.chance(1, 2);
     const Op user = add_duellist(first, under_device ? OpCode::kPread : random_.pick(kUsers));
     const bool meet = random_.chance(3, 4);
@@ -279,11 +270,9 @@ class Generator {
     const auto first = static_cast<uint8_t>(random_.below(program_.tasks.size()));
     const auto second = static_cast<uint8_t>((first + 1) % program_.tasks.size());
     add_duellist(first, random_.chance(1, 2) ? OpCode::kPread : OpCode::kProcessVmReadv);
-    std::array<Op, 3> ops = {Op{.code = OpCode::kMunmap,
-                                .length = int64_t{16} * kPage,
-                                .addr = Memory{.kind = MemoryKind::kMapping}},
-                             Op{.code = OpCode::kClose, .fd = 0},
-                             Op{.code = OpCode::kUnlink, .path = kF0}};
+    std::array<Op, 3> ops = {
+        Op{.code = OpCode::kMunmap, .length = int64_t{16} * kPage, .addr = Memory{.kind = MemoryKind::kMapping}},
+        Op{.code = OpCode::kClose, .fd = 0}, Op{.code = OpCode::kUnlink, .path = kF0}};
     for (size_t i = ops.size(); i > 1; i--) { std::swap(ops[i - 1], ops[random_.below(i)]); }
     for (const Op& op : ops) {
       insert_op(program_, Place{false, second, static_cast<uint8_t>(program_.tasks[second].ops.size())}, op);
@@ -361,8 +350,8 @@ class Generator {
   Program program_;
   World world_;
   std::optional<uint8_t> again_;  // the process with a second mapping of the contended file, which nobody touched yet
-  bool cached_ = false;  // the contended file has no DAX flag
-  bool small_ = false;   // two or three tasks with an operation or two
+  bool cached_ = false;           // the contended file has no DAX flag
+  bool small_ = false;            // two or three tasks with an operation or two
 };
 
 }  // namespace
@@ -414,8 +403,6 @@ Op random_op(Random& random, const Options& options, const World& world, uint8_t
   return op;
 }
 
-Program generate(Random& random, const Options& options) {
-  return Generator(random, options).run();
-}
+Program generate(Random& random, const Options& options) { return Generator(random, options).run(); }
 
 }  // namespace daxfuzz::prog

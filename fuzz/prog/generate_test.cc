@@ -1,14 +1,13 @@
 // fuzz/prog/generate_test.cc - generated programs are valid, reproducible, and worth running.
 #include "fuzz/prog/generate.h"
 
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/names.h"
 #include "fuzz/prog/testing.h"
@@ -65,9 +64,7 @@ TEST(Generate, ProgramsAreValidAndWithinTheOptions) {
     ASSERT_EQ(program.tasks.size(), 3u);
     ASSERT_EQ(program.processes.size(), 1u);
     ASSERT_LE(program.schedule.size(), 2u);
-    for (const Preemption& p : program.schedule) {
-      ASSERT_FALSE(is_system_task(p.task) || is_system_task(p.next));
-    }
+    for (const Preemption& p : program.schedule) { ASSERT_FALSE(is_system_task(p.task) || is_system_task(p.next)); }
   }
 }
 
@@ -85,9 +82,7 @@ TEST(Generate, EveryOperationAppearsAndSwarmLeavesSomeOut) {
     }
     without_store += store ? 0 : 1;
   }
-  for (const OpInfo& row : op_table()) {
-    EXPECT_GT(seen[static_cast<size_t>(row.code)], 10) << row.name;
-  }
+  for (const OpInfo& row : op_table()) { EXPECT_GT(seen[static_cast<size_t>(row.code)], 10) << row.name; }
   EXPECT_GT(without_store, 600);
 }
 
@@ -103,8 +98,8 @@ TEST(Generate, DirectIoThroughAMappingBesideAPunchIsCommon) {
     for (size_t t = 0; t < program.tasks.size(); t++) {
       for (const Op& op : program.tasks[t].ops) {
         if (op.buffer.kind == MemoryKind::kMapping && op.fd == 1) { io_task = static_cast<int>(t); }
-        const bool frees = (op.code == OpCode::kFallocate && (op.flags & kFallocPunch) != 0) ||
-                           op.code == OpCode::kFtruncate;
+        const bool frees =
+            (op.code == OpCode::kFallocate && (op.flags & kFallocPunch) != 0) || op.code == OpCode::kFtruncate;
         if (frees && op.fd == 0) { punch_task = static_cast<int>(t); }
       }
     }
@@ -272,8 +267,7 @@ task T2
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[4])) << "position unknown";
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[6])) << "a duplicate";
   EXPECT_TRUE(world.may_copy_onto_itself(0, ops[7])) << "a link made it the same file";
-  EXPECT_FALSE(world.may_copy_onto_itself(1, program.tasks[1].ops[0]))
-      << "slots belong to the process";
+  EXPECT_FALSE(world.may_copy_onto_itself(1, program.tasks[1].ops[0])) << "slots belong to the process";
 }
 
 TEST(World, RepairKeepsTheOperationAndReplacesItsBuffer) {

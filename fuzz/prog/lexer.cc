@@ -70,8 +70,7 @@ const char* unquote(std::string_view word, size_t bytes_max, std::string* out) {
     if (kind == '"' || kind == '\\') {
       out->push_back(kind);
       i += 2;
-    } else if (kind == 'x' && i + 3 < word.size() && hex_digit(word[i + 2]) >= 0 &&
-               hex_digit(word[i + 3]) >= 0) {
+    } else if (kind == 'x' && i + 3 < word.size() && hex_digit(word[i + 2]) >= 0 && hex_digit(word[i + 3]) >= 0) {
       const int byte = hex_digit(word[i + 2]) * 16 + hex_digit(word[i + 3]);
       if (byte == 0) { return "expected \\x01 to \\xff in a string, got \\x00"; }
       out->push_back(static_cast<char>(byte));

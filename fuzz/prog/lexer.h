@@ -21,8 +21,7 @@ struct Word {
 
 class Lexer {
  public:
-  static constexpr size_t kWordsMax =
-      16;  // longer than any line of the grammar; more are dropped, `overflow` is set
+  static constexpr size_t kWordsMax = 16;  // longer than any line of the grammar; more are dropped, `overflow` is set
 
   explicit Lexer(std::string_view text) : rest_(text) {}
 

@@ -56,8 +56,7 @@ class Mutator {
     const std::span<const OperandKind> operands = op.info().operands();
     const World world(program_);
     OperandMaker maker(world, process_of(place), random_, options_);
-    const size_t choice =
-        random_.below(operands.size() + (op.info().result != ResultKind::kNone ? 1 : 0));
+    const size_t choice = random_.below(operands.size() + (op.info().result != ResultKind::kNone ? 1 : 0));
     if (choice < operands.size()) {
       maker.randomise(operands[choice], op);
     } else if (op.info().result != ResultKind::kNone) {
@@ -197,8 +196,7 @@ class Mutator {
   bool add_preemption() {
     if (program_.schedule.size() >= kPreemptionsInvented) { return false; }
     const uint8_t at = random_index(program_.schedule.size() + 1);
-    program_.schedule.insert(program_.schedule.begin() + at,
-                             random_preemption(program_, random_, options_));
+    program_.schedule.insert(program_.schedule.begin() + at, random_preemption(program_, random_, options_));
     return true;
   }
 
@@ -257,12 +255,9 @@ class Mutator {
   }
 
   bool change_process() {
-    if (program_.processes.size() < options_.processes_max && random_.chance(1, 2)) {
-      add_process(program_);
-    }
+    if (program_.processes.size() < options_.processes_max && random_.chance(1, 2)) { add_process(program_); }
     if (program_.processes.size() < 2) { return false; }
-    program_.tasks[random_.below(program_.tasks.size())].process =
-        random_index(program_.processes.size());
+    program_.tasks[random_.below(program_.tasks.size())].process = random_index(program_.processes.size());
     return true;
   }
 
@@ -285,9 +280,7 @@ class Mutator {
  private:
   uint8_t random_index(size_t count) { return static_cast<uint8_t>(random_.below(count)); }
 
-  uint8_t process_of(Place place) const {
-    return place.init ? place.list : program_.tasks[place.list].process;
-  }
+  uint8_t process_of(Place place) const { return place.init ? place.list : program_.tasks[place.list].process; }
 
   // Mostly a task; the set-up is worth less change.
   Place random_list() {
@@ -338,11 +331,9 @@ class Mutator {
       case OperandKind::kLength: return &op.length;
       case OperandKind::kLength2: return &op.length2;
       case OperandKind::kAddr:
-      case OperandKind::kSplitAddr:
-        return op.addr.kind == MemoryKind::kMapping ? &op.addr.offset : nullptr;
+      case OperandKind::kSplitAddr: return op.addr.kind == MemoryKind::kMapping ? &op.addr.offset : nullptr;
       case OperandKind::kDest:
-      case OperandKind::kSource:
-        return op.buffer.kind == MemoryKind::kMapping ? &op.buffer.offset : nullptr;
+      case OperandKind::kSource: return op.buffer.kind == MemoryKind::kMapping ? &op.buffer.offset : nullptr;
       default: return nullptr;
     }
   }
@@ -352,9 +343,7 @@ class Mutator {
     if (!random_place(&place)) { return unchanged; }
     const Op& op = op_list(program_, place)[place.op];
     const OpInfo& info = op.info();
-    if (info.has(OperandKind::kOffset) && random_.chance(1, 2)) {
-      return static_cast<uint64_t>(op.offset);
-    }
+    if (info.has(OperandKind::kOffset) && random_.chance(1, 2)) { return static_cast<uint64_t>(op.offset); }
     if (info.has(OperandKind::kLength)) { return static_cast<uint64_t>(op.length); }
     return unchanged;
   }
@@ -368,14 +357,29 @@ class Mutator {
 };
 
 // Columns: method (its name is the mutator's), weight.
-#define DAXFUZZ_MUTATORS(X)                                                                      \
-  X(insert_random_op, 10)                                                                        \
-  X(remove_random_op, 6) X(duplicate_op, 3) X(swap_ops, 4) X(change_operand, 16)                 \
-      X(tweak_number, 12) X(meet_op, 8) X(change_opcode, 6) X(move_op, 5) X(copy_op_to_task, 5) X(hoist_op, 2) \
-          X(add_preemption, 10) X(remove_preemption, 6) X(shift_event, 14)                       \
-              X(redirect_preemption, 4) X(move_anchor, 6) X(add_random_task, 2)                  \
-                  X(remove_random_task, 1) X(change_process, 1) X(change_mount, 1)               \
-                      X(change_image, 1) X(change_failure, 1)
+#define DAXFUZZ_MUTATORS(X) \
+  X(insert_random_op, 10)   \
+  X(remove_random_op, 6)    \
+  X(duplicate_op, 3)        \
+  X(swap_ops, 4)            \
+  X(change_operand, 16)     \
+  X(tweak_number, 12)       \
+  X(meet_op, 8)             \
+  X(change_opcode, 6)       \
+  X(move_op, 5)             \
+  X(copy_op_to_task, 5)     \
+  X(hoist_op, 2)            \
+  X(add_preemption, 10)     \
+  X(remove_preemption, 6)   \
+  X(shift_event, 14)        \
+  X(redirect_preemption, 4) \
+  X(move_anchor, 6)         \
+  X(add_random_task, 2)     \
+  X(remove_random_task, 1)  \
+  X(change_process, 1)      \
+  X(change_mount, 1)        \
+  X(change_image, 1)        \
+  X(change_failure, 1)
 
 using Method = bool (Mutator::*)();
 constexpr Method kMethods[] = {

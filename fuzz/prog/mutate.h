@@ -19,12 +19,10 @@ namespace daxfuzz::prog {
 
 // Applies one or a few mutators. `*chain`, if given, gets their names appended, each followed by
 // '-'.
-void mutate(Program& program, Random& random, const Options& options = default_options(),
-            std::string* chain = nullptr);
+void mutate(Program& program, Random& random, const Options& options = default_options(), std::string* chain = nullptr);
 
 // A child with parts of both parents: tasks, runs of operations, set-up or schedule.
-Program crossover(const Program& a, const Program& b, Random& random,
-                  const Options& options = default_options());
+Program crossover(const Program& a, const Program& b, Random& random, const Options& options = default_options());
 
 // Drops parts - preemptions, operations, tasks, processes, unusual names - until
 // encoded_size(program) <= bytes_max, or only Program::minimal() is left. A program that fits

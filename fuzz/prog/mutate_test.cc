@@ -2,13 +2,13 @@
 // expects.
 #include "fuzz/prog/mutate.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/fuzz_bytes.h"
@@ -88,8 +88,7 @@ TEST(Crossover, UnusualNamesKeepTheirText) {
   Program a = Program::minimal();
   Program b;
   std::string error;
-  ASSERT_TRUE(parse("daxfuzz program 1\ntask T0\n  unlink \"first\"\n  rename \"f0\" \"second\"\n",
-                    "", &b, &error));
+  ASSERT_TRUE(parse("daxfuzz program 1\ntask T0\n  unlink \"first\"\n  rename \"f0\" \"second\"\n", "", &b, &error));
   Random random(8);
   int seen = 0;
   for (int i = 0; i < 200; i++) {
@@ -122,9 +121,7 @@ TEST(Shrink, DropsPartsAndKeepsTheRestAsItWas) {
     shrink_below(shrunk, encoded_size(program) - 1, random);
     const std::string before = print(program);
     for (const Task& task : shrunk.tasks) {
-      for (const Op& op : task.ops) {
-        ASSERT_NE(before.find(print_op(shrunk, op)), std::string::npos);
-      }
+      for (const Op& op : task.ops) { ASSERT_NE(before.find(print_op(shrunk, op)), std::string::npos); }
     }
     ASSERT_LT(encoded_size(shrunk), encoded_size(program));
   }
@@ -198,9 +195,10 @@ TEST(Mutators, MeetOpBringsAnOperationToTheRangeOfAnother) {
   ASSERT_LT(row, mutators().size());
   std::string error;
   Program start;
-  ASSERT_TRUE(parse("daxfuzz program 1\nprocess P0\ntask T0 in P0\n  pwrite f0 0x41 8K 64K\n"
-                    "task T1 in P0\n  pread f1 buf 512 0\n",
-                    "test", &start, &error))
+  ASSERT_TRUE(
+      parse("daxfuzz program 1\nprocess P0\ntask T0 in P0\n  pwrite f0 0x41 8K 64K\n"
+            "task T1 in P0\n  pread f1 buf 512 0\n",
+            "test", &start, &error))
       << error;
   Random random(14);
   std::set<std::pair<int64_t, int64_t>> seen;
@@ -222,8 +220,8 @@ TEST(FuzzBytes, CrossoverFitsItsBuffer) {
     const std::vector<uint8_t> b = encode(generate(random));
     std::vector<uint8_t> out(1 + random.below(400), 0xaa);
     const size_t max = out.size() - 1;
-    const size_t size = crossover_bytes(a.data(), a.size(), b.data(), b.size(), out.data(), max,
-                                        static_cast<unsigned>(i));
+    const size_t size =
+        crossover_bytes(a.data(), a.size(), b.data(), b.size(), out.data(), max, static_cast<unsigned>(i));
     ASSERT_LE(size, max);
     ASSERT_EQ(out[max], 0xaa);
   }

@@ -77,12 +77,21 @@ static_assert(std::size(kPaths) < kPathString);
 static_assert(kPaths[kPoolDir0].text == "d0" && kPaths[kPoolFiles - 1].text == "f7");
 
 constexpr std::string_view kImages[] = {"small", "default", "csum", "huge", "files"};
-constexpr std::string_view kMounts[] = {"dax=always", "dax=inode",     "dax=never",
-                                        "",           "dax=always,ro", "ro",
-                                        "dax=always,huge=2", "dax=inode,huge=2", "dax=always,huge=9",
-                                        "dax=never,dioread_nolock", "dax=inode,dioread_nolock",
-                                        "dax=inode,dioread_nolock,es_test", "dax=inode,trim_eof",
-                                        "dax=inode,reclaim=16", "dax=inode,flush=8"};
+constexpr std::string_view kMounts[] = {"dax=always",
+                                        "dax=inode",
+                                        "dax=never",
+                                        "",
+                                        "dax=always,ro",
+                                        "ro",
+                                        "dax=always,huge=2",
+                                        "dax=inode,huge=2",
+                                        "dax=always,huge=9",
+                                        "dax=never,dioread_nolock",
+                                        "dax=inode,dioread_nolock",
+                                        "dax=inode,dioread_nolock,es_test",
+                                        "dax=inode,trim_eof",
+                                        "dax=inode,reclaim=16",
+                                        "dax=inode,flush=8"};
 
 bool valid_chars(std::string_view text, std::string_view extra) {
   for (char c : text) {

@@ -103,8 +103,7 @@ bool parse_byte(std::string_view text, uint8_t* value) {
 
 void append_size(std::string& out, int64_t value) {
   const bool negative = value < 0;
-  const uint64_t magnitude =
-      negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  const uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   if (negative) { out.push_back('-'); }
   const uint64_t rest = magnitude % daxfs::kPageSize;
   if (magnitude < 1024 || magnitude % 1024 == 0) { return append_magnitude(out, magnitude); }

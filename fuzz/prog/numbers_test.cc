@@ -1,9 +1,9 @@
 // fuzz/prog/numbers_test.cc - sizes read back as they were written.
 #include "fuzz/prog/numbers.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/random.h"
 
@@ -37,9 +37,8 @@ TEST(Numbers, CanonicalFormsAreThoseOfTheManual) {
 TEST(Numbers, EveryValueReadsBack) {
   Random random(1);
   for (int i = 0; i < 100000; i++) {
-    const auto value =
-        static_cast<int64_t>(random.next() >> random.below(64)) * (random.chance(1, 4) ? -1 : 1) +
-        random.between(-1, 1);
+    const auto value = static_cast<int64_t>(random.next() >> random.below(64)) * (random.chance(1, 4) ? -1 : 1) +
+                       random.between(-1, 1);
     int64_t back = 0;
     ASSERT_TRUE(parse_size(written(value), &back)) << written(value);
     ASSERT_EQ(back, value) << written(value);
@@ -60,9 +59,8 @@ TEST(Numbers, OtherSpellingsAreAccepted) {
 
 TEST(Numbers, AnythingElseIsRefused) {
   int64_t value = 77;
-  for (const char* text : {"", "-", "+", "K", "4KB", "4K8K", "0x", "1.5K", "18446744073709551616",
-                           "16777216T+1", "--1", "-9223372036854775809",
-                           "99999999999999999999999999999999999999999999999999", "4K+"}) {
+  for (const char* text : {"", "-", "+", "K", "4KB", "4K8K", "0x", "1.5K", "18446744073709551616", "16777216T+1", "--1",
+                           "-9223372036854775809", "99999999999999999999999999999999999999999999999999", "4K+"}) {
     EXPECT_FALSE(parse_size(text, &value)) << text;
   }
   EXPECT_EQ(value, 77);

@@ -5,11 +5,10 @@ namespace daxfuzz::prog {
 namespace {
 
 template <typename... Kinds>
-constexpr OpInfo make_row(OpCode code, std::string_view name, ResultKind result, uint16_t weight,
-                          std::string_view help, Kinds... kinds) {
+constexpr OpInfo make_row(OpCode code, std::string_view name, ResultKind result, uint16_t weight, std::string_view help,
+                          Kinds... kinds) {
   static_assert(sizeof...(kinds) <= kOperandsMax);
-  return OpInfo{
-      code, name, result, weight, help, {kinds...}, static_cast<uint8_t>(sizeof...(kinds))};
+  return OpInfo{code, name, result, weight, help, {kinds...}, static_cast<uint8_t>(sizeof...(kinds))};
 }
 
 // The table's bare enumerators become OperandKind here: the result column is pasted to its own
@@ -28,21 +27,11 @@ constexpr uint32_t kAll = ~uint32_t{0};
 
 // Bit i of a binary flags operand is row i here: append only.
 constexpr FlagName kOpenNames[] = {
-    {"rdonly", kOAccMode, kORdOnly},
-    {"wronly", kOAccMode, kOWrOnly},
-    {"rdwr", kOAccMode, kORdWr},
-    {"creat", kOCreat, kOCreat},
-    {"excl", kOExcl, kOExcl},
-    {"trunc", kOTrunc, kOTrunc},
-    {"append", kOAppend, kOAppend},
-    {"direct", kODirect, kODirect},
-    {"sync", kOSync, kOSync},
-    {"dsync", kODsync, kODsync},
-    {"tmpfile", kOTmpfile, kOTmpfile},
-    {"directory", kODirectory, kODirectory},
-    {"nofollow", kONoFollow, kONoFollow},
-    {"noatime", kONoAtime, kONoAtime},
-    {"path", kOPath, kOPath},
+    {"rdonly", kOAccMode, kORdOnly},      {"wronly", kOAccMode, kOWrOnly},   {"rdwr", kOAccMode, kORdWr},
+    {"creat", kOCreat, kOCreat},          {"excl", kOExcl, kOExcl},          {"trunc", kOTrunc, kOTrunc},
+    {"append", kOAppend, kOAppend},       {"direct", kODirect, kODirect},    {"sync", kOSync, kOSync},
+    {"dsync", kODsync, kODsync},          {"tmpfile", kOTmpfile, kOTmpfile}, {"directory", kODirectory, kODirectory},
+    {"nofollow", kONoFollow, kONoFollow}, {"noatime", kONoAtime, kONoAtime}, {"path", kOPath, kOPath},
 };
 constexpr FlagName kFallocNames[] = {
     {"punch", kFallocPunch, kFallocPunch},    {"keep_size", kFallocKeepSize, kFallocKeepSize},

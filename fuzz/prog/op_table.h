@@ -181,26 +181,23 @@ const FlagTable* flag_table(OperandKind kind);
 uint32_t flag_rows(const FlagTable& table, uint32_t value, uint32_t* rest);
 
 // Linux x86-64 numbers.
-inline constexpr uint32_t kOAccMode = 03, kORdOnly = 0, kOWrOnly = 01, kORdWr = 02, kOCreat = 0100,
-                          kOExcl = 0200, kOTrunc = 01000, kOAppend = 02000, kODsync = 010000,
-                          kODirect = 040000, kODirectory = 0200000, kONoFollow = 0400000,
-                          kONoAtime = 01000000, kOSync = 04010000, kOPath = 010000000,
+inline constexpr uint32_t kOAccMode = 03, kORdOnly = 0, kOWrOnly = 01, kORdWr = 02, kOCreat = 0100, kOExcl = 0200,
+                          kOTrunc = 01000, kOAppend = 02000, kODsync = 010000, kODirect = 040000, kODirectory = 0200000,
+                          kONoFollow = 0400000, kONoAtime = 01000000, kOSync = 04010000, kOPath = 010000000,
                           kOTmpfile = 020200000;
-inline constexpr uint32_t kFallocKeepSize = 0x01, kFallocPunch = 0x02, kFallocCollapse = 0x08,
-                          kFallocZero = 0x10, kFallocInsert = 0x20, kFallocUnshare = 0x40;
+inline constexpr uint32_t kFallocKeepSize = 0x01, kFallocPunch = 0x02, kFallocCollapse = 0x08, kFallocZero = 0x10,
+                          kFallocInsert = 0x20, kFallocUnshare = 0x40;
 inline constexpr uint32_t kRenameNoReplace = 1, kRenameExchange = 2, kRenameWhiteout = 4;
 inline constexpr uint32_t kProtNone = 0, kProtRead = 1, kProtWrite = 2, kProtExec = 4;
-inline constexpr uint32_t kMapShared = 1, kMapPrivate = 2, kMapSharedValidate = 3, kMapType = 0xf,
-                          kMapFixed = 0x10, kMapAnon = 0x20, kMapLocked = 0x2000,
-                          kMapPopulate = 0x8000, kMapNonblock = 0x10000, kMapSync = 0x80000,
-                          kMapFixedNoReplace = 0x100000;
+inline constexpr uint32_t kMapShared = 1, kMapPrivate = 2, kMapSharedValidate = 3, kMapType = 0xf, kMapFixed = 0x10,
+                          kMapAnon = 0x20, kMapLocked = 0x2000, kMapPopulate = 0x8000, kMapNonblock = 0x10000,
+                          kMapSync = 0x80000, kMapFixedNoReplace = 0x100000;
 inline constexpr uint32_t kRemapMayMove = 1, kRemapFixed = 2, kRemapDontUnmap = 4;
 inline constexpr uint32_t kMsAsync = 1, kMsInvalidate = 2, kMsSync = 4;
 inline constexpr uint32_t kSeekSet = 0, kSeekCur = 1, kSeekEnd = 2, kSeekData = 3, kSeekHole = 4;
-inline constexpr uint32_t kAdvNormal = 0, kAdvRandom = 1, kAdvSequential = 2, kAdvWillNeed = 3,
-                          kAdvDontNeed = 4, kAdvFree = 8, kAdvRemove = 9, kAdvHugePage = 14,
-                          kAdvNoHugePage = 15, kAdvCold = 20, kAdvPageOut = 21,
-                          kAdvPopulateRead = 22, kAdvPopulateWrite = 23, kAdvHwPoison = 100,
+inline constexpr uint32_t kAdvNormal = 0, kAdvRandom = 1, kAdvSequential = 2, kAdvWillNeed = 3, kAdvDontNeed = 4,
+                          kAdvFree = 8, kAdvRemove = 9, kAdvHugePage = 14, kAdvNoHugePage = 15, kAdvCold = 20,
+                          kAdvPageOut = 21, kAdvPopulateRead = 22, kAdvPopulateWrite = 23, kAdvHwPoison = 100,
                           kAdvSoftOffline = 101;
 inline constexpr uint32_t kXflagImmutable = 0x8, kXflagAppend = 0x10, kXflagDax = 0x8000;
 inline constexpr uint32_t kFsImmutable = 0x10, kFsAppend = 0x20, kFsExtents = 0x80000, kFsDax = 0x2000000;

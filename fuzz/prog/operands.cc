@@ -61,17 +61,13 @@ constexpr Choice kMapChoices[] = {
 constexpr Choice kRemapChoices[] = {{5, kRemapMayMove}, {2, 0}, {2, kRemapMayMove | kRemapFixed}};
 constexpr Choice kSyncChoices[] = {
     {6, kMsSync}, {2, kMsAsync}, {1, kMsInvalidate}, {1, kMsSync | kMsInvalidate}, {1, 0}};
-constexpr Choice kXattrChoices[] = {
-    {6, kXflagDax}, {3, 0}, {1, kXflagImmutable}, {1, kXflagAppend}};
+constexpr Choice kXattrChoices[] = {{6, kXflagDax}, {3, 0}, {1, kXflagImmutable}, {1, kXflagAppend}};
 constexpr Choice kInodeChoices[] = {
     {4, 0}, {4, kFsDax}, {3, kFsExtents}, {3, kFsExtents | kFsDax}, {1, kFsExtents | kFsImmutable}};
-constexpr Choice kWhenceChoices[] = {
-    {3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
-constexpr Choice kAdviceChoices[] = {
-    {8, kAdvDontNeed},     {1, kAdvRemove}, {1, kAdvWillNeed}, {1, kAdvPopulateWrite},
-    {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}, {1, kAdvHwPoison}};
-constexpr Choice kProtChoices[] = {
-    {12, kProtRead | kProtWrite}, {4, kProtRead}, {1, kProtWrite}, {1, kProtNone}};
+constexpr Choice kWhenceChoices[] = {{3, kSeekSet}, {1, kSeekCur}, {1, kSeekEnd}, {3, kSeekData}, {3, kSeekHole}};
+constexpr Choice kAdviceChoices[] = {{8, kAdvDontNeed},     {1, kAdvRemove}, {1, kAdvWillNeed}, {1, kAdvPopulateWrite},
+                                     {1, kAdvPopulateRead}, {1, kAdvNormal}, {1, kAdvHugePage}, {1, kAdvHwPoison}};
+constexpr Choice kProtChoices[] = {{12, kProtRead | kProtWrite}, {4, kProtRead}, {1, kProtWrite}, {1, kProtNone}};
 
 std::span<const Choice> choices(OperandKind kind) {
   switch (kind) {
@@ -89,11 +85,8 @@ std::span<const Choice> choices(OperandKind kind) {
   }
 }
 
-TaskId random_task(const Program& program, Random& random, const Options& options,
-                   uint32_t system_share) {
-  if (!options.system_tasks.empty() && random.chance(system_share, 16)) {
-    return random.pick(options.system_tasks);
-  }
+TaskId random_task(const Program& program, Random& random, const Options& options, uint32_t system_share) {
+  if (!options.system_tasks.empty() && random.chance(system_share, 16)) { return random.pick(options.system_tasks); }
   return static_cast<TaskId>(random.below(program.tasks.size()));
 }
 
@@ -154,9 +147,7 @@ uint8_t OperandMaker::path() {
   return 0;
 }
 
-uint8_t OperandMaker::border_of_link() {
-  return static_cast<uint8_t>(find_path(random_.pick(link_target_borders())));
-}
+uint8_t OperandMaker::border_of_link() { return static_cast<uint8_t>(find_path(random_.pick(link_target_borders()))); }
 
 // The low slots hold what the set-up made; operations that replace it make those behind them miss.
 uint8_t OperandMaker::result_slot() {
@@ -202,16 +193,13 @@ uint8_t OperandMaker::bound_mapping() {
   for (uint8_t slot = 0; slot < kMappingSlots; slot++) {
     if (world_.mapping(process_, slot).bindings > 0) { bound[count++] = slot; }
   }
-  if (count == 0 || random_.chance(1, 32)) {
-    return static_cast<uint8_t>(random_.below(kMappingSlots));
-  }
+  if (count == 0 || random_.chance(1, 32)) { return static_cast<uint8_t>(random_.below(kMappingSlots)); }
   return bound[random_.below(count)];
 }
 
 Memory OperandMaker::address(int64_t length_hint) {
   Memory memory = {.kind = MemoryKind::kMapping, .slot = bound_mapping()};
-  const int64_t pages =
-      std::clamp<int64_t>(world_.mapping(process_, memory.slot).length / kPage, 1, 64);
+  const int64_t pages = std::clamp<int64_t>(world_.mapping(process_, memory.slot).length / kPage, 1, 64);
   const int64_t used = std::clamp<int64_t>(length_hint / kPage, 0, pages);
   if (world_.huge_size() != 0 && random_.chance(1, 4)) {
     memory.offset = std::min(huge_border(), std::max<int64_t>(pages - 1, 0) * kPage);
@@ -265,15 +253,13 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
     case OperandKind::kPath2: op.path2 = path(); return;
     case OperandKind::kFileMode:
     case OperandKind::kDirMode:
-      op.mode = random_.chance(1, 16) ? random_.pick(std::span<const uint16_t>(binary::kModes))
-                                      : binary::default_mode(kind);
+      op.mode =
+          random_.chance(1, 16) ? random_.pick(std::span<const uint16_t>(binary::kModes)) : binary::default_mode(kind);
       return;
     case OperandKind::kProt: op.prot = static_cast<uint8_t>(flags(kind)); return;
     case OperandKind::kOffset: {
       op.offset = offset(size_of_target(op));
-      if (op.code == OpCode::kMmap && random_.chance(15, 16)) {
-        op.offset = op.offset / kPage * kPage;
-      }
+      if (op.code == OpCode::kMmap && random_.chance(15, 16)) { op.offset = op.offset / kPage * kPage; }
       return;
     }
     case OperandKind::kLength:
@@ -291,9 +277,8 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
       return;
     }
     case OperandKind::kAt: {
-      const bool fixed = op.code == OpCode::kMmap
-                             ? (op.flags & (kMapFixed | kMapFixedNoReplace)) != 0
-                             : (op.flags & kRemapFixed) != 0;
+      const bool fixed =
+          op.code == OpCode::kMmap ? (op.flags & (kMapFixed | kMapFixedNoReplace)) != 0 : (op.flags & kRemapFixed) != 0;
       op.at = fixed || random_.chance(1, 48) ? address(op.length) : Memory();
       // What moves within its own mapping is refused if it overlaps itself: mostly to where nothing is.
       if (fixed && op.code == OpCode::kMremap && random_.chance(2, 3)) {
@@ -313,8 +298,7 @@ void OperandMaker::randomise_all(Op& op) {
   // Lengths last but for those that addresses look at.
   for (OperandKind kind : info.operands()) { randomise(kind, op); }
   // Block-granular operations are refused unless aligned: mostly align them.
-  const bool shifts =
-      op.code == OpCode::kFallocate && (op.flags & (kFallocCollapse | kFallocInsert)) != 0;
+  const bool shifts = op.code == OpCode::kFallocate && (op.flags & (kFallocCollapse | kFallocInsert)) != 0;
   if (shifts && random_.chance(15, 16)) {
     op.offset = op.offset / kPage * kPage;
     op.length = std::max<int64_t>(op.length / kPage * kPage, kPage);
@@ -326,9 +310,8 @@ void OperandMaker::randomise_all(Op& op) {
     }
   }
   // A whole-sector transfer is what direct I/O to a file without DAX accepts.
-  if (info.has(OperandKind::kFd) && op.fd != kBadFd &&
-      (world_.fd(process_, op.fd).flags & kODirect) != 0 && random_.chance(7, 8) &&
-      (op.buffer.kind == MemoryKind::kMapping || op.buffer.kind == MemoryKind::kAnonymous)) {
+  if (info.has(OperandKind::kFd) && op.fd != kBadFd && (world_.fd(process_, op.fd).flags & kODirect) != 0 &&
+      random_.chance(7, 8) && (op.buffer.kind == MemoryKind::kMapping || op.buffer.kind == MemoryKind::kAnonymous)) {
     op.offset = op.offset / kSector * kSector;
     op.length = std::max<int64_t>(op.length / kSector * kSector, kSector);
     op.buffer.offset = op.buffer.offset / kSector * kSector;
@@ -337,8 +320,7 @@ void OperandMaker::randomise_all(Op& op) {
     op.result = kNoSlot;
   } else {
     op.result = random_.chance(1, 32) ? kNoSlot : result_slot();
-    if (op.code == OpCode::kMremap && op.addr.kind == MemoryKind::kMapping &&
-        random_.chance(1, 2)) {
+    if (op.code == OpCode::kMremap && op.addr.kind == MemoryKind::kMapping && random_.chance(1, 2)) {
       op.result = op.addr.slot;
     }
   }
@@ -350,8 +332,7 @@ Preemption random_preemption(const Program& program, Random& random, const Optio
   p.task = random_task(program, random, options, 1);
   // A system task's operations are its activations: few in a small program.
   const size_t ops = is_system_task(p.task) ? 3 : program.tasks[p.task].ops.size();
-  p.op = random.chance(1, 48) ? kBeforeFirstOp
-                              : static_cast<uint16_t>(random.below(std::max<size_t>(ops, 1)));
+  p.op = random.chance(1, 48) ? kBeforeFirstOp : static_cast<uint16_t>(random.below(std::max<size_t>(ops, 1)));
   // Each power of two is as likely as the next: most operations have few events, some have many.
   unsigned bits = 1;
   while (bits < 24 && (options.event_max >> bits) != 0) { bits++; }

@@ -24,7 +24,7 @@ struct Options {
   uint8_t ops_per_task_max = 5;
   uint8_t preemptions_max = 6;
   std::span<const TaskId> system_tasks = kDefaultSystemTasks;  // which ones schedules may name
-  uint32_t event_max = 256;  // events of an operation that are worth an anchor
+  uint32_t event_max = 256;                                    // events of an operation that are worth an anchor
   int64_t file_bytes_max = 4 << 20;
   std::span<const std::string_view> images = kDefaultImages;
   std::span<const std::string_view> mounts = kDefaultMounts;
@@ -35,14 +35,25 @@ struct Options {
   static constexpr std::string_view kDefaultImages[] = {"small"};
   // dax=inode has files with and without DAX side by side: direct I/O on the latter pins pages of
   // the former. Four in fifteen have huge pages, small enough for small files; more of the known bugs need them.
-  static constexpr std::string_view kDefaultMounts[] = {
-      "dax=always", "dax=inode",                "dax=inode",                "dax=inode",        "dax=inode",
-      "dax=inode",  "dax=inode,dioread_nolock", "dax=inode,dioread_nolock", "dax=inode,huge=2", "dax=inode,huge=2",
-      "dax=inode,huge=2", "dax=always,huge=2", "dax=inode,trim_eof", "dax=inode,reclaim=16", "dax=inode,flush=8"};
+  static constexpr std::string_view kDefaultMounts[] = {"dax=always",
+                                                        "dax=inode",
+                                                        "dax=inode",
+                                                        "dax=inode",
+                                                        "dax=inode",
+                                                        "dax=inode",
+                                                        "dax=inode,dioread_nolock",
+                                                        "dax=inode,dioread_nolock",
+                                                        "dax=inode,huge=2",
+                                                        "dax=inode,huge=2",
+                                                        "dax=inode,huge=2",
+                                                        "dax=always,huge=2",
+                                                        "dax=inode,trim_eof",
+                                                        "dax=inode,reclaim=16",
+                                                        "dax=inode,flush=8"};
 
   // RCU, two interrupts, two workers.
-  static constexpr TaskId kDefaultSystemTasks[] = {kSystemTask0, kSystemTask0 + 1, kSystemTask0 + 2,
-                                                   kSystemTask0 + 32, kSystemTask0 + 33};
+  static constexpr TaskId kDefaultSystemTasks[] = {kSystemTask0, kSystemTask0 + 1, kSystemTask0 + 2, kSystemTask0 + 32,
+                                                   kSystemTask0 + 33};
 
   static std::array<uint16_t, kOpCount> table_weights();
 };

@@ -24,10 +24,7 @@ bool is_identifier(std::string_view text) {
 
 // "T3" with letter 'T' gives 3; -1 for anything else and for numbers of `count` and above.
 int indexed_name(std::string_view text, char letter, size_t count) {
-  if (text.size() < 2 || text.size() > 3 || text[0] != letter ||
-      (text[1] == '0' && text.size() > 2)) {
-    return -1;
-  }
+  if (text.size() < 2 || text.size() > 3 || text[0] != letter || (text[1] == '0' && text.size() > 2)) { return -1; }
   size_t index = 0;
   for (char c : text.substr(1)) {
     if (c < '0' || c > '9') { return -1; }
@@ -50,9 +47,7 @@ class Parser {
     }
     line_ = lexer_.line() + 1;
     if (program_.processes.empty()) { program_.processes.resize(1); }
-    if (program_.tasks.empty()) {
-      return fail_at(line_, 1, "expected a `task` section before the end");
-    }
+    if (program_.tasks.empty()) { return fail_at(line_, 1, "expected a `task` section before the end"); }
     if (!assign_slots()) { return false; }
     canonicalise_strings(program_);
     return true;
@@ -89,9 +84,7 @@ class Parser {
   static void append_excerpt(std::string& out, std::string_view text) {
     const bool cut = text.size() > 40;
     out.push_back('"');
-    for (char c : text.substr(0, 40)) {
-      out.push_back(c >= 0x20 && c < 0x7f && c != '"' ? c : '?');
-    }
+    for (char c : text.substr(0, 40)) { out.push_back(c >= 0x20 && c < 0x7f && c != '"' ? c : '?'); }
     out.append(cut ? "...\"" : "\"");
   }
 
@@ -104,9 +97,7 @@ class Parser {
   bool at_word(std::string_view text) const { return more() && word() == text; }
 
   bool end_of_line() {
-    if (lexer_.overflow()) {
-      return fail_at(lexer_.line(), lexer_.end_column(), "expected the end of the line");
-    }
+    if (lexer_.overflow()) { return fail_at(lexer_.line(), lexer_.end_column(), "expected the end of the line"); }
     return more() ? expected("the end of the line") : true;
   }
 
@@ -119,12 +110,9 @@ class Parser {
     }
     at_ = 2;
     int64_t version = 0;
-    if (!more() || !parse_size(word(), &version) || version < 1) {
-      return expected("the format version, 1");
-    }
+    if (!more() || !parse_size(word(), &version) || version < 1) { return expected("the format version, 1"); }
     if (version > kFormatVersion) {
-      return fail_at(1, column(),
-                     "expected format version 1; this program was written by a newer daxfuzz");
+      return fail_at(1, column(), "expected format version 1; this program was written by a newer daxfuzz");
     }
     at_++;
     return end_of_line();
@@ -154,9 +142,7 @@ class Parser {
   }
 
   bool image() {
-    if (!valid_image_name(word())) {
-      return expected("an image name of up to 32 of a-z 0-9 _ . -");
-    }
+    if (!valid_image_name(word())) { return expected("an image name of up to 32 of a-z 0-9 _ . -"); }
     program_.image = word();
     at_++;
     return end_of_line();
@@ -249,9 +235,7 @@ class Parser {
   }
 
   bool count(int64_t min, int64_t max, std::string_view what, int64_t* value) {
-    if (!more() || !parse_size(word(), value) || *value < min || *value > max) {
-      return expected(what);
-    }
+    if (!more() || !parse_size(word(), value) || *value < min || *value > max) { return expected(what); }
     at_++;
     return true;
   }
@@ -262,9 +246,8 @@ class Parser {
     int64_t event = 0;
     if (program_.schedule.size() >= kPreemptionsMax) { return expected("at most 256 preemptions"); }
     if (!task_id(&p.task) || !keyword("op") ||
-        !count(0, kAnchorOpMax + 1, "an operation number (1, 2...; 0 before the first)", &op) ||
-        !keyword("event") || !count(1, kEventMax, "an event number from 1", &event) ||
-        !keyword("->") || !task_id(&p.next)) {
+        !count(0, kAnchorOpMax + 1, "an operation number (1, 2...; 0 before the first)", &op) || !keyword("event") ||
+        !count(1, kEventMax, "an event number from 1", &event) || !keyword("->") || !task_id(&p.next)) {
       return false;
     }
     p.op = op == 0 ? kBeforeFirstOp : static_cast<uint16_t>(op - 1);
@@ -275,9 +258,7 @@ class Parser {
 
   // --- operations ---
 
-  std::vector<Op>& list() {
-    return list_is_init_ ? program_.processes[list_].init : program_.tasks[list_].ops;
-  }
+  std::vector<Op>& list() { return list_is_init_ ? program_.processes[list_].init : program_.tasks[list_].ops; }
 
   bool operation() {
     Op op;
@@ -296,8 +277,7 @@ class Parser {
     }
     if (!result.empty() && info->result == ResultKind::kNone) {
       at_ = result_at;
-      return expected(
-          "an operation without result variable (only open, dup, mmap and mremap have one)");
+      return expected("an operation without result variable (only open, dup, mmap and mremap have one)");
     }
     op.code = info->code;
     at_++;
@@ -319,8 +299,7 @@ class Parser {
   bool variable(Variables& variables, std::string_view name, uint8_t* number) {
     *number = variables.find_or_add(name, lexer_.line(), column());
     if (*number == Variables::kFull) {
-      return expected(&variables == &fds_ ? "at most 8 descriptor variables"
-                                          : "at most 8 mapping variables");
+      return expected(&variables == &fds_ ? "at most 8 descriptor variables" : "at most 8 mapping variables");
     }
     return true;
   }
@@ -335,8 +314,7 @@ class Parser {
       case OperandKind::kOffset: return size("an offset (0, 4096, 8K, 2M-1, -1)", &op.offset);
       case OperandKind::kLength:
       case OperandKind::kLength2:
-        return size("a size (0, 4096, 8K, 2M)",
-                    kind == OperandKind::kLength ? &op.length : &op.length2);
+        return size("a size (0, 4096, 8K, 2M)", kind == OperandKind::kLength ? &op.length : &op.length2);
       case OperandKind::kAddr: return address("an address (m+0, m+4K, bad)", true, &op.addr);
       case OperandKind::kSplitAddr: return split_address(&op.addr);
       case OperandKind::kAt:
@@ -347,8 +325,7 @@ class Parser {
       case OperandKind::kSource:
       case OperandKind::kFill: return source(kind, &op.buffer);
       case OperandKind::kFallocMode: {
-        const bool named = more() && !(word()[0] >= '0' && word()[0] <= '9') && word()[0] != '-' &&
-                           word()[0] != '+';
+        const bool named = more() && !(word()[0] >= '0' && word()[0] <= '9') && word()[0] != '-' && word()[0] != '+';
         return named || words_left() > 2 ? flags(*flag_table(kind), &op.flags) : true;
       }
       case OperandKind::kRenameFlags: return more() ? flags(*flag_table(kind), &op.flags) : true;
@@ -385,9 +362,7 @@ class Parser {
       return fail_at(lexer_.line(), column(), problem);
     }
     *path = intern_path(program_, text);
-    if (program_.path_text(*path) != text) {
-      return expected("at most 16 unusual paths of 9000 bytes together");
-    }
+    if (program_.path_text(*path) != text) { return expected("at most 16 unusual paths of 9000 bytes together"); }
     at_++;
     return true;
   }
@@ -423,9 +398,7 @@ class Parser {
     const size_t sign = std::min(text.find_first_of("+-"), text.size());
     const std::string_view name = text.substr(0, sign);
     if (!is_identifier(name)) { return expected(what); }
-    if (sign < text.size() && !parse_size(text.substr(sign), &memory->offset)) {
-      return expected(what);
-    }
+    if (sign < text.size() && !parse_size(text.substr(sign), &memory->offset)) { return expected(what); }
     memory->kind = MemoryKind::kMapping;
     if (!variable(mappings_, name, &memory->slot)) { return false; }
     at_++;
@@ -442,17 +415,14 @@ class Parser {
     constexpr std::string_view kWhat = "a buffer (buf, buf+1, m+4K, bad)";
     if (word() != "buf" && !word().starts_with("buf+")) { return address(kWhat, true, memory); }
     memory->kind = MemoryKind::kAnonymous;
-    if (word().size() > 3 &&
-        (!parse_size(word().substr(3), &memory->offset) || !offset_in_page(*memory))) {
+    if (word().size() > 3 && (!parse_size(word().substr(3), &memory->offset) || !offset_in_page(*memory))) {
       return expected("a buffer offset below 4096 (buf+1)");
     }
     at_++;
     return true;
   }
 
-  static bool offset_in_page(const Memory& memory) {
-    return memory.offset >= 0 && memory.offset < 4096;
-  }
+  static bool offset_in_page(const Memory& memory) { return memory.offset >= 0 && memory.offset < 4096; }
 
   bool source(OperandKind kind, Memory* memory) {
     const bool only_fill = kind == OperandKind::kFill;
@@ -468,8 +438,7 @@ class Parser {
     const size_t at_sign = std::min(text.find('@'), text.size());
     if (!parse_byte(text.substr(0, at_sign), &memory->fill)) { return expected(what); }
     if (at_sign < text.size()) {
-      if (only_fill || !parse_size(text.substr(at_sign + 1), &memory->offset) ||
-          !offset_in_page(*memory)) {
+      if (only_fill || !parse_size(text.substr(at_sign + 1), &memory->offset) || !offset_in_page(*memory)) {
         return expected(what);
       }
     }
@@ -503,8 +472,8 @@ class Parser {
     }
     if (text == table.zero_name) { return true; }
     int64_t number = 0;
-    if (text.empty() || text[0] < '0' || text[0] > '9' || !parse_size(text, &number) ||
-        number < 0 || number > UINT32_MAX) {
+    if (text.empty() || text[0] < '0' || text[0] > '9' || !parse_size(text, &number) || number < 0 ||
+        number > UINT32_MAX) {
       return false;
     }
     *value = static_cast<uint32_t>(number);
@@ -527,9 +496,8 @@ class Parser {
     for (const Variables* variables : {&fds_, &mappings_}) {
       const Variable* variable = variables->unassigned();
       if (variable == nullptr) { continue; }
-      std::string message = variables == &fds_
-                                ? "expected a descriptor assigned somewhere (f = open ...), got "
-                                : "expected a mapping assigned somewhere (m = mmap ...), got ";
+      std::string message = variables == &fds_ ? "expected a descriptor assigned somewhere (f = open ...), got "
+                                               : "expected a mapping assigned somewhere (m = mmap ...), got ";
       append_excerpt(message, variable->name);
       return fail_at(variable->line, variable->column, message);
     }
@@ -568,8 +536,7 @@ class Parser {
 }  // namespace
 
 bool is_text(std::span<const uint8_t> bytes) {
-  return bytes.size() >= kTextMagic.size() &&
-         std::equal(kTextMagic.begin(), kTextMagic.end(), bytes.begin());
+  return bytes.size() >= kTextMagic.size() && std::equal(kTextMagic.begin(), kTextMagic.end(), bytes.begin());
 }
 
 bool parse(std::string_view text, std::string_view name, Program* program, std::string* error) {

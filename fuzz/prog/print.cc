@@ -108,12 +108,8 @@ void append_operand(std::string& out, const Program& program, const Op& op, Oper
         append_slot(out, 'f', op.fd);
       }
       return;
-    case OperandKind::kPath:
-      out.push_back(' ');
-      return append_quoted(out, program.path_text(op.path));
-    case OperandKind::kPath2:
-      out.push_back(' ');
-      return append_quoted(out, program.path_text(op.path2));
+    case OperandKind::kPath: out.push_back(' '); return append_quoted(out, program.path_text(op.path));
+    case OperandKind::kPath2: out.push_back(' '); return append_quoted(out, program.path_text(op.path2));
     case OperandKind::kFileMode:
     case OperandKind::kDirMode:
       if (op.mode == binary::default_mode(kind)) { return; }

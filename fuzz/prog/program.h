@@ -44,10 +44,9 @@ inline constexpr size_t kStringsMax = 16;        // paths that are not in the po
 inline constexpr size_t kStringBytesMax = 4200;  // one path: enough for ENAMETOOLONG
 inline constexpr size_t kStringBytesTotalMax = 9000;
 
-inline constexpr uint8_t kNoSlot = 0xff;  // Op::result: the result is dropped
-inline constexpr uint8_t kBadFd = 0xfe;   // Op::fd: -1, always EBADF
-inline constexpr uint8_t kPathString =
-    0x80;  // Op::path: kPathString + k is strings[k], below it the name pool
+inline constexpr uint8_t kNoSlot = 0xff;      // Op::result: the result is dropped
+inline constexpr uint8_t kBadFd = 0xfe;       // Op::fd: -1, always EBADF
+inline constexpr uint8_t kPathString = 0x80;  // Op::path: kPathString + k is strings[k], below it the name pool
 
 // A task as the schedule names it, with the engine's numbers (fs/rt/task.h): program task k is k,
 // the harness' own task, which runs the set-up and starts and joins the others, is 63, system task
@@ -59,14 +58,12 @@ inline constexpr size_t kSystemTasksMax = 64;
 constexpr bool is_system_task(TaskId id) { return id >= kSystemTask0; }
 constexpr bool is_program_task(TaskId id) { return id < kTasksMax; }
 constexpr bool is_task_id(TaskId id) {
-  return is_program_task(id) || id == kRootTask ||
-         (id >= kSystemTask0 && id < kSystemTask0 + kSystemTasksMax);
+  return is_program_task(id) || id == kRootTask || (id >= kSystemTask0 && id < kSystemTask0 + kSystemTasksMax);
 }
 
 // Preemption::op of a task that has not begun its first operation. Text: `op 0`.
 inline constexpr uint16_t kBeforeFirstOp = 0xffff;
-inline constexpr uint16_t kAnchorOpMax =
-    4095;  // largest index otherwise; system tasks count activations
+inline constexpr uint16_t kAnchorOpMax = 4095;  // largest index otherwise; system tasks count activations
 
 enum class MemoryKind : uint8_t {
   kNone,       // operand not present
@@ -133,22 +130,18 @@ struct Task {
 struct Preemption {
   TaskId task = 0;
   TaskId next = 0;
-  uint16_t op =
-      0;  // index, from 0 (text counts from 1), or kBeforeFirstOp; of a system task: its activation
+  uint16_t op = 0;     // index, from 0 (text counts from 1), or kBeforeFirstOp; of a system task: its activation
   uint32_t event = 1;  // from 1, in text too
   bool operator==(const Preemption&) const = default;
 };
 
 struct Program {
-  std::string image = "small";  // template name
-  std::string mount =
-      "dax=always";  // options joined by commas; empty (text: `defaults`) for the filesystem's own
-  std::vector<Process> processes;  // 1..kProcessesMax
-  std::vector<Task> tasks;         // 1..kTasksMax
-  std::vector<Preemption>
-      schedule;  // 0..kPreemptionsMax, order kept; the first of two equal anchors counts
-  std::vector<std::string>
-      strings;  // paths outside the pool, in order of first use, each used, none twice
+  std::string image = "small";       // template name
+  std::string mount = "dax=always";  // options joined by commas; empty (text: `defaults`) for the filesystem's own
+  std::vector<Process> processes;    // 1..kProcessesMax
+  std::vector<Task> tasks;           // 1..kTasksMax
+  std::vector<Preemption> schedule;  // 0..kPreemptionsMax, order kept; the first of two equal anchors counts
+  std::vector<std::string> strings;  // paths outside the pool, in order of first use, each used, none twice
   bool operator==(const Program&) const = default;
 
   // One process, one task, no operations: the smallest valid program.

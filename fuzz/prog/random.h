@@ -43,9 +43,7 @@ class Random {
   uint32_t below(uint64_t bound) { return static_cast<uint32_t>(((next() >> 32) * bound) >> 32); }
 
   // low <= result <= high.  REQUIRES: low <= high, high - low < 2^32.
-  int64_t between(int64_t low, int64_t high) {
-    return low + below(static_cast<uint64_t>(high - low) + 1);
-  }
+  int64_t between(int64_t low, int64_t high) { return low + below(static_cast<uint64_t>(high - low) + 1); }
 
   // True `numerator` times out of `denominator`.
   bool chance(uint32_t numerator, uint32_t denominator) { return below(denominator) < numerator; }

@@ -21,8 +21,7 @@ class Shrinker {
     if (first < 13 && drop_op(true)) { return true; }
     if (first < 14 && drop_task()) { return true; }
     if (first < 15 && drop_process()) { return true; }
-    return drop_preemption() || drop_op(false) || drop_op(true) || drop_task() || drop_process() ||
-           plain_header();
+    return drop_preemption() || drop_op(false) || drop_op(true) || drop_task() || drop_process() || plain_header();
   }
 
  private:
@@ -54,8 +53,7 @@ class Shrinker {
 
   bool drop_process() {
     if (program_.processes.size() < 2) { return false; }
-    remove_process(program_,
-                   static_cast<uint8_t>(1 + random_.below(program_.processes.size() - 1)));
+    remove_process(program_, static_cast<uint8_t>(1 + random_.below(program_.processes.size() - 1)));
     return true;
   }
 

@@ -21,11 +21,10 @@ class SmallDuel {
 
   void over_names() {
     choose_names();
-    static constexpr OpCode kCodes[] = {OpCode::kUnlink, OpCode::kRename, OpCode::kLink,    OpCode::kUnlink,
-                                        OpCode::kRename, OpCode::kOpen,   OpCode::kOpen,    OpCode::kRmdir,
-                                        OpCode::kMkdir,  OpCode::kLink,   OpCode::kSymlink, OpCode::kTruncate,
-                                        OpCode::kStat,   OpCode::kClose,  OpCode::kRename,  OpCode::kGetdents,
-                                        OpCode::kLstat,  OpCode::kDropCaches};
+    static constexpr OpCode kCodes[] = {
+        OpCode::kUnlink, OpCode::kRename, OpCode::kLink,   OpCode::kUnlink,   OpCode::kRename,  OpCode::kOpen,
+        OpCode::kOpen,   OpCode::kRmdir,  OpCode::kMkdir,  OpCode::kLink,     OpCode::kSymlink, OpCode::kTruncate,
+        OpCode::kStat,   OpCode::kClose,  OpCode::kRename, OpCode::kGetdents, OpCode::kLstat,   OpCode::kDropCaches};
     in_tasks(kCodes, [this](Op& op) {
       op.path = random_.pick(names());
       op.path2 = random_.pick(names());
@@ -36,10 +35,10 @@ class SmallDuel {
   }
 
   void over_addresses() {
-    static constexpr OpCode kCodes[] = {
-        OpCode::kStore,    OpCode::kLoad,   OpCode::kTouch,     OpCode::kStore,    OpCode::kMprotect, OpCode::kMunmap,
-        OpCode::kMremap,   OpCode::kMremap, OpCode::kMadvise,   OpCode::kMadvise,  OpCode::kMsync,    OpCode::kMmap,
-        OpCode::kMprotect, OpCode::kPread,  OpCode::kFallocate, OpCode::kFtruncate};
+    static constexpr OpCode kCodes[] = {OpCode::kStore,    OpCode::kLoad,    OpCode::kTouch,     OpCode::kStore,
+                                        OpCode::kMprotect, OpCode::kMunmap,  OpCode::kMremap,    OpCode::kMremap,
+                                        OpCode::kMadvise,  OpCode::kMadvise, OpCode::kMsync,     OpCode::kMmap,
+                                        OpCode::kMprotect, OpCode::kPread,   OpCode::kFallocate, OpCode::kFtruncate};
     const int64_t pages = std::clamp<int64_t>(world_.mapping(0, 0).length / kPage, 1, 4);
     const int64_t page = random_.between(0, pages - 1) * kPage;
     in_tasks(kCodes, [&](Op& op) {
@@ -130,11 +129,8 @@ class SmallDuel {
       } else if (name == "l0") {
         add_init(Op{.code = OpCode::kSymlink, .path = names_[0], .path2 = names_[i]});
       } else {
-        add_init(Op{.code = OpCode::kOpen,
-                    .result = kOwnFd,
-                    .path = names_[i],
-                    .mode = 0644,
-                    .flags = kORdWr | kOCreat});
+        add_init(
+            Op{.code = OpCode::kOpen, .result = kOwnFd, .path = names_[i], .mode = 0644, .flags = kORdWr | kOCreat});
         if (random_.chance(1, 2)) { add_init(Op{.code = OpCode::kClose, .fd = kOwnFd}); }
       }
     }
@@ -174,7 +170,8 @@ class SmallDuel {
 void add_small_duel(Program& program, World& world, Random& random, const Options& options) {
   SmallDuel duel(program, world, random, options);
   switch (random.below(4)) {
-    case 0: case 1: return duel.over_names();
+    case 0:
+    case 1: return duel.over_names();
     case 2: return duel.over_addresses();
     default: return duel.over_position();
   }

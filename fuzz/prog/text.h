@@ -34,7 +34,6 @@ std::string print_task_id(TaskId id);
 bool parse(std::string_view text, std::string_view name, Program* program, std::string* error);
 
 // Text by its magic, otherwise binary, which never fails.
-bool load(std::span<const uint8_t> bytes, std::string_view name, Program* program,
-          std::string* error);
+bool load(std::span<const uint8_t> bytes, std::string_view name, Program* program, std::string* error);
 
 }  // namespace daxfuzz::prog

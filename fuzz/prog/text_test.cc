@@ -1,10 +1,10 @@
 // fuzz/prog/text_test.cc - text in, text out; and what the parser says about bad text.
 #include "fuzz/prog/text.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <string_view>
+
+#include <gtest/gtest.h>
 
 #include "fuzz/prog/binary.h"
 #include "fuzz/prog/random.h"
@@ -204,18 +204,15 @@ struct BadText {
 TEST(Text, ErrorsSayWhereAndWhatWasExpected) {
   static constexpr BadText kCases[] = {
       {"", "prog.txt:2:1: expected a `task` section before the end"},
-      {"task T0\n  ftruncate f0 foo\n",
-       "prog.txt:3:16: expected a size (0, 4096, 8K, 2M), got \"foo\""},
-      {"task T0\n  ftruncate f0\n",
-       "prog.txt:3:15: expected a size (0, 4096, 8K, 2M), got the end of the line"},
+      {"task T0\n  ftruncate f0 foo\n", "prog.txt:3:16: expected a size (0, 4096, 8K, 2M), got \"foo\""},
+      {"task T0\n  ftruncate f0\n", "prog.txt:3:15: expected a size (0, 4096, 8K, 2M), got the end of the line"},
       {"task T0\n  frobnicate f0\n",
        "prog.txt:3:3: expected an operation (open, pread, mmap, store...), got \"frobnicate\""},
       {"task T1\n", "prog.txt:2:6: expected T0, as tasks are numbered in order, got \"T1\""},
       {"process P1\n", "prog.txt:2:9: expected P0, as processes are numbered in order, got \"P1\""},
       {"task T0 in P1\n", "prog.txt:2:12: expected a process declared above (P0), got \"P1\""},
       {"task T0\n  fsync f0 f1\n", "prog.txt:3:12: expected the end of the line, got \"f1\""},
-      {"task T0\n  fsync g\n",
-       "prog.txt:3:9: expected a descriptor assigned somewhere (f = open ...), got \"g\""},
+      {"task T0\n  fsync g\n", "prog.txt:3:9: expected a descriptor assigned somewhere (f = open ...), got \"g\""},
       {"task T0\n  f = open \"f0\" rdwr\n  load f 0 1\n",
        "prog.txt:4:8: expected a mapping assigned somewhere (m = mmap ...), got \"f\""},
       {"task T0\n  x = fsync f0\n",
@@ -223,28 +220,22 @@ TEST(Text, ErrorsSayWhereAndWhatWasExpected) {
        "mremap have one), got \"x\""},
       {"task T0\n  unlink f0\n", "prog.txt:3:10: expected a path in quotes (\"f0\"), got \"f0\""},
       {"task T0\n  unlink \"f0\n", "prog.txt:3:10: expected a closing quote"},
-      {"task T0\n  unlink \"\\q\"\n",
-       "prog.txt:3:10: expected \\\", \\\\ or \\xNN behind a backslash"},
-      {"task T0\n  unlink \"\\x00\"\n",
-       "prog.txt:3:10: expected \\x01 to \\xff in a string, got \\x00"},
+      {"task T0\n  unlink \"\\q\"\n", "prog.txt:3:10: expected \\\", \\\\ or \\xNN behind a backslash"},
+      {"task T0\n  unlink \"\\x00\"\n", "prog.txt:3:10: expected \\x01 to \\xff in a string, got \\x00"},
       {"task T0\n  unlink \"ab\"*9999\n", "prog.txt:3:10: expected a shorter string"},
       {"task T0\n  msync m0+0 4K sync|foo\n",
        "prog.txt:3:17: expected msync flags (sync|async|invalidate), got \"sync|foo\""},
       {"task T0\n  lseek f0 0 set|cur\n",
        "prog.txt:3:14: expected a whence (set, cur, end, data, hole), got \"set|cur\""},
-      {"task T0\n  store m0 0 4K 0x141\n",
-       "prog.txt:3:17: expected a fill byte (0x41, seq:0x41), got \"0x141\""},
-      {"task T0\n  mkdir \"d0\" 0999\n",
-       "prog.txt:3:14: expected a permission mode (0644), got \"0999\""},
+      {"task T0\n  store m0 0 4K 0x141\n", "prog.txt:3:17: expected a fill byte (0x41, seq:0x41), got \"0x141\""},
+      {"task T0\n  mkdir \"d0\" 0999\n", "prog.txt:3:14: expected a permission mode (0644), got \"0999\""},
       {"task T0\nschedule\n  T0 op x event 1 -> T1\n",
        "prog.txt:4:9: expected an operation number (1, 2...; 0 before the first), got \"x\""},
       {"task T0\nschedule\n  T0 op 1 event 1 T1\n", "prog.txt:4:19: expected `->`, got \"T1\""},
       {"task T0\nschedule\n  T0 op 1 event 1 -> irq\n",
        "prog.txt:4:22: expected a task (T0..T7), a system task (S0..S63) or root, got \"irq\""},
-      {"image A\ntask T0\n",
-       "prog.txt:2:7: expected an image name of up to 32 of a-z 0-9 _ . -, got \"A\""},
-      {"mount ,\ntask T0\n",
-       "prog.txt:2:7: expected mount options (dax=always,ro) or `defaults`, got \",\""},
+      {"image A\ntask T0\n", "prog.txt:2:7: expected an image name of up to 32 of a-z 0-9 _ . -, got \"A\""},
+      {"mount ,\ntask T0\n", "prog.txt:2:7: expected mount options (dax=always,ro) or `defaults`, got \",\""},
       {"frob\n",
        "prog.txt:2:1: expected `image`, `mount`, `process`, `init`, `task` or `schedule`, got "
        "\"frob\""},
@@ -253,29 +244,24 @@ TEST(Text, ErrorsSayWhereAndWhatWasExpected) {
     EXPECT_EQ(reprinted("daxfuzz program 1\n" + std::string(bad.body)), bad.error) << bad.body;
   }
   EXPECT_EQ(reprinted(""), "prog.txt:1:1: expected `daxfuzz program 1`");
-  EXPECT_EQ(reprinted("\ndaxfuzz program 1\ntask T0\n"),
-            "prog.txt:1:1: expected `daxfuzz program 1`");
-  EXPECT_EQ(
-      reprinted("daxfuzz program 2\n"),
-      "prog.txt:1:17: expected format version 1; this program was written by a newer daxfuzz");
-  EXPECT_EQ(reprinted("daxfuzz program x\n"),
-            "prog.txt:1:17: expected the format version, 1, got \"x\"");
+  EXPECT_EQ(reprinted("\ndaxfuzz program 1\ntask T0\n"), "prog.txt:1:1: expected `daxfuzz program 1`");
+  EXPECT_EQ(reprinted("daxfuzz program 2\n"),
+            "prog.txt:1:17: expected format version 1; this program was written by a newer daxfuzz");
+  EXPECT_EQ(reprinted("daxfuzz program x\n"), "prog.txt:1:17: expected the format version, 1, got \"x\"");
 }
 
 TEST(Text, BoundsAreErrorsAtTheLineThatExceedsThem) {
   std::string ops = "daxfuzz program 1\ntask T0\n";
   for (int i = 0; i < 64; i++) { ops += "  sync\n"; }
   EXPECT_EQ(reprinted(ops).substr(0, 7), "daxfuzz");
-  EXPECT_EQ(reprinted(ops + "  sync\n"),
-            "prog.txt:67:3: expected at most 64 operations, got \"sync\"");
+  EXPECT_EQ(reprinted(ops + "  sync\n"), "prog.txt:67:3: expected at most 64 operations, got \"sync\"");
   std::string fds = "daxfuzz program 1\ntask T0\n";
   for (char c = 'a'; c < 'a' + 9; c++) { fds += std::string("  ") + c + " = open \"f0\" rdwr\n"; }
   EXPECT_EQ(reprinted(fds), "prog.txt:11:3: expected at most 8 descriptor variables, got \"i\"");
   std::string paths = "daxfuzz program 1\ntask T0\n";
   for (int i = 0; i < 17; i++) { paths += "  unlink \"name" + std::to_string(i) + "\"\n"; }
-  EXPECT_EQ(
-      reprinted(paths),
-      "prog.txt:19:10: expected at most 16 unusual paths of 9000 bytes together, got \"?name16?\"");
+  EXPECT_EQ(reprinted(paths),
+            "prog.txt:19:10: expected at most 16 unusual paths of 9000 bytes together, got \"?name16?\"");
 }
 
 // Fails by crash or sanitizer report, or by a program that is not valid.
@@ -317,9 +303,7 @@ TEST(Text, FormIsToldByTheMagic) {
   ASSERT_TRUE(load({bytes, text.size()}, "x", &program, &error));
   EXPECT_EQ(program.tasks[0].ops.size(), 1u);
   ASSERT_FALSE(load({bytes, 20}, "x", &program, &error));
-  EXPECT_EQ(
-      error,
-      "x:2:1: expected `image`, `mount`, `process`, `init`, `task` or `schedule`, got \"ta\"");
+  EXPECT_EQ(error, "x:2:1: expected `image`, `mount`, `process`, `init`, `task` or `schedule`, got \"ta\"");
   ASSERT_TRUE(load(encode(program), "x", &program, &error));
 }
 

@@ -15,13 +15,9 @@ class Validator {
   std::string run() {
     header();
     if (problem_ != nullptr) { return problem_; }
-    for (size_t i = 0; i < program_.processes.size(); i++) {
-      list(program_.processes[i].init, "process", i);
-    }
+    for (size_t i = 0; i < program_.processes.size(); i++) { list(program_.processes[i].init, "process", i); }
     for (size_t i = 0; i < program_.tasks.size(); i++) {
-      if (program_.tasks[i].process >= program_.processes.size()) {
-        return located("task", i, "process");
-      }
+      if (program_.tasks[i].process >= program_.processes.size()) { return located("task", i, "process"); }
       list(program_.tasks[i].ops, "task", i);
     }
     schedule();
@@ -42,8 +38,8 @@ class Validator {
   std::string located(const char* where, size_t index, const char* problem) const {
     char text[160];
     if (op_ != nullptr) {
-      std::snprintf(text, sizeof(text), "%s %zu, operation %zu (%s): %s", where, index,
-                    op_index_ + 1, op_->info().name.data(), problem);
+      std::snprintf(text, sizeof(text), "%s %zu, operation %zu (%s): %s", where, index, op_index_ + 1,
+                    op_->info().name.data(), problem);
     } else {
       std::snprintf(text, sizeof(text), "%s %zu: %s", where, index, problem);
     }
@@ -53,8 +49,7 @@ class Validator {
   void header() {
     require(valid_image_name(program_.image), "image name");
     require(valid_mount_options(program_.mount), "mount options");
-    require(!program_.processes.empty() && program_.processes.size() <= kProcessesMax,
-            "number of processes");
+    require(!program_.processes.empty() && program_.processes.size() <= kProcessesMax, "number of processes");
     require(!program_.tasks.empty() && program_.tasks.size() <= kTasksMax, "number of tasks");
     require(program_.op_count() <= kOpsMax, "number of operations");
     require(program_.init_op_count() <= kInitOpsMax, "number of set-up operations");
@@ -119,8 +114,7 @@ class Validator {
       case OperandKind::kLength2: rest.length2 = 0; break;
       case OperandKind::kAddr:
         check_memory(op.addr);
-        require(op.addr.kind == MemoryKind::kMapping || op.addr.kind == MemoryKind::kBad,
-                "kind of address");
+        require(op.addr.kind == MemoryKind::kMapping || op.addr.kind == MemoryKind::kBad, "kind of address");
         rest.addr = Memory();
         break;
       case OperandKind::kSplitAddr:
@@ -134,8 +128,7 @@ class Validator {
         rest.at = Memory();
         break;
       case OperandKind::kDest:
-        require(op.buffer.fill == 0 && op.buffer.pattern == Pattern::kFill,
-                "fill of a destination");
+        require(op.buffer.fill == 0 && op.buffer.pattern == Pattern::kFill, "fill of a destination");
         [[fallthrough]];
       case OperandKind::kSource:
         check_memory(op.buffer);
@@ -163,9 +156,7 @@ class Validator {
         require(memory.pattern <= Pattern::kSequence, "pattern");
         break;
       case MemoryKind::kNone: require(memory == Memory(), "a member of absent memory"); break;
-      case MemoryKind::kBad:
-        require(memory == Memory{.kind = MemoryKind::kBad}, "a member of bad memory");
-        break;
+      case MemoryKind::kBad: require(memory == Memory{.kind = MemoryKind::kBad}, "a member of bad memory"); break;
       default: fail("kind of memory"); break;
     }
   }

@@ -11,9 +11,7 @@ namespace {
 // Ranges that are longer or start later are taken to overlap everything.
 constexpr int64_t kFar = int64_t{1} << 45;
 
-bool in_reach(int64_t offset, int64_t length) {
-  return offset >= 0 && offset < kFar && length >= 0 && length < kFar;
-}
+bool in_reach(int64_t offset, int64_t length) { return offset >= 0 && offset < kFar && length >= 0 && length < kFar; }
 
 void count_binding(uint8_t& bindings) {
   if (bindings < 255) { bindings++; }
@@ -40,23 +38,17 @@ void World::propagate(const Program& program) {
     for (const Op& op : task.ops) { again.apply(task.process, op); }
   }
   for (size_t process = 0; process < kProcessesMax; process++) {
-    for (size_t slot = 0; slot < kFdSlots; slot++) {
-      fds_[process][slot].files = again.fds_[process][slot].files;
-    }
+    for (size_t slot = 0; slot < kFdSlots; slot++) { fds_[process][slot].files = again.fds_[process][slot].files; }
     for (size_t slot = 0; slot < kMappingSlots; slot++) {
       mappings_[process][slot].files = again.mappings_[process][slot].files;
     }
   }
 }
 
-size_t World::file_index(uint8_t path) {
-  return path < kPathString ? path_pool()[path].same_as : 63;
-}
+size_t World::file_index(uint8_t path) { return path < kPathString ? path_pool()[path].same_as : 63; }
 
 void World::grow(uint8_t process, uint8_t fd, int64_t end) {
-  if (fd >= kFdSlots || fds_[process][fd].bindings == 0 || end < 0 || end > (int64_t{64} << 20)) {
-    return;
-  }
+  if (fd >= kFdSlots || fds_[process][fd].bindings == 0 || end < 0 || end > (int64_t{64} << 20)) { return; }
   int64_t& size = sizes_[file_index(fds_[process][fd].path)];
   size = std::max(size, end);
 }
@@ -75,8 +67,7 @@ void World::apply(uint8_t process, const Op& op) {
       const bool dup = op.code == OpCode::kDup;
       if (dup && op.fd == kBadFd) { return; }
       const FdGuess from =
-          dup ? fds_[process][op.fd]
-              : FdGuess{.path = op.path, .flags = op.flags, .files = file_bit(op.path)};
+          dup ? fds_[process][op.fd] : FdGuess{.path = op.path, .flags = op.flags, .files = file_bit(op.path)};
       FdGuess& fd = fds_[process][op.result];
       count_binding(fd.bindings);
       fd.path = from.path;
@@ -111,8 +102,7 @@ void World::apply(uint8_t process, const Op& op) {
     case OpCode::kMremap: {
       const MappingGuess from =
           op.addr.kind == MemoryKind::kMapping ? mappings_[process][op.addr.slot] : MappingGuess();
-      for (const uint8_t slot :
-           {op.result, op.at.kind == MemoryKind::kMapping ? op.at.slot : kNoSlot}) {
+      for (const uint8_t slot : {op.result, op.at.kind == MemoryKind::kMapping ? op.at.slot : kNoSlot}) {
         if (slot == kNoSlot) { continue; }
         MappingGuess& mapping = mappings_[process][slot];
         const FileSet files = mapping.files | from.files;
@@ -135,13 +125,12 @@ void World::apply(uint8_t process, const Op& op) {
 
 bool World::may_copy_onto_itself(uint8_t process, const Op& op) const {
   const bool asynchronous = op.code == OpCode::kIoSubmitPread || op.code == OpCode::kIoSubmitPwrite;
-  const bool buffered = op.code == OpCode::kRead || op.code == OpCode::kWrite ||
-                        op.code == OpCode::kPread || op.code == OpCode::kPwrite || asynchronous;
+  const bool buffered = op.code == OpCode::kRead || op.code == OpCode::kWrite || op.code == OpCode::kPread ||
+                        op.code == OpCode::kPwrite || asynchronous;
   if (!buffered || op.buffer.kind != MemoryKind::kMapping || op.fd == kBadFd) { return false; }
   const MappingGuess& mapping = mappings_[process][op.buffer.slot];
   const FileSet file = fds_[process][op.fd].files;
-  const bool same =
-      (file & mapping.files) != 0 || ((file & linked_) != 0 && (mapping.files & linked_) != 0);
+  const bool same = (file & mapping.files) != 0 || ((file & linked_) != 0 && (mapping.files & linked_) != 0);
   if (!same) { return false; }
   const bool positioned = op.code == OpCode::kPread || op.code == OpCode::kPwrite || asynchronous;
   const bool append = (fds_[process][op.fd].flags & kOAppend) != 0;
@@ -171,8 +160,7 @@ bool avoid_self_copies(Program& program) {
     for (Op& op : ops) {
       if (!world.may_copy_onto_itself(process, op)) { continue; }
       const bool source = op.info().has(OperandKind::kSource);
-      op.buffer =
-          Memory{.kind = MemoryKind::kAnonymous, .fill = static_cast<uint8_t>(source ? 0x5a : 0)};
+      op.buffer = Memory{.kind = MemoryKind::kAnonymous, .fill = static_cast<uint8_t>(source ? 0x5a : 0)};
       changed = true;
     }
   };

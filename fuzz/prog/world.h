@@ -53,9 +53,7 @@ class World {
   void apply(uint8_t process, const Op& op);
 
   const FdGuess& fd(uint8_t process, uint8_t slot) const { return fds_[process][slot]; }
-  const MappingGuess& mapping(uint8_t process, uint8_t slot) const {
-    return mappings_[process][slot];
-  }
+  const MappingGuess& mapping(uint8_t process, uint8_t slot) const { return mappings_[process][slot]; }
   // Guess of a file's size by path operand, from the largest offset written or allocated.
   int64_t file_size(uint8_t path) const { return sizes_[file_index(path)]; }
   bool uses_path(uint8_t path) const { return (files_used_ & file_bit(path)) != 0; }

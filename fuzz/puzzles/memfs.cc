@@ -22,8 +22,7 @@ Memfs::Memfs(Flaw flaw) : flaw_(flaw) { names_.fill(kNone); }
 
 // Objects have small numbers of their own, equal in every run.
 void Memfs::touch_names(bool write) const {
-  rt::point(write ? rt::PointKind::kTreeWrite : rt::PointKind::kTreeRead,
-            rt::object_id(rt::ObjectClass::kTree, 1));
+  rt::point(write ? rt::PointKind::kTreeWrite : rt::PointKind::kTreeRead, rt::object_id(rt::ObjectClass::kTree, 1));
 }
 
 void Memfs::touch_inode(int number, bool write) const {
@@ -35,13 +34,9 @@ int Memfs::lookup(unsigned name, uint32_t* generation) {
   std::optional<rt::MutexLock> lock(std::in_place, dir_lock_);
   touch_names(false);
   const int number = names_[name];
-  if (number == kNone) {
-    return kNone;
-  }
+  if (number == kNone) { return kNone; }
   *generation = inodes_[number].generation;
-  if (flaw_ == Flaw::kLookupUnpinned) {
-    lock.reset();
-  }  // planted: whoever unlinks now frees the inode under us
+  if (flaw_ == Flaw::kLookupUnpinned) { lock.reset(); }  // planted: whoever unlinks now frees the inode under us
   touch_inode(number, true);
   ++inodes_[number].pins;
   return number;
@@ -49,9 +44,7 @@ int Memfs::lookup(unsigned name, uint32_t* generation) {
 
 void Memfs::put(int number) {
   Inode& inode = inodes_[number];
-  if (inode.links != 0 || inode.pins != 0) {
-    return;
-  }
+  if (inode.links != 0 || inode.pins != 0) { return; }
   ++inode.generation;
   inode.size = 0;
   inode.promised = 0;
@@ -67,14 +60,10 @@ void Memfs::unpin(int number) {
 Memfs::Answer Memfs::create(unsigned name) {
   const rt::MutexLock lock(dir_lock_);
   touch_names(false);
-  if (names_[name] != kNone) {
-    return Answer::kExists;
-  }
+  if (names_[name] != kNone) { return Answer::kExists; }
   for (int number = 0; number < static_cast<int>(kInodes); ++number) {
     Inode& inode = inodes_[number];
-    if (inode.links != 0 || inode.pins != 0) {
-      continue;
-    }
+    if (inode.links != 0 || inode.pins != 0) { continue; }
     touch_inode(number, true);
     inode.links = 1;
     touch_names(true);
@@ -87,18 +76,13 @@ Memfs::Answer Memfs::create(unsigned name) {
 Memfs::Answer Memfs::append(unsigned name, uint8_t byte) {
   uint32_t generation = 0;
   const int number = lookup(name, &generation);
-  if (number == kNone) {
-    return Answer::kNoEntry;
-  }
+  if (number == kNone) { return Answer::kNoEntry; }
   Inode& inode = inodes_[number];
-  FS_BUG_ON(inode.generation != generation, "PZ5",
-            "inode %d is another file than the one that was looked up", number);
+  FS_BUG_ON(inode.generation != generation, "PZ5", "inode %d is another file than the one that was looked up", number);
   Answer answer = Answer::kOk;
   {
     std::optional<rt::MutexLock> lock;
-    if (flaw_ != Flaw::kAppendUnlocked) {
-      lock.emplace(inode.lock);
-    }  // else planted
+    if (flaw_ != Flaw::kAppendUnlocked) { lock.emplace(inode.lock); }  // else planted
     touch_inode(number, false);
     const uint32_t size = inode.size;
     if (size + 2 > kBytesMax) {
@@ -117,12 +101,8 @@ Memfs::Answer Memfs::append(unsigned name, uint8_t byte) {
 Memfs::Answer Memfs::rename(unsigned from, unsigned to) {
   const rt::MutexLock lock(dir_lock_);
   touch_names(true);
-  if (names_[from] == kNone) {
-    return Answer::kNoEntry;
-  }
-  if (from == to) {
-    return Answer::kOk;
-  }
+  if (names_[from] == kNone) { return Answer::kNoEntry; }
+  if (from == to) { return Answer::kOk; }
   const int over = names_[to];
   names_[to] = names_[from];
   names_[from] = kNone;
@@ -138,9 +118,7 @@ Memfs::Answer Memfs::unlink(unsigned name) {
   const rt::MutexLock lock(dir_lock_);
   touch_names(true);
   const int number = names_[name];
-  if (number == kNone) {
-    return Answer::kNoEntry;
-  }
+  if (number == kNone) { return Answer::kNoEntry; }
   names_[name] = kNone;
   touch_inode(number, true);
   --inodes_[number].links;
@@ -152,13 +130,13 @@ void Memfs::check() const {
   for (int number = 0; number < static_cast<int>(kInodes); ++number) {
     const Inode& inode = inodes_[number];
     const auto names = static_cast<uint32_t>(std::count(names_.begin(), names_.end(), number));
-    FS_WARN_ON(names != inode.links || inode.pins != 0, "PZ4",
-               "inode %d has %u names, %u links, %u pins", number, names, inode.links, inode.pins);
-    FS_WARN_ON(inode.size != inode.promised, "PZ3", "inode %d has %u bytes, appends wrote %u",
-               number, inode.size, inode.promised);
+    FS_WARN_ON(names != inode.links || inode.pins != 0, "PZ4", "inode %d has %u names, %u links, %u pins", number,
+               names, inode.links, inode.pins);
+    FS_WARN_ON(inode.size != inode.promised, "PZ3", "inode %d has %u bytes, appends wrote %u", number, inode.size,
+               inode.promised);
     for (uint32_t at = 0; at + 1 < inode.size; at += 2) {
-      FS_WARN_ON(inode.bytes[at] != inode.bytes[at + 1], "PZ3",
-                 "inode %d: bytes %u and %u of one append differ", number, at, at + 1);
+      FS_WARN_ON(inode.bytes[at] != inode.bytes[at + 1], "PZ3", "inode %d: bytes %u and %u of one append differ",
+                 number, at, at + 1);
     }
   }
 }
@@ -174,18 +152,10 @@ void run_memfs(Memfs::Flaw flaw, const uint8_t* bytes, size_t size) {
         const unsigned name = byte >> 4 & 3;
         rt::begin_op(op++);
         switch (byte >> 6) {
-          case 0:
-            fs.create(name);
-            break;
-          case 1:
-            fs.append(name, byte);
-            break;
-          case 2:
-            fs.rename(name, byte >> 2 & 3);
-            break;
-          default:
-            fs.unlink(name);
-            break;
+          case 0: fs.create(name); break;
+          case 1: fs.append(name, byte); break;
+          case 2: fs.rename(name, byte >> 2 & 3); break;
+          default: fs.unlink(name); break;
         }
         rt::end_op();
       }

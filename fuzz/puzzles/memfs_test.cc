@@ -28,23 +28,18 @@ std::string first_finding(const Scene& scene, unsigned schedules) {
           run_memfs(s.flaw, s.bytes.data(), s.bytes.size());
         },
         const_cast<Scene*>(&scene));
-    if (outcome.finding) {
-      return outcome.finding->tag;
-    }
+    if (outcome.finding) { return outcome.finding->tag; }
   }
   return "";
 }
 
 constexpr uint8_t create(unsigned name) { return static_cast<uint8_t>(name << 4); }
 constexpr uint8_t append(unsigned name) { return static_cast<uint8_t>(0x40 | name << 4); }
-constexpr uint8_t rename(unsigned from, unsigned to) {
-  return static_cast<uint8_t>(0x80 | from << 4 | to << 2);
-}
+constexpr uint8_t rename(unsigned from, unsigned to) { return static_cast<uint8_t>(0x80 | from << 4 | to << 2); }
 constexpr uint8_t unlink(unsigned name) { return static_cast<uint8_t>(0xc0 | name << 4); }
 
 // Rows of three: an operation of each task.
-const std::vector<uint8_t> kAppends = {create(0), create(1), create(2),
-                                       append(0), append(0), append(0)};
+const std::vector<uint8_t> kAppends = {create(0), create(1), create(2), append(0), append(0), append(0)};
 const std::vector<uint8_t> kUnlinks = {create(0),    create(0), create(1), append(0), unlink(0),
                                        rename(1, 0), append(0), unlink(0), create(2)};
 
@@ -52,9 +47,7 @@ TEST(Memfs, IsSoundUnderRandomSchedules) {
   EXPECT_EQ("", first_finding({Memfs::Flaw::kNone, kAppends}, 500));
   EXPECT_EQ("", first_finding({Memfs::Flaw::kNone, kUnlinks}, 500));
   std::vector<uint8_t> any(24);
-  for (unsigned i = 0; i < any.size(); ++i) {
-    any[i] = static_cast<uint8_t>(i * 37 + 11);
-  }
+  for (unsigned i = 0; i < any.size(); ++i) { any[i] = static_cast<uint8_t>(i * 37 + 11); }
   EXPECT_EQ("", first_finding({Memfs::Flaw::kNone, any}, 500));
 }
 

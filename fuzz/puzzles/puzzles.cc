@@ -110,12 +110,13 @@ uint32_t solve(const Puzzle& puzzle, bool broken, uint64_t seed) {
   Scene scene{&puzzle, broken};
   for (uint32_t turn = 1; turn <= puzzle.schedules_max; ++turn) {
     sched::RandomWalk walk(seed * 1000003 + turn, 1 + turn % 4);
-    const auto outcome = rt::run(walk, {.events_max = 10000}, nullptr,
-                                 [](void* arg) {
-                                   const Scene& s = *static_cast<Scene*>(arg);
-                                   s.puzzle->scene(s.broken);
-                                 },
-                                 &scene);
+    const auto outcome = rt::run(
+        walk, {.events_max = 10000}, nullptr,
+        [](void* arg) {
+          const Scene& s = *static_cast<Scene*>(arg);
+          s.puzzle->scene(s.broken);
+        },
+        &scene);
     if (outcome.finding && (!broken || outcome.finding->verdict == puzzle.verdict)) { return turn; }
   }
   return 0;

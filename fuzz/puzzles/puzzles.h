@@ -16,10 +16,10 @@ namespace daxfuzz::puzzles {
 
 struct Puzzle {
   std::string_view name;
-  std::string_view expects;        // what must be found, for people
-  daxfs::Verdict verdict;          // of the finding
-  void (*scene)(bool broken);      // runs inside a root task
-  uint32_t schedules_max;          // budget
+  std::string_view expects;    // what must be found, for people
+  daxfs::Verdict verdict;      // of the finding
+  void (*scene)(bool broken);  // runs inside a root task
+  uint32_t schedules_max;      // budget
 };
 
 std::span<const Puzzle> puzzles();

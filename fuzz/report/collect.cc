@@ -25,16 +25,12 @@ std::string hex(uint64_t value) {
 
 void make_printable(explain::Explanation* e) {
   e->title = printable(e->title);
-  for (std::string& fact : e->facts) {
-    fact = printable(fact);
-  }
+  for (std::string& fact : e->facts) { fact = printable(fact); }
   for (explain::Row& row : e->rows) {
     row.text = printable(row.text);
     row.state = printable(row.state);
   }
-  for (explain::Counterfactual& c : e->counterfactuals) {
-    c.verdict = printable(c.verdict);
-  }
+  for (explain::Counterfactual& c : e->counterfactuals) { c.verdict = printable(c.verdict); }
 }
 
 void describe(const daxfs::Finding& finding, uint64_t trace_hash, Report* out) {
@@ -70,8 +66,8 @@ void record(exec::Executor& executor, const CollectOptions& options, Report* out
 
 }  // namespace
 
-Collected collect(exec::Executor& executor, const prog::Program& program,
-                  const CollectOptions& options, Report* out, std::string* error) {
+Collected collect(exec::Executor& executor, const prog::Program& program, const CollectOptions& options, Report* out,
+                  std::string* error) {
   *out = {};
   out->file = options.file;
   out->program = program;
@@ -80,45 +76,33 @@ Collected collect(exec::Executor& executor, const prog::Program& program,
   exec::Outcome outcome;
   executor.run(out->program, config, &outcome);
   if (!outcome.mount_error.empty() || outcome.mount_errc != daxfs::Errc::kOk) {
-    *error =
-        std::string("mount: ") + daxfs::errc_name(outcome.mount_errc) + ": " + outcome.mount_error;
+    *error = std::string("mount: ") + daxfs::errc_name(outcome.mount_errc) + ": " + outcome.mount_error;
     return Collected::kCannotRun;
   }
   if (!outcome.finding) {
-    *error = "it ran clean (trace " + hex(outcome.trace_hash) + ", " +
-             std::to_string(outcome.drift) + " of " + std::to_string(program.schedule.size()) +
-             " preemptions met no event)";
+    *error = "it ran clean (trace " + hex(outcome.trace_hash) + ", " + std::to_string(outcome.drift) + " of " +
+             std::to_string(program.schedule.size()) + " preemptions met no event)";
     return Collected::kNoFinding;
   }
   describe(*outcome.finding, outcome.trace_hash, out);
   out->replays =
-      exec::equal_replays(executor, program, out->key, outcome.trace_hash, options.before_replay,
-                          options.events_max);
+      exec::equal_replays(executor, program, out->key, outcome.trace_hash, options.before_replay, options.events_max);
   if (out->replays != exec::kHonestReplays) {
-    *error = "it did not replay: " + std::to_string(out->replays) + " of " +
-             std::to_string(exec::kHonestReplays) + " runs showed key " + out->key +
-             " with trace " + out->trace;
+    *error = "it did not replay: " + std::to_string(out->replays) + " of " + std::to_string(exec::kHonestReplays) +
+             " runs showed key " + out->key + " with trace " + out->trace;
     return Collected::kDishonest;
   }
   const auto stopped = [&] { return options.stop && options.stop(); };
-  if (stopped()) {
-    return Collected::kStopped;
-  }
+  if (stopped()) { return Collected::kStopped; }
   explain::Options how;
   how.run = config;
   how.rows_max = options.rows_max;
-  if (!explain::explain(executor, program, how, &out->explanation, error)) {
-    return Collected::kCannotRun;
-  }
+  if (!explain::explain(executor, program, how, &out->explanation, error)) { return Collected::kCannotRun; }
   make_printable(&out->explanation);
   record(executor, options, out);
-  if (stopped()) {
-    return Collected::kStopped;
-  }
+  if (stopped()) { return Collected::kStopped; }
   for (const auto& info : daxfs::historical_bugs()) {
-    if (daxfs::get_historical()[static_cast<size_t>(info.bug)]) {
-      out->bugs.push_back(note_of(info));
-    }
+    if (daxfs::get_historical()[static_cast<size_t>(info.bug)]) { out->bugs.push_back(note_of(info)); }
   }
   out->same_key = bugs_with_key(executor, out->key);
   out->environment = environment();
@@ -131,26 +115,20 @@ std::vector<std::string> bugs_that_fire(exec::Executor& executor, const prog::Pr
   const daxfs::BugSet on = daxfs::get_historical();
   std::vector<std::string> firing;
   for (const auto& info : daxfs::historical_bugs()) {
-    if (on[static_cast<size_t>(info.bug)]) {
-      continue;
-    }
+    if (on[static_cast<size_t>(info.bug)]) { continue; }
     daxfs::BugSet more = on;
     more.set(static_cast<size_t>(info.bug));
     daxfs::set_historical(more);
     exec::Outcome outcome;
     executor.run(program, {}, &outcome);
-    if (outcome.finding) {
-      firing.emplace_back(info.id);
-    }
+    if (outcome.finding) { firing.emplace_back(info.id); }
   }
   daxfs::set_historical(on);
   return firing;
 }
 
 std::string site_path(std::string_view file) {
-  while (file.starts_with("../")) {
-    file.remove_prefix(3);
-  }
+  while (file.starts_with("../")) { file.remove_prefix(3); }
   return std::string(file);
 }
 
@@ -171,9 +149,7 @@ std::string printable(std::string_view text) {
 
 std::string bug_options(const Report& report) {
   std::string options;
-  for (const BugNote& bug : report.bugs) {
-    options += " --bug " + bug.id;
-  }
+  for (const BugNote& bug : report.bugs) { options += " --bug " + bug.id; }
   return options;
 }
 

@@ -32,8 +32,8 @@ struct CollectOptions {
 
 // Bug switches are those of the process; they are the same afterwards. On anything but kOk *error
 // says what happened.
-Collected collect(exec::Executor& executor, const prog::Program& program,
-                  const CollectOptions& options, Report* out, std::string* error);
+Collected collect(exec::Executor& executor, const prog::Program& program, const CollectOptions& options, Report* out,
+                  std::string* error);
 
 // Historical bugs, not switched on, each of which alone makes the program show a finding: what to
 // try.

@@ -16,9 +16,7 @@ constexpr const char* kLostRetry = "break-layouts-lost-retry";
 class Collect : public testing::Test {
  protected:
   void SetUp() override {
-    if (daxfs::historical_bugs().empty()) {
-      GTEST_SKIP() << "no historical bugs compiled in";
-    }
+    if (daxfs::historical_bugs().empty()) { GTEST_SKIP() << "no historical bugs compiled in"; }
   }
 };
 
@@ -43,12 +41,9 @@ TEST_F(Collect, TheStateOfWhatTheFindingIsAboutIsToldBeforeAndAfter) {
   bool refs = false;
   bool pte = false;
   for (const StateLine& line : report.states) {
-    if (line.object != "page 1 of f0") {
-      continue;
-    }
+    if (line.object != "page 1 of f0") { continue; }
     if (line.property == "refs") {
-      refs =
-          line.before == "1" && line.after == "2" && line.changed_by == "T0, get_user_pages_fast()";
+      refs = line.before == "1" && line.after == "2" && line.changed_by == "T0, get_user_pages_fast()";
     }
     if (line.property == "pte") {
       pte = line.before == "rw" && line.after == "none" && line.changed_by.starts_with("T1, ");
@@ -115,11 +110,8 @@ TEST_F(Collect, WhatDoesNotReplayEveryTimeIsNoReport) {
     Report report;
     std::string error;
     CollectOptions options;
-    options.before_replay = [&](unsigned i) {
-      daxfs::set_historical(i == changed ? daxfs::BugSet() : bugs);
-    };
-    EXPECT_EQ(collect(test_executor(), known_program(kLostRetry), options, &report, &error),
-              Collected::kDishonest);
+    options.before_replay = [&](unsigned i) { daxfs::set_historical(i == changed ? daxfs::BugSet() : bugs); };
+    EXPECT_EQ(collect(test_executor(), known_program(kLostRetry), options, &report, &error), Collected::kDishonest);
     EXPECT_NE(error.find(std::to_string(changed) + " of 20"), std::string::npos) << error;
     daxfs::set_historical(bugs);
   }
@@ -131,22 +123,18 @@ TEST_F(Collect, StopsWhenAsked) {
   std::string error;
   CollectOptions options;
   options.stop = [] { return true; };
-  EXPECT_EQ(collect(test_executor(), known_program(kLostRetry), options, &report, &error),
-            Collected::kStopped);
+  EXPECT_EQ(collect(test_executor(), known_program(kLostRetry), options, &report, &error), Collected::kStopped);
 }
 
 TEST_F(Collect, PreemptedOperationsAreMarkedWithTheMoment) {
   const Report report = report_of(kLostRetry);
   std::vector<std::string> notes;
   for (const ListingLine& line : report.listing) {
-    if (!line.note.empty()) {
-      notes.push_back(line.text + " # " + line.note);
-    }
+    if (!line.note.empty()) { notes.push_back(line.text + " # " + line.note); }
   }
   ASSERT_EQ(notes.size(), 3u);
   EXPECT_EQ(notes[0], "  fallocate f0 punch|keep_size 0 8K # preempted (1)");
-  EXPECT_NE(notes[1].find("-> S1 # (1) after: page 0 is busy (refs 2)"), std::string::npos)
-      << notes[1];
+  EXPECT_NE(notes[1].find("-> S1 # (1) after: page 0 is busy (refs 2)"), std::string::npos) << notes[1];
   EXPECT_NE(notes[2].find("-> T1 # (2) after: put page 0"), std::string::npos) << notes[2];
 }
 
@@ -188,9 +176,9 @@ TEST(Report, DumpsOfTasksCountAsProgramsDoAndUseShortNames) {
                             false),
             "reported by T1 op 1 event 9\n    holds l [inode], taken at ext4::f() (fs/ext4/f.cc:7)\n");
   EXPECT_EQ(readable_detail("reported by root event 9, process context, runnable\n    holds x\n", false), "");
-  EXPECT_EQ(readable_detail("T0 op 3 event 1\nroot event 4, waits\n    -> T0 (T0)\nreported by T0 op 3 event 1\n",
-                            true),
-            "T0 op 4 event 1\n");
+  EXPECT_EQ(
+      readable_detail("T0 op 3 event 1\nroot event 4, waits\n    -> T0 (T0)\nreported by T0 op 3 event 1\n", true),
+      "T0 op 4 event 1\n");
   EXPECT_EQ(readable_detail("inode 3: bad (at all)\n", false), "inode 3: bad (at all)\n");
 }
 

@@ -46,8 +46,7 @@ constexpr const char* kRevision =
 }  // namespace
 
 Environment environment() {
-  return {DAXFUZZ_VERSION, kRevision, flavour(), compiler(), prog::kFormatVersion,
-          daxfs::historical_bugs().size()};
+  return {DAXFUZZ_VERSION, kRevision, flavour(), compiler(), prog::kFormatVersion, daxfs::historical_bugs().size()};
 }
 
 }  // namespace daxfuzz::report

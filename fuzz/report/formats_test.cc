@@ -27,9 +27,7 @@ json parsed(const std::string& text) {
 
 std::string between(const std::string& text, const std::string& begin, const std::string& end) {
   const size_t at = text.find(begin);
-  if (at == std::string::npos) {
-    return "";
-  }
+  if (at == std::string::npos) { return ""; }
   const size_t from = at + begin.size();
   return text.substr(from, text.find(end, from) - from);
 }
@@ -49,12 +47,11 @@ class Formats : public testing::TestWithParam<std::string> {
 
 TEST_P(Formats, MarkdownHasEverySectionAndAProgramToCopy) {
   const std::string text = to_markdown(report_);
-  for (const char* section : {"## How it comes about", "## What is needed", "## Program",
-                              "## Replay", "## Environment"}) {
+  for (const char* section :
+       {"## How it comes about", "## What is needed", "## Program", "## Replay", "## Environment"}) {
     EXPECT_NE(text.find(section), std::string::npos) << section;
   }
-  for (const std::string& needed :
-       {report_.key, report_.trace, "--bug " + GetParam(), std::string("CPU 0 (T0)")}) {
+  for (const std::string& needed : {report_.key, report_.trace, "--bug " + GetParam(), std::string("CPU 0 (T0)")}) {
     EXPECT_NE(text.find(needed), std::string::npos) << needed;
   }
   expect_program(between(text, "## Program\n\n```text\n", "```\n"), report_);
@@ -67,9 +64,7 @@ TEST_P(Formats, MailIsPlainAndNarrowAndItsProgramCanBeCutOut) {
   for (std::string line; std::getline(lines, line);) {
     EXPECT_LE(line.size(), 78u) << line;
     EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
-    for (const char c : line) {
-      EXPECT_TRUE(c >= ' ' && c < 0x7f) << line;
-    }
+    for (const char c : line) { EXPECT_TRUE(c >= ' ' && c < 0x7f) << line; }
   }
   EXPECT_EQ(text.find("Content-Type"), std::string::npos);
   expect_program(between(text, "-----8<-----\n", "----->8-----"), report_);
@@ -77,8 +72,7 @@ TEST_P(Formats, MailIsPlainAndNarrowAndItsProgramCanBeCutOut) {
 
 TEST_P(Formats, HtmlFetchesNothingAndRunsNothing) {
   const std::string text = to_html(report_);
-  for (const char* banned :
-       {"<script", "src=", "href=", "@import", "<link", "onload", "https://"}) {
+  for (const char* banned : {"<script", "src=", "href=", "@import", "<link", "onload", "https://"}) {
     EXPECT_EQ(text.find(banned), std::string::npos) << banned;
   }
   EXPECT_NE(text.find("prefers-color-scheme: dark"), std::string::npos);
@@ -95,11 +89,8 @@ TEST_P(Formats, HtmlIsWellFormed) {
     ASSERT_NE(end, std::string::npos);
     const std::string tag = text.substr(at + 1, end - at - 1);
     at = end;
-    if (tag[0] == '!' || tag.back() == '/') {
-      continue;
-    }
-    const std::string name =
-        tag.substr(tag[0] == '/' ? 1 : 0, tag.find(' ') - (tag[0] == '/' ? 1 : 0));
+    if (tag[0] == '!' || tag.back() == '/') { continue; }
+    const std::string name = tag.substr(tag[0] == '/' ? 1 : 0, tag.find(' ') - (tag[0] == '/' ? 1 : 0));
     if (tag[0] != '/') {
       open.push_back(name);
       continue;
@@ -119,9 +110,7 @@ TEST_P(Formats, SarifHasWhatTheStandardRequires) {
   EXPECT_EQ(run["tool"]["driver"]["name"], "daxfuzz");
   const json& rules = run["tool"]["driver"]["rules"];
   std::set<std::string> ids;
-  for (const json& rule : rules) {
-    EXPECT_TRUE(ids.insert(rule["id"]).second) << rule["id"];
-  }
+  for (const json& rule : rules) { EXPECT_TRUE(ids.insert(rule["id"]).second) << rule["id"]; }
   ASSERT_EQ(run["results"].size(), 1u);
   const json& result = run["results"][0];
   EXPECT_EQ(rules[result["ruleIndex"].get<size_t>()]["id"], result["ruleId"]);
@@ -129,8 +118,7 @@ TEST_P(Formats, SarifHasWhatTheStandardRequires) {
   EXPECT_FALSE(result["message"]["text"].get<std::string>().empty());
   EXPECT_EQ(result["partialFingerprints"]["daxfuzzDedupKey/v1"], report_.key);
   const json& where = result["locations"][0]["physicalLocation"];
-  EXPECT_EQ(where["artifactLocation"]["uri"].get<std::string>() + ":" +
-                where["region"]["startLine"].dump(),
+  EXPECT_EQ(where["artifactLocation"]["uri"].get<std::string>() + ":" + where["region"]["startLine"].dump(),
             report_.site);
   expect_program(run["artifacts"][0]["contents"]["text"], report_);
 }
@@ -149,8 +137,7 @@ TEST_P(Formats, SarifTellsTheDiagramInOneOrder) {
       EXPECT_TRUE(orders.insert(order).second);
       const json& where = step["location"]["physicalLocation"];
       const std::string uri = where["artifactLocation"]["uri"];
-      EXPECT_TRUE(uri.starts_with("fs/") || uri.starts_with("fuzz/") || uri == "program.txt")
-          << uri;
+      EXPECT_TRUE(uri.starts_with("fs/") || uri.starts_with("fuzz/") || uri == "program.txt") << uri;
       EXPECT_GE(where["region"]["startLine"], 1);
     }
   }
@@ -168,9 +155,7 @@ TEST_P(Formats, PerfettoSlicesAreBalancedOnEveryThreadAndArrowsHaveTwoEnds) {
     const std::string phase = event["ph"];
     const std::pair<int, int> thread{event["pid"], event["tid"]};
     if (phase == "M") {
-      if (event["name"] == "thread_name") {
-        named.insert(thread);
-      }
+      if (event["name"] == "thread_name") { named.insert(thread); }
       continue;
     }
     const double ts = event["ts"];
@@ -180,9 +165,7 @@ TEST_P(Formats, PerfettoSlicesAreBalancedOnEveryThreadAndArrowsHaveTwoEnds) {
       ++depth[thread];
       EXPECT_FALSE(event["name"].get<std::string>().empty());
     }
-    if (phase == "E") {
-      EXPECT_GE(--depth[thread], 0) << event;
-    }
+    if (phase == "E") { EXPECT_GE(--depth[thread], 0) << event; }
     if (phase == "s" || phase == "f") {
       EXPECT_GT(depth[thread], 0) << "an arrow needs a slice: " << event;
       arrows[event["id"]] += phase == "s" ? 1 : 10;
@@ -193,9 +176,7 @@ TEST_P(Formats, PerfettoSlicesAreBalancedOnEveryThreadAndArrowsHaveTwoEnds) {
     EXPECT_TRUE(named.contains(thread)) << thread.first << "/" << thread.second;
   }
   EXPECT_EQ(arrows.size(), report_.program.schedule.size());
-  for (const auto& [id, ends] : arrows) {
-    EXPECT_EQ(ends, 11) << "arrow " << id;
-  }
+  for (const auto& [id, ends] : arrows) { EXPECT_EQ(ends, 11) << "arrow " << id; }
   EXPECT_LE(last, static_cast<double>(report_.recording->events + 1));
 }
 
@@ -203,15 +184,11 @@ TEST_P(Formats, PerfettoHasATrackForEachTaskAndItsOperations) {
   const json trace = parsed(to_perfetto(report_));
   std::set<std::string> operations;
   for (const json& event : trace["traceEvents"]) {
-    if (event.value("cat", "") == "operation" && event["tid"] < 63) {
-      operations.insert(event["name"]);
-    }
+    if (event.value("cat", "") == "operation" && event["tid"] < 63) { operations.insert(event["name"]); }
   }
   size_t begun = 0;
   for (const explain::Row& row : report_.explanation.rows) {
-    if (row.kind != explain::Row::Kind::kOp) {
-      continue;
-    }
+    if (row.kind != explain::Row::Kind::kOp) { continue; }
     ++begun;
     EXPECT_TRUE(operations.contains(row.text)) << row.text;
   }
@@ -231,9 +208,7 @@ TEST_P(Formats, AreTheSameBytesEveryTime) {
   const auto once = bundle(report_);
   const auto again = bundle(report_of(GetParam()));
   ASSERT_EQ(once.size(), again.size());
-  for (size_t i = 0; i < once.size(); ++i) {
-    EXPECT_EQ(once[i].contents, again[i].contents) << once[i].name;
-  }
+  for (size_t i = 0; i < once.size(); ++i) { EXPECT_EQ(once[i].contents, again[i].contents) << once[i].name; }
 }
 
 TEST_P(Formats, ABundleNamesAllOfItsFilesAndItsProgramsAreTheProgram) {
@@ -244,12 +219,9 @@ TEST_P(Formats, ABundleNamesAllOfItsFilesAndItsProgramsAreTheProgram) {
     if (file.name != "README.md") {
       EXPECT_NE(files.back().contents.find("(" + file.name + ")"), std::string::npos) << file.name;
     }
-    if (file.name == "program.txt") {
-      expect_program(file.contents, report_);
-    }
+    if (file.name == "program.txt") { expect_program(file.contents, report_); }
     if (file.name == "program.bin") {
-      EXPECT_EQ(prog::decode(
-                    {reinterpret_cast<const uint8_t*>(file.contents.data()), file.contents.size()}),
+      EXPECT_EQ(prog::decode({reinterpret_cast<const uint8_t*>(file.contents.data()), file.contents.size()}),
                 report_.program);
     }
   }
@@ -261,9 +233,7 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Formats);
 class OddNames : public testing::Test {
  protected:
   void SetUp() override {
-    if (daxfs::historical_bugs().empty()) {
-      GTEST_SKIP() << "no historical bugs compiled in";
-    }
+    if (daxfs::historical_bugs().empty()) { GTEST_SKIP() << "no historical bugs compiled in"; }
     report_ = report_of("break-layouts-lost-retry");
   }
   // The program with an operation more, as if it had been found so.
@@ -275,8 +245,7 @@ class OddNames : public testing::Test {
     const WithBug on("break-layouts-lost-retry");
     const prog::Program program = report_.program;
     CollectOptions options;
-    ASSERT_EQ(collect(test_executor(), program, options, &report_, &error), Collected::kOk)
-        << error;
+    ASSERT_EQ(collect(test_executor(), program, options, &report_, &error), Collected::kOk) << error;
   }
   Report report_;
 };
@@ -294,16 +263,12 @@ TEST_F(OddNames, AreNoMarkup) {
 
 TEST_F(OddNames, ThatAreLongerThanALineOfAMailGoAsBinary) {
   std::string name;
-  for (int i = 0; i < 100; ++i) {
-    name += std::to_string(i * 7919);
-  }
+  for (int i = 0; i < 100; ++i) { name += std::to_string(i * 7919); }
   add_operation("stat \"" + name + "\"");
   const std::string mail = to_mail(report_);
   EXPECT_NE(mail.find("base64 -d"), std::string::npos);
   std::istringstream lines(mail);
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_LE(line.size(), 78u) << line;
-  }
+  for (std::string line; std::getline(lines, line);) { EXPECT_LE(line.size(), 78u) << line; }
 }
 
 TEST(Prose, WrappedLinesAllEnd) {

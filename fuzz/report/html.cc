@@ -86,34 +86,26 @@ std::string head(const Report& report) {
   if (report.invariant.text.empty()) {
     out += fact("invariant", e(report.invariant.tag));
   } else {
-    out += fact("what should hold",
-                "<b>" + e(report.invariant.tag) + "</b>: " + e(report.invariant.text) +
-                    " <span class=\"note\">(" + e(report.invariant.declared) + ")</span>");
+    out += fact("what should hold", "<b>" + e(report.invariant.tag) + "</b>: " + e(report.invariant.text) +
+                                        " <span class=\"note\">(" + e(report.invariant.declared) + ")</span>");
   }
-  for (const BugNote& bug : report.bugs) {
-    out += fact("bug switched on", bug_words(bug));
-  }
+  for (const BugNote& bug : report.bugs) { out += fact("bug switched on", bug_words(bug)); }
   std::string same;
   for (const BugNote& bug : report.same_key) {
     same += (same.empty() ? "" : ", ") + code(bug.id) + " (" + e(bug.catalogue) + ")";
   }
-  if (!same.empty()) {
-    out += fact(report.bugs.empty() ? "known bugs with this key" : "same key", same);
-  }
+  if (!same.empty()) { out += fact(report.bugs.empty() ? "known bugs with this key" : "same key", same); }
   out += fact("dedup key", code(report.key));
   out += fact("trace hash", code(report.trace) + " in " + std::to_string(report.replays) + " of " +
                                 std::to_string(report.replays) + " replays");
   const std::string switched =
-      report.bugs.empty() ? ""
-                          : " A historical bug was switched on: this is no defect of today's code.";
+      report.bugs.empty() ? "" : " A historical bug was switched on: this is no defect of today's code.";
   return out + "</table>\n<p class=\"note\">" + e(about_model(report) + switched) + "</p>\n";
 }
 
 std::string facts_list(const Report& report) {
   std::string out;
-  for (const std::string& fact : report.explanation.facts) {
-    out += (out.empty() ? "" : "; ") + e(fact);
-  }
+  for (const std::string& fact : report.explanation.facts) { out += (out.empty() ? "" : "; ") + e(fact); }
   return out.empty() ? "" : "\n<p class=\"note\">" + out + ".</p>";
 }
 
@@ -126,8 +118,7 @@ std::string drawing(const Report& report) {
       "<h2>How it comes about</h2>\n<p class=\"note\">One column a task; time goes down; "
       "<i>state</i> is what a step saw or "
       "changed; dashed arrows are preemptions.";
-  out += "</p>" + facts_list(report) + "\n<div class=\"diagram\">\n" + explain::to_svg(columns) +
-         "</div>\n";
+  out += "</p>" + facts_list(report) + "\n<div class=\"diagram\">\n" + explain::to_svg(columns) + "</div>\n";
   if (report.explanation.rows_left_out != 0) {
     out += "<p class=\"note\">" + std::to_string(report.explanation.rows_left_out) +
            " less important steps are left out.</p>\n";
@@ -136,9 +127,7 @@ std::string drawing(const Report& report) {
 }
 
 std::string needed(const Report& report) {
-  if (report.explanation.counterfactuals.empty()) {
-    return "";
-  }
+  if (report.explanation.counterfactuals.empty()) { return ""; }
   std::string out =
       "<h2>What is needed</h2>\n<p class=\"note\">The same run with one thing left out.</p>\n<div "
       "class=\"wide\"><table>\n"
@@ -160,18 +149,15 @@ std::string program(const Report& report) {
                        : line.kind == ListingLine::Kind::kSection ? "section"
                        : line.note.empty()                        ? ""
                                                                   : "preempted";
-    out += "<tr" + (*kind == '\0' ? "" : " class=\"" + std::string(kind) + "\"") +
-           "><td class=\"n\">" + std::to_string(line.number) + "</td><td>" + e(line.text) +
-           "</td><td class=\"why\">" + (line.note.empty() ? "" : "# " + e(line.note)) +
-           "</td></tr>\n";
+    out += "<tr" + (*kind == '\0' ? "" : " class=\"" + std::string(kind) + "\"") + "><td class=\"n\">" +
+           std::to_string(line.number) + "</td><td>" + e(line.text) + "</td><td class=\"why\">" +
+           (line.note.empty() ? "" : "# " + e(line.note)) + "</td></tr>\n";
   }
   return out + "</table></div>\n";
 }
 
 std::string states(const Report& report) {
-  if (report.states.empty()) {
-    return "";
-  }
+  if (report.states.empty()) { return ""; }
   std::string out =
       "<h2>State</h2>\n<p class=\"note\">What the finding is about, when the tasks began and when "
       "it was noticed; ? where "
@@ -181,10 +167,10 @@ std::string states(const Report& report) {
       "<th>last changed by</th></tr>\n";
   std::string object;
   for (const StateLine& line : report.states) {
-    out += "<tr><td>" + (line.object == object ? "" : e(line.object)) + "</td><td>" +
-           e(line.property) + "</td><td>" + (line.before.empty() ? "?" : e(line.before)) +
-           "</td><td" + (line.before == line.after ? ">" : " class=\"changed\">") + e(line.after) +
-           "</td><td>" + e(line.changed_by) + "</td></tr>\n";
+    out += "<tr><td>" + (line.object == object ? "" : e(line.object)) + "</td><td>" + e(line.property) + "</td><td>" +
+           (line.before.empty() ? "?" : e(line.before)) + "</td><td" +
+           (line.before == line.after ? ">" : " class=\"changed\">") + e(line.after) + "</td><td>" +
+           e(line.changed_by) + "</td></tr>\n";
     object = line.object;
   }
   return out + "</table></div>\n";
@@ -198,19 +184,15 @@ std::string to_html(const Report& report) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>" +
       e(report.title) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n";
   out += head(report) + drawing(report) + needed(report) + states(report) + program(report);
-  out +=
-      "<h2>Replay</h2>\n<p>Save the program as " + code(report.file) + ", then:</p>\n<pre><code>";
+  out += "<h2>Replay</h2>\n<p>Save the program as " + code(report.file) + ", then:</p>\n<pre><code>";
   for (const Command& command : commands(report, report.file)) {
     out += e(command.text) + "   # " + e(command.purpose) + "\n";
   }
   out += "</code></pre>\n<h2>Environment</h2>\n<table class=\"facts\">\n";
-  for (const auto& [name, value] : environment_lines(report)) {
-    out += fact(name, e(value));
-  }
+  for (const auto& [name, value] : environment_lines(report)) { out += fact(name, e(value)); }
   out += "</table>\n";
   if (!report.detail.empty()) {
-    out += "<h2>Tasks and locks when it was noticed</h2>\n<pre><code>" +
-           e(report.detail) + "</code></pre>\n";
+    out += "<h2>Tasks and locks when it was noticed</h2>\n<pre><code>" + e(report.detail) + "</code></pre>\n";
   }
   return out + "</main>\n</body>\n</html>\n";
 }

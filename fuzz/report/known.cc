@@ -10,24 +10,19 @@ namespace daxfuzz::report {
 
 std::vector<Invariant> invariants() {
   std::vector<Invariant> all;
-  for (const InvariantText& row : invariant_texts()) {
-    all.push_back({row.tag, row.text, row.declared});
-  }
+  for (const InvariantText& row : invariant_texts()) { all.push_back({row.tag, row.text, row.declared}); }
   return all;
 }
 
 Invariant invariant_of(std::string_view tag) {
   for (const InvariantText& row : invariant_texts()) {
-    if (tag == row.tag) {
-      return {row.tag, row.text, row.declared};
-    }
+    if (tag == row.tag) { return {row.tag, row.text, row.declared}; }
   }
   return {std::string(tag), "", ""};
 }
 
 BugNote note_of(const daxfs::BugInfo& info) {
-  return {std::string(info.id), std::string(info.catalogue), std::string(info.source),
-          std::string(info.title)};
+  return {std::string(info.id), std::string(info.catalogue), std::string(info.source), std::string(info.title)};
 }
 
 namespace {

@@ -23,9 +23,7 @@ std::string moment(const explain::Explanation& e, const prog::Preemption& p) {
     }
     for (size_t before = i; before-- > 0;) {
       const explain::Row& row = e.rows[before];
-      if (row.column != arrow.column || row.kind == explain::Row::Kind::kSwitch) {
-        continue;
-      }
+      if (row.column != arrow.column || row.kind == explain::Row::Kind::kSwitch) { continue; }
       return " after: " + row.text + (row.state.empty() ? "" : " (" + row.state + ")");
     }
   }
@@ -34,8 +32,7 @@ std::string moment(const explain::Explanation& e, const prog::Preemption& p) {
 
 }  // namespace
 
-std::vector<ListingLine> make_listing(const prog::Program& program,
-                                      const explain::Explanation& explanation) {
+std::vector<ListingLine> make_listing(const prog::Program& program, const explain::Explanation& explanation) {
   std::vector<ListingLine> lines;
   std::istringstream text(prog::print(program));
   constexpr size_t kNoTask = ~size_t{0};
@@ -52,8 +49,8 @@ std::vector<ListingLine> make_listing(const prog::Program& program,
     if (!indented) {
       const bool begins_task = line.starts_with("task ");
       schedule = line == "schedule";
-      out.kind = schedule || begins_task || line.starts_with("init ") ? ListingLine::Kind::kSection
-                                                                      : ListingLine::Kind::kHead;
+      out.kind =
+          schedule || begins_task || line.starts_with("init ") ? ListingLine::Kind::kSection : ListingLine::Kind::kHead;
       task = begins_task ? tasks++ : kNoTask;
       op = 0;
     } else if (schedule) {
@@ -66,9 +63,7 @@ std::vector<ListingLine> make_listing(const prog::Program& program,
       out.op = static_cast<uint32_t>(op);
       for (size_t i = 0; task != kNoTask && i < program.schedule.size(); ++i) {
         const prog::Preemption& p = program.schedule[i];
-        if (p.task != task || p.op != op) {
-          continue;
-        }
+        if (p.task != task || p.op != op) { continue; }
         out.note += (out.note.empty() ? "preempted " : " ") + mark(i);
       }
       ++op;
@@ -82,9 +77,7 @@ std::string listing_text(const Report& report, size_t width) {
   constexpr size_t kGap = 3;
   size_t column = 0;
   for (const ListingLine& line : report.listing) {
-    if (!line.note.empty()) {
-      column = std::max(column, line.text.size());
-    }
+    if (!line.note.empty()) { column = std::max(column, line.text.size()); }
   }
   column = std::min(column, width / 2);
   std::string out;

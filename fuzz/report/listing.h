@@ -10,7 +10,6 @@
 
 namespace daxfuzz::report {
 
-std::vector<ListingLine> make_listing(const prog::Program& program,
-                                      const explain::Explanation& explanation);
+std::vector<ListingLine> make_listing(const prog::Program& program, const explain::Explanation& explanation);
 
 }  // namespace daxfuzz::report

@@ -31,9 +31,7 @@ constexpr int kSchedulePid = 102;
 
 std::string system_name(TaskId task) {
   const std::string id = prog::print_task_id(static_cast<prog::TaskId>(task));
-  if (task == daxfs::rt::kRcuTask) {
-    return id + " RCU";
-  }
+  if (task == daxfs::rt::kRcuTask) { return id + " RCU"; }
   return id + (task < daxfs::rt::kFirstWorkerTask ? " interrupt" : " worker");
 }
 
@@ -42,18 +40,13 @@ class Trace {
   explicit Trace(const Report& report)
       : report_(report),
         timeline_(report.recording->recorder),
-        words_(report.recording->recorder,
-               {report.recording->files.begin(), report.recording->files.end()}, true) {
-    for (size_t i = 0; i < timeline_.steps().size(); ++i) {
-      step_of_[timeline_.steps()[i].record] = i;
-    }
+        words_(report.recording->recorder, {report.recording->files.begin(), report.recording->files.end()}, true) {
+    for (size_t i = 0; i < timeline_.steps().size(); ++i) { step_of_[timeline_.steps()[i].record] = i; }
   }
 
   std::string render() {
     const auto records = report_.recording->recorder.records();
-    for (size_t i = 0; i < records.size(); ++i) {
-      add(records[i], i);
-    }
+    for (size_t i = 0; i < records.size(); ++i) { add(records[i], i); }
     finish();
     name_tracks();
     json other = {{"title", report_.title},
@@ -65,9 +58,7 @@ class Trace {
     if (report_.recording->recorder.dropped() != 0) {
       other["records_left_out"] = report_.recording->recorder.dropped();
     }
-    const json out = {{"traceEvents", std::move(events_)},
-                      {"displayTimeUnit", "ns"},
-                      {"otherData", std::move(other)}};
+    const json out = {{"traceEvents", std::move(events_)}, {"displayTimeUnit", "ns"}, {"otherData", std::move(other)}};
     return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
   }
 
@@ -79,20 +70,14 @@ class Trace {
   };
 
   int pid(TaskId task) const {
-    if (task == daxfs::rt::kRootTask) {
-      return kHarnessPid;
-    }
-    if (task >= daxfs::rt::kFirstSystemTask) {
-      return kSystemPid;
-    }
+    if (task == daxfs::rt::kRootTask) { return kHarnessPid; }
+    if (task >= daxfs::rt::kFirstSystemTask) { return kSystemPid; }
     const auto index = static_cast<size_t>(task);
-    return index < report_.program.tasks.size() ? report_.program.tasks[index].process + 1
-                                                : kHarnessPid;
+    return index < report_.program.tasks.size() ? report_.program.tasks[index].process + 1 : kHarnessPid;
   }
 
   double now() const {
-    return static_cast<double>(event_) +
-           static_cast<double>(std::min<uint64_t>(between_, 999)) / 1000;
+    return static_cast<double>(event_) + static_cast<double>(std::min<uint64_t>(between_, 999)) / 1000;
   }
 
   json base(const char* phase, TaskId task) const {
@@ -108,16 +93,12 @@ class Trace {
   }
   void end(TaskId task) {
     Thread& thread = threads_[task];
-    if (thread.open == 0) {
-      return;
-    }
+    if (thread.open == 0) { return; }
     --thread.open;
     events_.push_back(base("E", task));
   }
   void end_all(TaskId task) {
-    while (threads_[task].open != 0) {
-      end(task);
-    }
+    while (threads_[task].open != 0) { end(task); }
     threads_[task].waits = false;
   }
 
@@ -129,31 +110,20 @@ class Trace {
     } else {
       ++between_;
     }
-    if (task != running_) {
-      runs(task);
-    }
+    if (task != running_) { runs(task); }
     Thread& thread = threads_[task];
     if (thread.waits) {
       thread.waits = false;
       end(task);
     }
     switch (record.kind) {
-      case Record::Kind::kEvent:
-        add_event(record, index);
-        break;
-      case Record::Kind::kBegin:
-        begin(task, words_.call(step(index)), "function");
-        break;
+      case Record::Kind::kEvent: add_event(record, index); break;
+      case Record::Kind::kBegin: begin(task, words_.call(step(index)), "function"); break;
       case Record::Kind::kEnd:
-        if (threads_[task].open > base_of(task)) {
-          end(task);
-        }
+        if (threads_[task].open > base_of(task)) { end(task); }
         break;
-      case Record::Kind::kRead:
-        break;
-      case Record::Kind::kWrite:
-        change(record, index);
-        break;
+      case Record::Kind::kRead: break;
+      case Record::Kind::kWrite: change(record, index); break;
     }
     arrive(task);
   }
@@ -182,17 +152,13 @@ class Trace {
       threads_[task].waits = true;
     }
     for (const daxfs::rt::TakenSwitch& taken : report_.recording->taken) {
-      if (taken.from == task && taken.op == record.op &&
-          taken.event_in_op == record.event) {
-        depart(taken);
-      }
+      if (taken.from == task && taken.op == record.op && taken.event_in_op == record.event) { depart(taken); }
     }
   }
 
   std::string op_name(const Record& record) const {
     const auto index = static_cast<size_t>(record.task);
-    if (index < report_.program.tasks.size() &&
-        record.op < report_.program.tasks[index].ops.size()) {
+    if (index < report_.program.tasks.size() && record.op < report_.program.tasks[index].ops.size()) {
       return prog::print_op(report_.program, report_.program.tasks[index].ops[record.op]);
     }
     return "operation " + std::to_string(record.op + 1);
@@ -205,9 +171,7 @@ class Trace {
     event["cat"] = "state";
     event["s"] = "t";
     event["args"] = {{"state", words_.state(s)}, {"event", record.event}};
-    if (record.op != daxfs::rt::kNoOp) {
-      event["args"]["operation"] = record.op + 1;
-    }
+    if (record.op != daxfs::rt::kNoOp) { event["args"]["operation"] = record.op + 1; }
     events_.push_back(std::move(event));
     if (record.object.noun == Noun::kFrame && s.page.noun == Noun::kEntry) {
       events_.push_back({{"ph", "C"},
@@ -225,44 +189,32 @@ class Trace {
   void depart(const daxfs::rt::TakenSwitch& taken) {
     ++arrows_;
     const bool bare = threads_[taken.from].open == 0;
-    if (bare) {
-      begin(taken.from, "preempted", "schedule");
-    }
+    if (bare) { begin(taken.from, "preempted", "schedule"); }
     json event = base("s", taken.from);
     event["name"] = "preemption";
     event["cat"] = "schedule";
     event["id"] = arrows_;
     events_.push_back(std::move(event));
-    if (bare) {
-      end(taken.from);
-    }
+    if (bare) { end(taken.from); }
     threads_[taken.to].arrives = arrows_;
   }
   void arrive(TaskId task) {
     Thread& thread = threads_[task];
-    if (thread.arrives == 0) {
-      return;
-    }
+    if (thread.arrives == 0) { return; }
     const bool bare = thread.open == 0;
-    if (bare) {
-      begin(task, "goes on", "schedule");
-    }
+    if (bare) { begin(task, "goes on", "schedule"); }
     json event = base("f", task);
     event["name"] = "preemption";
     event["cat"] = "schedule";
     event["id"] = thread.arrives;
     event["bp"] = "e";
     events_.push_back(std::move(event));
-    if (bare) {
-      end(task);
-    }
+    if (bare) { end(task); }
     thread.arrives = 0;
   }
 
   void runs(TaskId task) {
-    if (running_ != daxfs::rt::kNoTask) {
-      events_.push_back(turn("E", running_));
-    }
+    if (running_ != daxfs::rt::kNoTask) { events_.push_back(turn("E", running_)); }
     running_ = task;
     events_.push_back(turn("B", task));
   }
@@ -286,39 +238,22 @@ class Trace {
     threads_[reporter];
     ++event_;
     between_ = 0;
-    for (auto& [task, thread] : threads_) {
-      end_all(task);
-    }
-    if (running_ != daxfs::rt::kNoTask) {
-      events_.push_back(turn("E", running_));
-    }
+    for (auto& [task, thread] : threads_) { end_all(task); }
+    if (running_ != daxfs::rt::kNoTask) { events_.push_back(turn("E", running_)); }
   }
 
   std::string name(TaskId task) const {
-    if (task == daxfs::rt::kRootTask) {
-      return "set-up and checks";
-    }
-    if (task >= daxfs::rt::kFirstSystemTask) {
-      return system_name(task);
-    }
+    if (task == daxfs::rt::kRootTask) { return "set-up and checks"; }
+    if (task >= daxfs::rt::kFirstSystemTask) { return system_name(task); }
     return prog::print_task_id(static_cast<prog::TaskId>(task));
   }
 
   void metadata(const char* what, int pid, TaskId task, const std::string& value, int order) {
-    events_.push_back({{"ph", "M"},
-                       {"pid", pid},
-                       {"tid", task},
-                       {"ts", 0},
-                       {"name", what},
-                       {"args", {{"name", value}}}});
-    const std::string sort =
-        std::string(what) == "process_name" ? "process_sort_index" : "thread_sort_index";
-    events_.push_back({{"ph", "M"},
-                       {"pid", pid},
-                       {"tid", task},
-                       {"ts", 0},
-                       {"name", sort},
-                       {"args", {{"sort_index", order}}}});
+    events_.push_back(
+        {{"ph", "M"}, {"pid", pid}, {"tid", task}, {"ts", 0}, {"name", what}, {"args", {{"name", value}}}});
+    const std::string sort = std::string(what) == "process_name" ? "process_sort_index" : "thread_sort_index";
+    events_.push_back(
+        {{"ph", "M"}, {"pid", pid}, {"tid", task}, {"ts", 0}, {"name", sort}, {"args", {{"sort_index", order}}}});
   }
 
   void name_tracks() {
@@ -332,9 +267,7 @@ class Trace {
                                        : "P" + std::to_string(p - 1);
       metadata("thread_name", p, task, name(task), task);
     }
-    for (const auto& [p, text] : processes) {
-      metadata("process_name", p, 0, text, p);
-    }
+    for (const auto& [p, text] : processes) { metadata("process_name", p, 0, text, p); }
   }
 
   const Report& report_;

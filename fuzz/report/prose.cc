@@ -20,22 +20,17 @@ std::string join(const std::vector<std::string>& words) {
 
 std::string count(size_t n, const std::string& one) {
   static constexpr const char* kWords[] = {"no", "one", "two", "three", "four", "five", "six"};
-  return (n < std::size(kWords) ? kWords[n] : std::to_string(n)) + (" " + one) +
-         (n == 1 ? "" : "s");
+  return (n < std::size(kWords) ? kWords[n] : std::to_string(n)) + (" " + one) + (n == 1 ? "" : "s");
 }
 
 std::string named(const BugNote& bug) {
   return bug.id + " (" + bug.catalogue + ", Linux " + bug.source + ": " + bug.title + ")";
 }
 
-bool is_preemption(const explain::Counterfactual& c) {
-  return c.change.find(" -> ") != std::string::npos;
-}
+bool is_preemption(const explain::Counterfactual& c) { return c.change.find(" -> ") != std::string::npos; }
 
 std::string capital(std::string text) {
-  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') {
-    text[0] = static_cast<char>(text[0] - 'a' + 'A');
-  }
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') { text[0] = static_cast<char>(text[0] - 'a' + 'A'); }
   return text;
 }
 
@@ -51,14 +46,11 @@ std::string actor(const Report& report, size_t column) {
   std::vector<std::string> calls;
   const auto& ops = report.program.tasks[static_cast<size_t>(task)].ops;
   for (const explain::Row& row : e.rows) {
-    if (row.column != static_cast<int>(column) || row.kind != explain::Row::Kind::kOp ||
-        row.op >= ops.size()) {
+    if (row.column != static_cast<int>(column) || row.kind != explain::Row::Kind::kOp || row.op >= ops.size()) {
       continue;
     }
     const std::string call = std::string(ops[row.op].info().name) + "()";
-    if (calls.empty() || calls.back() != call) {
-      calls.push_back(call);
-    }
+    if (calls.empty() || calls.back() != call) { calls.push_back(call); }
   }
   return calls.empty() ? id : join(calls) + " in " + id;
 }
@@ -67,50 +59,36 @@ std::string actor(const Report& report, size_t column) {
 
 std::string what_it_takes(const Report& report) {
   std::vector<std::string> actors;
-  for (size_t i = 0; i < report.explanation.columns.size(); ++i) {
-    actors.push_back(actor(report, i));
-  }
+  for (size_t i = 0; i < report.explanation.columns.size(); ++i) { actors.push_back(actor(report, i)); }
   std::string text = actors.empty() ? "" : "It takes " + join(actors) + ".";
   const size_t preemptions = report.program.schedule.size();
   if (preemptions == 0 && actors.size() > 1) {
     return text + " No preemption is needed: it happens when every task runs until it blocks.";
   }
-  if (preemptions == 0) {
-    return text;
-  }
+  if (preemptions == 0) { return text; }
   const auto& all = report.explanation.counterfactuals;
-  const auto needed = static_cast<size_t>(std::count_if(
-      all.begin(), all.end(), [](const auto& c) { return is_preemption(c) && !c.same; }));
+  const auto needed = static_cast<size_t>(
+      std::count_if(all.begin(), all.end(), [](const auto& c) { return is_preemption(c) && !c.same; }));
   text += " " + capital(count(preemptions, "preemption"));
-  if (needed == preemptions) {
-    return text + (needed == 1 ? ", and it is needed." : ", and each of them is needed.");
-  }
+  if (needed == preemptions) { return text + (needed == 1 ? ", and it is needed." : ", and each of them is needed."); }
   return text + ", " + count(needed, "of them") + " needed.";
 }
 
 std::string noticed(const Report& report) {
-  if (report.site.starts_with("fs/")) {
-    return report.verdict + " in " + report.function + "(), " + report.site;
-  }
+  if (report.site.starts_with("fs/")) { return report.verdict + " in " + report.function + "(), " + report.site; }
   return report.verdict + ", noticed by daxfuzz's own judge (" + report.invariant.tag + ", " + report.site + ")";
 }
 
 std::string about_bugs(const Report& report) {
   std::vector<std::string> on;
   std::vector<std::string> same;
-  for (const BugNote& bug : report.bugs) {
-    on.push_back(named(bug));
-  }
-  for (const BugNote& bug : report.same_key) {
-    same.push_back(bug.id + " (" + bug.catalogue + ")");
-  }
+  for (const BugNote& bug : report.bugs) { on.push_back(named(bug)); }
+  for (const BugNote& bug : report.same_key) { same.push_back(bug.id + " (" + bug.catalogue + ")"); }
   std::string text;
   if (!on.empty()) {
     text = "The historical bug" + std::string(on.size() > 1 ? "s " : " ") + join(on) +
            (on.size() > 1 ? " were" : " was") + " switched on; this is no defect of today's code.";
-    if (!same.empty()) {
-      text += " The programs of " + join(same) + " show the same key.";
-    }
+    if (!same.empty()) { text += " The programs of " + join(same) + " show the same key."; }
   } else if (!same.empty()) {
     text = "No historical bug was switched on. The programs of the known bugs " + join(same) +
            " show the same key: look there first.";
@@ -130,13 +108,9 @@ std::vector<Without> withouts(const Report& report) {
     Without without;
     without.change = c.change;
     without.passes = c.passes;
-    without.outcome = c.passes ? "passes"
-                      : c.same ? "fails all the same"
-                               : "fails otherwise: " + c.verdict;
+    without.outcome = c.passes ? "passes" : c.same ? "fails all the same" : "fails otherwise: " + c.verdict;
     for (const ListingLine& line : report.listing) {
-      if (line.kind == ListingLine::Kind::kPreemption && line.text == "  " + c.change) {
-        without.moment = line.note;
-      }
+      if (line.kind == ListingLine::Kind::kPreemption && line.text == "  " + c.change) { without.moment = line.note; }
     }
     all.push_back(std::move(without));
   }
@@ -168,24 +142,20 @@ std::vector<std::pair<std::string, std::string>> environment_lines(const Report&
   std::string bugs = "none switched on";
   if (!report.bugs.empty()) {
     bugs.clear();
-    for (const BugNote& bug : report.bugs) {
-      bugs += (bugs.empty() ? "" : ", ") + bug.id;
-    }
+    for (const BugNote& bug : report.bugs) { bugs += (bugs.empty() ? "" : ", ") + bug.id; }
   }
   return {{"daxfuzz", e.version + (e.revision.empty() ? "" : ", commit " + e.revision)},
           {"flavour", e.flavour},
           {"compiler", e.compiler},
           {"program format", "version " + std::to_string(e.format)},
-          {"image, mount", report.program.image + ", " +
-                               (report.program.mount.empty() ? "defaults" : report.program.mount)},
+          {"image, mount",
+           report.program.image + ", " + (report.program.mount.empty() ? "defaults" : report.program.mount)},
           {"historical bugs", bugs + " (" + std::to_string(e.bugs_compiled_in) + " compiled in)"}};
 }
 
 std::string wrap(std::string_view text, size_t width, std::string_view first, std::string_view hang) {
   std::string out;
-  for (const std::string& line : markup::wrap(text, width, first, hang)) {
-    out += line + "\n";
-  }
+  for (const std::string& line : markup::wrap(text, width, first, hang)) { out += line + "\n"; }
   return out;
 }
 

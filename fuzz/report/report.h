@@ -34,8 +34,7 @@ struct ListingLine {
   enum class Kind : uint8_t { kHead, kSection, kOp, kPreemption };
   Kind kind = Kind::kHead;
   std::string text;
-  std::string
-      note;  // of a preempted operation: "(1) (2)"; of a preemption: "(1) after page 0 is busy"
+  std::string note;   // of a preempted operation: "(1) (2)"; of a preemption: "(1) after page 0 is busy"
   size_t number = 0;  // from 1
   int task = -1;      // kOp: whose; -1 in the set-up
   uint32_t op = 0;
@@ -53,7 +52,7 @@ struct Invariant {
 struct Environment {
   std::string version;   // of daxfuzz
   std::string revision;  // of its sources: "1b864d2a9c3f with local changes"; "" where no git knew
-  std::string flavour;  // "fiber, AddressSanitizer"
+  std::string flavour;   // "fiber, AddressSanitizer"
   std::string compiler;
   unsigned format = prog::kFormatVersion;
   size_t bugs_compiled_in = 0;
@@ -83,9 +82,8 @@ struct Report {
   explain::Explanation explanation;
   std::vector<ListingLine> listing;
   std::vector<StateLine> states;
-  std::vector<BugNote> bugs;  // switched on in this run
-  std::vector<BugNote>
-      same_key;  // of other historical bugs whose own programs show the same finding
+  std::vector<BugNote> bugs;      // switched on in this run
+  std::vector<BugNote> same_key;  // of other historical bugs whose own programs show the same finding
   Environment environment;
   std::shared_ptr<const Recording> recording;
 };

@@ -24,8 +24,7 @@ json location(const std::string& file, unsigned line) {
 
 // In the artifact that is embedded.
 json program_line(size_t line) {
-  return {{"artifactLocation", {{"uri", "program.txt"}, {"index", 0}}},
-          {"region", {{"startLine", line}}}};
+  return {{"artifactLocation", {{"uri", "program.txt"}, {"index", 0}}}, {"region", {{"startLine", line}}}};
 }
 
 // Where the events of the run are in the source.
@@ -33,9 +32,7 @@ class Sites {
  public:
   explicit Sites(const Report& report) {
     for (const explain::Record& record : report.recording->recorder.records()) {
-      if (record.kind != explain::Record::Kind::kEvent || record.file == nullptr) {
-        continue;
-      }
+      if (record.kind != explain::Record::Kind::kEvent || record.file == nullptr) { continue; }
       sites_.try_emplace({record.task, record.op, record.event}, record.file, record.line);
     }
   }
@@ -77,9 +74,7 @@ json rules(const Report& report, size_t* index) {
   *index = SIZE_MAX;
   std::vector<Invariant> rows = invariants();
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].tag == report.finding.tag) {
-      *index = i;
-    }
+    if (rows[i].tag == report.finding.tag) { *index = i; }
   }
   if (*index == SIZE_MAX) {  // a verdict of the engine or a tag that no header declares
     *index = rows.size();
@@ -87,9 +82,7 @@ json rules(const Report& report, size_t* index) {
   }
   for (const Invariant& row : rows) {
     json rule = {{"id", row.tag}, {"shortDescription", text(row.text)}};
-    if (!row.declared.empty()) {
-      rule["fullDescription"] = text(row.text + " (declared in " + row.declared + ")");
-    }
+    if (!row.declared.empty()) { rule["fullDescription"] = text(row.text + " (declared in " + row.declared + ")"); }
     all.push_back(std::move(rule));
   }
   return all;
@@ -102,9 +95,7 @@ json thread_flow(const Report& report, size_t column, const Sites& sites) {
   for (size_t i = 0; i < e.rows.size(); ++i) {
     const explain::Row& row = e.rows[i];
     const bool at_rest = row.column < 0 && row.kind == explain::Row::Kind::kFinding;
-    if (row.column != static_cast<int>(column) && !(at_rest && column == 0)) {
-      continue;
-    }
+    if (row.column != static_cast<int>(column) && !(at_rest && column == 0)) { continue; }
     std::string words = row.text;
     if (row.kind == explain::Row::Kind::kSwitch) {
       words = "preempted: " + e.columns[static_cast<size_t>(row.to)].name + " goes on";
@@ -113,13 +104,11 @@ json thread_flow(const Report& report, size_t column, const Sites& sites) {
     }
     const bool finding = row.kind == explain::Row::Kind::kFinding;
     const bool decides = finding || row.kind == explain::Row::Kind::kSwitch;
-    json where = finding ? location(site_path(report.finding.file), report.finding.line)
-                         : sites.of(task, row, report);
-    steps.push_back(
-        {{"location", {{"physicalLocation", std::move(where)}, {"message", text(words)}}},
-         {"executionOrder", i + 1},
-         {"nestingLevel", row.depth},
-         {"importance", decides ? "essential" : "important"}});
+    json where = finding ? location(site_path(report.finding.file), report.finding.line) : sites.of(task, row, report);
+    steps.push_back({{"location", {{"physicalLocation", std::move(where)}, {"message", text(words)}}},
+                     {"executionOrder", i + 1},
+                     {"nestingLevel", row.depth},
+                     {"importance", decides ? "essential" : "important"}});
   }
   return {{"id", prog::print_task_id(static_cast<prog::TaskId>(task))},
           {"message", text(e.columns[column].name)},
@@ -131,15 +120,11 @@ json result(const Report& report, size_t rule) {
   json flows = json::array();
   for (size_t i = 0; i < report.explanation.columns.size(); ++i) {
     json flow = thread_flow(report, i, sites);
-    if (!flow["locations"].empty()) {
-      flows.push_back(std::move(flow));
-    }
+    if (!flow["locations"].empty()) { flows.push_back(std::move(flow)); }
   }
   json related = json::array();
   for (const ListingLine& line : report.listing) {
-    if (line.kind != ListingLine::Kind::kPreemption) {
-      continue;
-    }
+    if (line.kind != ListingLine::Kind::kPreemption) { continue; }
     related.push_back({{"id", related.size() + 1},
                        {"physicalLocation", program_line(line.number)},
                        {"message", text(line.text.substr(2) + "   " + line.note)}});
@@ -149,23 +134,18 @@ json result(const Report& report, size_t rule) {
       {"ruleIndex", rule},
       {"level", level(report)},
       {"kind", "fail"},
-      {"message", text(report.title + ". " + what_it_takes(report) +
-                       " Replay: " + commands(report, report.file)[0].text)},
-      {"locations",
-       json::array(
-           {{{"physicalLocation", location(site_path(report.finding.file), report.finding.line)},
-             {"logicalLocations",
-              json::array({{{"fullyQualifiedName", report.function}, {"kind", "function"}}})}}})},
+      {"message",
+       text(report.title + ". " + what_it_takes(report) + " Replay: " + commands(report, report.file)[0].text)},
+      {"locations", json::array({{{"physicalLocation", location(site_path(report.finding.file), report.finding.line)},
+                                  {"logicalLocations",
+                                   json::array({{{"fullyQualifiedName", report.function}, {"kind", "function"}}})}}})},
       {"partialFingerprints", {{"daxfuzzDedupKey/v1", report.key}}},
-      {"properties",
-       {{"trace", report.trace}, {"verdict", report.verdict}, {"bugs", report.explanation.bugs}}}};
+      {"properties", {{"trace", report.trace}, {"verdict", report.verdict}, {"bugs", report.explanation.bugs}}}};
   if (!flows.empty()) {
-    out["codeFlows"] = json::array(
-        {{{"message", text("in the order of executionOrder")}, {"threadFlows", std::move(flows)}}});
+    out["codeFlows"] =
+        json::array({{{"message", text("in the order of executionOrder")}, {"threadFlows", std::move(flows)}}});
   }
-  if (!related.empty()) {
-    out["relatedLocations"] = std::move(related);
-  }
+  if (!related.empty()) { out["relatedLocations"] = std::move(related); }
   return out;
 }
 
@@ -175,9 +155,7 @@ std::string to_sarif(const Report& report) {
   size_t rule = 0;
   json all_rules = rules(report, &rule);
   json properties = json::object();
-  for (const auto& [name, value] : environment_lines(report)) {
-    properties[name] = value;
-  }
+  for (const auto& [name, value] : environment_lines(report)) { properties[name] = value; }
   const json log = {
       {"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
       {"version", "2.1.0"},
@@ -185,13 +163,9 @@ std::string to_sarif(const Report& report) {
        json::array(
            {{{"tool",
               {{"driver",
-                {{"name", "daxfuzz"},
-                 {"version", report.environment.version},
-                 {"rules", std::move(all_rules)}}}}},
+                {{"name", "daxfuzz"}, {"version", report.environment.version}, {"rules", std::move(all_rules)}}}}},
              {"originalUriBaseIds",
-              {{kRoot,
-                {{"description",
-                  text("the root of the source tree that the tool was built from")}}}}},
+              {{kRoot, {{"description", text("the root of the source tree that the tool was built from")}}}}},
              {"artifacts", json::array({{{"location", {{"uri", "program.txt"}}},
                                          {"contents", text(prog::print(report.program))},
                                          {"description", text("the program with its schedule")}}})},

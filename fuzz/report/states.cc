@@ -84,9 +84,7 @@ class States {
       StateLine line;
       line.object = object(page, property_order);
       line.property = property(property_order).name;
-      if (spaces_.size() > 1 && sub != 0) {
-        line.property += " in address space " + std::to_string(sub);
-      }
+      if (spaces_.size() > 1 && sub != 0) { line.property += " in address space " + std::to_string(sub); }
       line.before = value.before;
       line.after = value.after;
       line.changed_by = value.by;
@@ -98,10 +96,8 @@ class States {
  private:
   std::string object(const Page& place, int property_order) const {
     switch (property(property_order).noun) {
-      case Noun::kRequest:
-        return "request " + std::to_string(place.second) + " of " + words_.file(place.first);
-      case Noun::kLock:
-        return words_.lock({Noun::kLock, place.first, 0, 1});
+      case Noun::kRequest: return "request " + std::to_string(place.second) + " of " + words_.file(place.first);
+      case Noun::kLock: return words_.lock({Noun::kLock, place.first, 0, 1});
       default:
         return property(property_order).of_file ? words_.file(place.first)
                                                 : words_.page({Noun::kEntry, place.first, place.second, 1});
@@ -112,9 +108,7 @@ class States {
   // something after the last of the program's. Interrupts and workers may come in between.
   size_t end() const {
     const auto& steps = timeline_.steps();
-    if (report_.finding.task >= 0 && report_.finding.task != daxfs::rt::kRootTask) {
-      return steps.size();
-    }
+    if (report_.finding.task >= 0 && report_.finding.task != daxfs::rt::kRootTask) { return steps.size(); }
     size_t end = steps.size();
     for (size_t i = steps.size(); i-- > 0;) {
       if (prog::is_program_task(static_cast<prog::TaskId>(steps[i].task))) { break; }
@@ -126,22 +120,19 @@ class States {
   void choose_pages() {
     for (const ObjectRef& ref : report_.finding.about.refs) {
       const ObjectRef page = timeline_.page_of(ref);
-      if (page.noun == Noun::kEntry) {
-        add_pages({Noun::kEntry, page.a, page.b, ref.count});
-      }
+      if (page.noun == Noun::kEntry) { add_pages({Noun::kEntry, page.a, page.b, ref.count}); }
       switch (ref.noun) {
-        case Noun::kInode: case Noun::kSize: case Noun::kDiskSize: case Noun::kOpenFlags:
-        case Noun::kBlockFormat:
-          inodes_.insert(ref.a);
-          break;
+        case Noun::kInode:
+        case Noun::kSize:
+        case Noun::kDiskSize:
+        case Noun::kOpenFlags:
+        case Noun::kBlockFormat: inodes_.insert(ref.a); break;
         case Noun::kRequest: requests_.insert({ref.a, ref.b}); break;
         case Noun::kLock: add_lock(ref); break;
         default: break;
       }
     }
-    if (!pages_.empty()) {
-      return;
-    }
+    if (!pages_.empty()) { return; }
     for (const Step& step : timeline_.steps()) {
       const bool of_inode = inodes_.empty() || inodes_.contains(step.page.a);
       if (step.kind == Step::Kind::kWrite && step.page.noun == Noun::kEntry && of_inode &&
@@ -159,9 +150,7 @@ class States {
 
   void add_pages(const ObjectRef& pages) {
     const uint64_t count = pages.count == 0 ? 1 : std::min<uint64_t>(pages.count, kPagesMax);
-    for (uint64_t i = 0; i < count && pages_.size() < kPagesMax; ++i) {
-      pages_.insert({pages.a, pages.b + i});
-    }
+    for (uint64_t i = 0; i < count && pages_.size() < kPagesMax; ++i) { pages_.insert({pages.a, pages.b + i}); }
     inodes_.insert(pages.a);
   }
 
@@ -183,9 +172,7 @@ class States {
     const Noun noun = step.object.noun;
     if (order(noun) < 0) { return; }
     if (property(order(noun)).of_file) {
-      if (inodes_.contains(step.object.a)) {
-        see_at(step, {step.object.a, 0}, 0, tasks_began);
-      }
+      if (inodes_.contains(step.object.a)) { see_at(step, {step.object.a, 0}, 0, tasks_began); }
       return;
     }
     if (noun == Noun::kRequest) {
@@ -234,13 +221,9 @@ class States {
     }
     value.begun = true;
     const std::string now = say(step, step.now);
-    if (step.kind == Step::Kind::kWrite && unlocked(now) != unlocked(value.after)) {
-      value.by = who(step);
-    }
+    if (step.kind == Step::Kind::kWrite && unlocked(now) != unlocked(value.after)) { value.by = who(step); }
     value.after = now;
-    if (value.after == value.before) {
-      value.by.clear();
-    }
+    if (value.after == value.before) { value.by.clear(); }
   }
 
   // Who locks or unlocks an entry does not change it.
@@ -262,9 +245,7 @@ class States {
   std::string who(const Step& step) const {
     std::string text = prog::print_task_id(static_cast<prog::TaskId>(step.task));
     for (size_t at = step.parent; at != explain::kNoStep; at = timeline_.steps()[at].parent) {
-      if (timeline_.steps()[at].kind == Step::Kind::kCall) {
-        return text + ", " + timeline_.steps()[at].name + "()";
-      }
+      if (timeline_.steps()[at].kind == Step::Kind::kCall) { return text + ", " + timeline_.steps()[at].name + "()"; }
     }
     return text;
   }

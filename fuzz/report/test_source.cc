@@ -113,9 +113,7 @@ std::string comment(std::string text) {
 // A raw string ends at its delimiter: one that the program does not contain.
 std::string delimiter(const std::string& program) {
   std::string delimiter = "daxfuzz";
-  while (program.find(")" + delimiter + "\"") != std::string::npos) {
-    delimiter += "_";
-  }
+  while (program.find(")" + delimiter + "\"") != std::string::npos) { delimiter += "_"; }
   return delimiter;
 }
 
@@ -124,16 +122,13 @@ std::string delimiter(const std::string& program) {
 std::string to_test(const Report& report) {
   const std::string program = prog::print(report.program);
   std::string bugs;
-  for (const BugNote& bug : report.bugs) {
-    bugs += "\"" + bug.id + "\", ";
-  }
+  for (const BugNote& bug : report.bugs) { bugs += "\"" + bug.id + "\", "; }
   std::string source = kSource;
   replace(&source, "@TITLE@", comment(report.title));
   replace(&source, "@BUGCOMMENT@", report.bugs.empty() ? " (none)" : "");
   std::string text = comment(what_it_takes(report));
   if (!report.invariant.text.empty()) {
-    text +=
-        comment("What should hold (" + report.invariant.tag + "): " + report.invariant.text + ".");
+    text += comment("What should hold (" + report.invariant.tag + "): " + report.invariant.text + ".");
   }
   replace(&source, "@TEXT@", text);
   replace(&source, "@FILE@", "finding_test.cc");

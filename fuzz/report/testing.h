@@ -26,9 +26,7 @@ inline prog::Program known_program(std::string_view bug) {
   prog::Program program;
   for (const KnownProgram& known : known_programs()) {
     std::string error;
-    if (known.bugs == bug && prog::parse(known.text, known.bugs, &program, &error)) {
-      return program;
-    }
+    if (known.bugs == bug && prog::parse(known.text, known.bugs, &program, &error)) { return program; }
   }
   ADD_FAILURE() << bug << ": no program, or one that does not parse";
   return program;
@@ -67,17 +65,14 @@ inline std::vector<std::string> known_bugs() {
   std::vector<std::string> ids;
   for (const KnownProgram& known : known_programs()) {
     daxfs::BugSet bugs;
-    if (daxfs::select_historical(known.bugs, &bugs) != 0) {
-      ids.emplace_back(known.bugs);
-    }
+    if (daxfs::select_historical(known.bugs, &bugs) != 0) { ids.emplace_back(known.bugs); }
   }
   return ids;
 }
 
 inline std::string test_name(const testing::TestParamInfo<std::string>& bug) {
   std::string name = bug.param;
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 }
 

@@ -11,7 +11,6 @@
 namespace daxfuzz::residual {
 namespace {
 
-
 // `runs` runs, each of which shows each of `species` orders with the chance 1/odds.
 Residual sample(uint32_t species, uint32_t runs, uint32_t odds) {
   auto table = std::make_unique<OrderTable>();
@@ -20,9 +19,7 @@ Residual sample(uint32_t species, uint32_t runs, uint32_t odds) {
     ++table->runs;
     ++table->runs_of_pair[kOpen][kMmap];
     for (uint32_t i = 0; i < species; ++i) {
-      if (random.chance(1, odds)) {
-        table->add({i, i + 1, kOpen, kMmap});
-      }
+      if (random.chance(1, odds)) { table->add({i, i + 1, kOpen, kMmap}); }
     }
   }
   return residual(*table);
@@ -65,8 +62,7 @@ TEST(Estimate, PredictsHowManyNewOnesTheNextRunShows) {
 TEST(Estimate, PairsThatNeverRanTogetherAreCounted) {
   const Residual out = sample(10, 5, 2);
   EXPECT_EQ(prog::kOpCount * (prog::kOpCount + 1) / 2, out.pairs_possible());
-  EXPECT_EQ(out.pairs_possible() - 1,
-            out.pairs_never_together() + (out.pair(kMmap, kOpen).runs != 0));
+  EXPECT_EQ(out.pairs_possible() - 1, out.pairs_never_together() + (out.pair(kMmap, kOpen).runs != 0));
   EXPECT_EQ(0u, out.pairs_without_conflict());
 }
 
@@ -87,9 +83,7 @@ TEST(OrderTable, MergeAddsRunsOfTheSameOrder) {
 
 TEST(OrderTable, AFullTableSaysSoInsteadOfLooping) {
   auto table = std::make_unique<OrderTable>();
-  for (uint32_t i = 0; i < OrderTable::kOrdersMax + 10; ++i) {
-    table->add({i, ~i, kOpen, kMmap});
-  }
+  for (uint32_t i = 0; i < OrderTable::kOrdersMax + 10; ++i) { table->add({i, ~i, kOpen, kMmap}); }
   EXPECT_EQ(10u, table->dropped);
   EXPECT_EQ(uint64_t{OrderTable::kOrdersMax}, residual(*table).all.seen);
 }

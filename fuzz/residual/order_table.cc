@@ -33,14 +33,10 @@ void OrderTable::merge(const OrderTable& other) {
   runs += other.runs;
   dropped += other.dropped;
   for (size_t a = 0; a < kRows; ++a) {
-    for (size_t b = 0; b < kRows; ++b) {
-      runs_of_pair[a][b] += other.runs_of_pair[a][b];
-    }
+    for (size_t b = 0; b < kRows; ++b) { runs_of_pair[a][b] += other.runs_of_pair[a][b]; }
   }
   for (const Slot& slot : other.slots) {
-    if (slot.runs != 0) {
-      add(slot.order, slot.runs);
-    }
+    if (slot.runs != 0) { add(slot.order, slot.runs); }
   }
 }
 

@@ -35,8 +35,7 @@ uint64_t hash(const Order& order);
 
 struct OrderTable {
   static constexpr size_t kSlots = size_t{1} << 17;
-  static constexpr size_t kOrdersMax =
-      kSlots / 4 * 3;  // beyond these, new ones are counted in `dropped` only
+  static constexpr size_t kOrdersMax = kSlots / 4 * 3;  // beyond these, new ones are counted in `dropped` only
 
   struct Slot {
     Order order;

@@ -40,7 +40,7 @@ class OrderRecorder final : public daxfs::rt::Observer {
   std::span<const Sighting> sightings() const { return orders_; }
 
  private:
-  static constexpr size_t kSeen = 16384;    // orders of the run, open addressing
+  static constexpr size_t kSeen = 16384;  // orders of the run, open addressing
   static constexpr size_t kOrdersMax = kSeen / 2;
 
   struct Place {

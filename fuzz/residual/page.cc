@@ -47,12 +47,8 @@ std::vector<size_t> rows_of(const Residual& residual) {
   std::vector<size_t> rows;
   for (size_t row = 0; row < kRows; ++row) {
     bool ran = row != kSystemRow;
-    for (size_t other = 0; other < kRows; ++other) {
-      ran |= residual.pair(row, other).runs != 0;
-    }
-    if (ran) {
-      rows.push_back(row);
-    }
+    for (size_t other = 0; other < kRows; ++other) { ran |= residual.pair(row, other).runs != 0; }
+    if (ran) { rows.push_back(row); }
   }
   return rows;
 }
@@ -66,8 +62,8 @@ double left(const Estimate& pair) {
 std::string cell(const Residual& residual, size_t first, size_t then) {
   const Estimate& pair = residual.pair(first, then);
   if (pair.runs == 0) {
-    return format("<td class=\"never\" title=\"%s, then %s: never ran together\"></td>",
-                  row_name(first), row_name(then));
+    return format("<td class=\"never\" title=\"%s, then %s: never ran together\"></td>", row_name(first),
+                  row_name(then));
   }
   if (pair.seen == 0) {
     return format("<td class=\"calm\" title=\"%s, then %s: %" PRIu64
@@ -77,22 +73,18 @@ std::string cell(const Residual& residual, size_t first, size_t then) {
   return format("<td style=\"background: rgba(var(--heat), %.2f)\" title=\"%s, then %s: %" PRIu64
                 " orders seen in %" PRIu64 " runs together, at least %.0f unseen, %" PRIu64
                 " seen once, %.0f %% of sightings were of known ones\">%" PRIu64 "</td>",
-                0.08 + 0.82 * left(pair), row_name(first), row_name(then), pair.seen, pair.runs,
-                pair.unseen(), pair.once, 100 * pair.coverage(), pair.seen);
+                0.08 + 0.82 * left(pair), row_name(first), row_name(then), pair.seen, pair.runs, pair.unseen(),
+                pair.once, 100 * pair.coverage(), pair.seen);
 }
 
 std::string map(const Residual& residual) {
   const std::vector<size_t> rows = rows_of(residual);
   std::string html = "<div class=\"scroll\"><table class=\"map\"><thead><tr><th></th>";
-  for (const size_t row : rows) {
-    html += format("<th>%s</th>", row_name(row));
-  }
+  for (const size_t row : rows) { html += format("<th>%s</th>", row_name(row)); }
   html += "</tr></thead><tbody>\n";
   for (const size_t first : rows) {
     html += format("<tr><th>%s</th>", row_name(first));
-    for (const size_t then : rows) {
-      html += cell(residual, first, then);
-    }
+    for (const size_t then : rows) { html += cell(residual, first, then); }
     html += "</tr>\n";
   }
   return html + "</tbody></table></div>\n";
@@ -100,9 +92,7 @@ std::string map(const Residual& residual) {
 
 std::string list(const Residual& residual) {
   auto pairs = residual.most_left();
-  if (pairs.size() > kListed) {
-    pairs.resize(kListed);
-  }
+  if (pairs.size() > kListed) { pairs.resize(kListed); }
   std::string html =
       "<div class=\"scroll\"><table class=\"list\"><tr><th>first, then</th><th>runs "
       "together</th><th>seen</th>"
@@ -111,8 +101,7 @@ std::string list(const Residual& residual) {
     const Estimate& pair = residual.pair(first, then);
     html += format("<tr><td>%s, %s</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
                    "</td><td>%.0f</td><td>%.3f</td></tr>\n",
-                   row_name(first), row_name(then), pair.runs, pair.seen, pair.once, pair.unseen(),
-                   pair.next());
+                   row_name(first), row_name(then), pair.runs, pair.seen, pair.once, pair.unseen(), pair.next());
   }
   return html + "</table></div>\n";
 }

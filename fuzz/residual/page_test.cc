@@ -10,14 +10,11 @@
 namespace daxfuzz::residual {
 namespace {
 
-
 Residual example() {
   auto table = std::make_unique<OrderTable>();
   table->runs = 9;
   table->runs_of_pair[kOpen][kMmap] = table->runs_of_pair[kMmap][kOpen] = 8;
-  for (uint32_t i = 0; i < 5; ++i) {
-    table->add({i, 77, kOpen, kMmap});
-  }
+  for (uint32_t i = 0; i < 5; ++i) { table->add({i, 77, kOpen, kMmap}); }
   table->add({1, 77, kOpen, kMmap});
   return residual(*table);
 }
@@ -44,10 +41,7 @@ TEST(Summary, JsonHasThePairAndThoseThatNeverMet) {
 TEST(Page, HasACellForEachPairAndNeedsNothingFromElsewhere) {
   const std::string html = page(example());
   size_t cells = 0;
-  for (size_t at = html.find("title=\""); at != std::string::npos;
-       at = html.find("title=\"", at + 1)) {
-    ++cells;
-  }
+  for (size_t at = html.find("title=\""); at != std::string::npos; at = html.find("title=\"", at + 1)) { ++cells; }
   EXPECT_EQ(prog::kOpCount * prog::kOpCount, cells);
   EXPECT_NE(html.find("open, then mmap: 5 orders seen in 8 runs together"), std::string::npos);
   EXPECT_EQ(html.find("http"), std::string::npos);

@@ -25,8 +25,7 @@ std::string summary(const Residual& residual) {
   std::snprintf(line, sizeof(line),
                 "pairs of operations: %" PRIu64 " of %" PRIu64 " never ran together, %" PRIu64
                 " did and touched nothing in common",
-                residual.pairs_never_together(), residual.pairs_possible(),
-                residual.pairs_without_conflict());
+                residual.pairs_never_together(), residual.pairs_possible(), residual.pairs_without_conflict());
   text += line;
   const auto pairs = residual.most_left();
   for (size_t i = 0; i < std::min(kNamed, pairs.size()); ++i) {
@@ -37,9 +36,7 @@ std::string summary(const Residual& residual) {
     text += line;
   }
   text += '\n';
-  if (residual.dropped != 0) {
-    text += "(the table of orders was full: estimates are too low)\n";
-  }
+  if (residual.dropped != 0) { text += "(the table of orders was full: estimates are too low)\n"; }
   return text;
 }
 

@@ -22,12 +22,9 @@ constexpr Access access_of(daxfs::rt::PointKind kind) {
     case PointKind::kPteRead:
     case PointKind::kTreeRead:
     case PointKind::kUserLoad:
-    case PointKind::kOpBegin:
-      return Access::kRead;
-    case PointKind::kYield:
-      return Access::kNone;
-    default:
-      return Access::kWrite;
+    case PointKind::kOpBegin: return Access::kRead;
+    case PointKind::kYield: return Access::kNone;
+    default: return Access::kWrite;
   }
 }
 

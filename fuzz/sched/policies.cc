@@ -35,9 +35,9 @@ void PreemptionList::set(std::span<const Anchor> anchors) {
 void PreemptionList::begin_run() { used_.assign(anchors_.size(), false); }
 
 uint64_t PreemptionList::budget(const SchedView& view) {
-  const auto next = std::upper_bound(anchors_.begin(), anchors_.end(),
-                                     std::tuple(view.current, view.op, view.event_in_op),
-                                     [](const auto& k, const Anchor& a) { return k < key(a); });
+  const auto next =
+      std::upper_bound(anchors_.begin(), anchors_.end(), std::tuple(view.current, view.op, view.event_in_op),
+                       [](const auto& k, const Anchor& a) { return k < key(a); });
   if (next == anchors_.end() || next->task != view.current || next->op != view.op) { return kNeverAsk; }
   return next->event - view.event_in_op;
 }
@@ -221,8 +221,7 @@ void Pct::begin_run() {
   change_next_ = 0;
   for (uint32_t i = 0; i < changes_; ++i) {
     change_at_[i] =
-        first_event_ +
-        random_.below(static_cast<uint32_t>(std::min<uint64_t>(events_expected_, UINT32_MAX)));
+        first_event_ + random_.below(static_cast<uint32_t>(std::min<uint64_t>(events_expected_, UINT32_MAX)));
   }
   std::sort(change_at_.begin(), change_at_.begin() + changes_);
 }

@@ -1,8 +1,8 @@
 #include "fuzz/sched/policies.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"

@@ -1,9 +1,9 @@
 // Orders that partial order sampling draws: replayable, varied, and redrawn where events race.
 #include "fuzz/sched/pos.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "fs/rt/atomic.h"
 #include "fs/rt/mutex.h"

@@ -12,12 +12,19 @@ constexpr unsigned kWindowTries = 4;
 bool is_data(daxfs::rt::ObjectClass object_class) {
   using daxfs::rt::ObjectClass;
   switch (object_class) {
-    case ObjectClass::kAtomic: case ObjectClass::kFrame: case ObjectClass::kPte: case ObjectClass::kTree:
-    case ObjectClass::kPmem: case ObjectClass::kInode:
-      return true;
-    case ObjectClass::kNone: case ObjectClass::kLock: case ObjectClass::kWaitQueue: case ObjectClass::kBio:
-    case ObjectClass::kTask: case ObjectClass::kOp: case ObjectClass::kCount:
-      return false;
+    case ObjectClass::kAtomic:
+    case ObjectClass::kFrame:
+    case ObjectClass::kPte:
+    case ObjectClass::kTree:
+    case ObjectClass::kPmem:
+    case ObjectClass::kInode: return true;
+    case ObjectClass::kNone:
+    case ObjectClass::kLock:
+    case ObjectClass::kWaitQueue:
+    case ObjectClass::kBio:
+    case ObjectClass::kTask:
+    case ObjectClass::kOp:
+    case ObjectClass::kCount: return false;
   }
   return false;
 }

@@ -109,10 +109,10 @@ class Touches {
   size_t count_ = 0;
   bool ready_ = false;
   std::vector<Activation> activations_;
-  std::vector<Group> groups_;      // by class
-  std::vector<uint32_t> firsts_;   // of all_, by group
-  std::vector<Range> classes_;  // of groups_
-  Range data_classes_;          // of classes_: what holds something
+  std::vector<Group> groups_;     // by class
+  std::vector<uint32_t> firsts_;  // of all_, by group
+  std::vector<Range> classes_;    // of groups_
+  Range data_classes_;            // of classes_: what holds something
 };
 
 }  // namespace daxfuzz::sched

@@ -1,17 +1,17 @@
 // What is drawn is a preemption at an object that two tasks touch, one of them writing, and goes to the other task.
 #include "fuzz/sched/touches.h"
 
-#include <gtest/gtest.h>
-
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace daxfuzz::sched {
 namespace {
 
 using daxfs::rt::Event;
-using daxfs::rt::ObjectClass;
 using daxfs::rt::object_id;
+using daxfs::rt::ObjectClass;
 using daxfs::rt::PointKind;
 
 const daxfs::rt::ObjectId kFrame = object_id(ObjectClass::kFrame, 7);

@@ -103,9 +103,7 @@ void print_token(const prog::OpInfo& info) {
   const std::vector<uint8_t> with = prog::encode(program);
   const auto differ = std::mismatch(without.begin(), without.end(), with.begin(), with.end());
   std::printf("%s=\"", std::string(info.name).c_str());
-  for (auto byte = differ.second; byte != with.end(); ++byte) {
-    std::printf("\\x%02x", *byte);
-  }
+  for (auto byte = differ.second; byte != with.end(); ++byte) { std::printf("\\x%02x", *byte); }
   std::printf("\"\n");
 }
 
@@ -114,8 +112,7 @@ size_t longest_op() {
   prog::Program program = prog::Program::minimal();
   const size_t without = prog::encoded_size(program);
   size_t longest = 0;
-  const prog::Memory far = {
-      .kind = prog::MemoryKind::kMapping, .slot = prog::kMappingSlots - 1, .offset = INT64_MIN};
+  const prog::Memory far = {.kind = prog::MemoryKind::kMapping, .slot = prog::kMappingSlots - 1, .offset = INT64_MIN};
   for (const prog::OpInfo& info : prog::op_table()) {
     program.tasks[0].ops = {{.code = info.code,
                              .fd = prog::kFdSlots - 1,
@@ -139,17 +136,13 @@ size_t longest_program() {
   prog::Program program = prog::Program::minimal();
   program.tasks.resize(prog::kTasksMax);
   program.processes.resize(prog::kProcessesMax);
-  program.schedule.assign(prog::kPreemptionsInvented,
-                          {.task = prog::kSystemTask0 + prog::kSystemTasksMax - 1,
-                           .next = prog::kRootTask,
-                           .op = prog::kAnchorOpMax,
-                           .event = prog::kEventMax});
-  const size_t bound =
-      prog::encoded_size(program) + (prog::kOpsMax + prog::kInitOpsMax) * longest_op();
+  program.schedule.assign(prog::kPreemptionsInvented, {.task = prog::kSystemTask0 + prog::kSystemTasksMax - 1,
+                                                       .next = prog::kRootTask,
+                                                       .op = prog::kAnchorOpMax,
+                                                       .event = prog::kEventMax});
+  const size_t bound = prog::encoded_size(program) + (prog::kOpsMax + prog::kInitOpsMax) * longest_op();
   size_t power = 1;
-  while (power < bound) {
-    power *= 2;
-  }
+  while (power < bound) { power *= 2; }
   return power;
 }
 
@@ -166,8 +159,8 @@ void print_options(const std::string& target, size_t max_len) {
 void print_xarray_dictionary() {
   std::printf("# Made by corpus_files from fuzz/xarray/ops.h.\nheader=\"xarray fanout \"\n");
   for (unsigned kind = 0; kind <= static_cast<unsigned>(xarray::OpKind::kWalkOn); ++kind) {
-    const std::string line = xarray::print_op(
-        {.kind = static_cast<xarray::OpKind>(kind), .entry = daxfs::lib::XEntry::from_value(1)});
+    const std::string line =
+        xarray::print_op({.kind = static_cast<xarray::OpKind>(kind), .entry = daxfs::lib::XEntry::from_value(1)});
     const std::string word = line.substr(0, std::min(line.find(' '), line.find('\n')));
     std::printf("%s=\"\\x0a%s \"\n", word.c_str(), word.c_str());
   }
@@ -179,9 +172,7 @@ void print_image_dictionary() {
   for (unsigned part = 0; part < image::kParts; ++part) {
     std::printf("patch_%u=\"\\x%02x\\x10\\x00\\x00\\x00\\x00\\xff\\xff\\xff\\xff\"\n", part, part);
   }
-  for (const prog::OpInfo& info : prog::op_table()) {
-    print_token(info);
-  }
+  for (const prog::OpInfo& info : prog::op_table()) { print_token(info); }
 }
 
 }  // namespace
@@ -189,9 +180,7 @@ void print_image_dictionary() {
 int main(int argc, char** argv) {
   if (argc >= 3 && std::strcmp(argv[1], "pack") == 0) {
     for (int i = 3; i < argc; ++i) {
-      if (const int code = pack(argv[2], argv[i]); code != 0) {
-        return code;
-      }
+      if (const int code = pack(argv[2], argv[i]); code != 0) { return code; }
     }
     return 0;
   }
@@ -209,9 +198,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     std::printf("# Made by corpus_files from fuzz/prog/op_table.h.\n");
-    for (const prog::OpInfo& info : prog::op_table()) {
-      print_token(info);
-    }
+    for (const prog::OpInfo& info : prog::op_table()) { print_token(info); }
     return 0;
   }
   if (of_target && std::strcmp(argv[1], "options") == 0) {

@@ -26,11 +26,8 @@ struct Input {
 
 Memfs::Flaw planted() {
   const char* flaw = std::getenv("DAXFUZZ_MEMFS_FLAW");
-  if (flaw == nullptr) {
-    return Memfs::Flaw::kNone;
-  }
-  return std::strcmp(flaw, "append") == 0 ? Memfs::Flaw::kAppendUnlocked
-                                          : Memfs::Flaw::kLookupUnpinned;
+  if (flaw == nullptr) { return Memfs::Flaw::kNone; }
+  return std::strcmp(flaw, "append") == 0 ? Memfs::Flaw::kAppendUnlocked : Memfs::Flaw::kLookupUnpinned;
 }
 
 }  // namespace
@@ -38,9 +35,7 @@ Memfs::Flaw planted() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t seed = 1;
   const size_t tail = size < sizeof(seed) ? 0 : sizeof(seed);
-  if (tail != 0) {
-    std::memcpy(&seed, data + size - tail, tail);
-  }
+  if (tail != 0) { std::memcpy(&seed, data + size - tail, tail); }
   static const Memfs::Flaw flaw = planted();
   Input input{flaw, data, size - tail};
   daxfuzz::sched::RandomWalk walk(seed, static_cast<uint32_t>(1 + seed % 4));

@@ -1,4 +1,10 @@
 // fuzz/tools/bench_bugs_command.cc - `daxfuzz bench-bugs`: time to exposure of each historical bug under each policy.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -6,12 +12,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 
 #include "fuzz/tools/bench_trial.h"
 #include "fuzz/tools/commands.h"
@@ -97,8 +97,8 @@ class BenchBugsJob {
     for (unsigned repeat = 0; repeat < options_.repeats; ++repeat) {
       for (size_t bug = 0; bug <= settings.bugs.size(); ++bug) {
         for (size_t policy = 0; policy < settings.policies.size(); ++policy) {
-          plans_.push_back({bug < settings.bugs.size() ? settings.bugs[bug].id : benchbugs::kClean, policy,
-                            options_.seed + repeat});
+          plans_.push_back(
+              {bug < settings.bugs.size() ? settings.bugs[bug].id : benchbugs::kClean, policy, options_.seed + repeat});
         }
       }
     }
@@ -144,8 +144,11 @@ class BenchBugsJob {
     slot.start_ms = monotonic_ms();
     slot.stuck = false;
     *slot.shared = {};
-    TrialTask task{.bugs = {}, .policy = policies_[slot.plan.policy], .seed = slot.plan.seed,
-                   .cpu_seconds = options_.seconds, .findings_dir = {}};
+    TrialTask task{.bugs = {},
+                   .policy = policies_[slot.plan.policy],
+                   .seed = slot.plan.seed,
+                   .cpu_seconds = options_.seconds,
+                   .findings_dir = {}};
     if (slot.plan.bug == benchbugs::kClean) {
       task.findings_dir = options_.findings;
     } else {
@@ -262,8 +265,7 @@ class BenchBugsJob {
       std::snprintf(line, sizeof(line), "  %s %s #%llu %.0f s",
                     slot.plan.bug == benchbugs::kClean ? "clean build" : slot.plan.bug.c_str(),
                     results_.settings.policies[slot.plan.policy].c_str(),
-                    static_cast<unsigned long long>(slot.plan.seed),
-                    static_cast<double>(now - slot.start_ms) / 1000);
+                    static_cast<unsigned long long>(slot.plan.seed), static_cast<double>(now - slot.start_ms) / 1000);
       running += line;
     }
     const double elapsed = static_cast<double>(now - start_ms_) / 1000;
@@ -365,8 +367,7 @@ void add_bench_bugs(CLI::App& app, Action* action) {
   auto* command = app.add_subcommand("bench-bugs", "time to exposure of each historical bug under each policy");
   auto options = std::make_shared<BenchBugsOptions>();
   command
-      ->add_option("--bugs", options->bugs,
-                   "all, or ids separated by commas (a name stands for all of name/variant)")
+      ->add_option("--bugs", options->bugs, "all, or ids separated by commas (a name stands for all of name/variant)")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--policies", options->policies, "of random, pct, pos, coverage, conflict, directed")

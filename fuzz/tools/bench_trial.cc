@@ -1,12 +1,12 @@
 #include "fuzz/tools/bench_trial.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+
+#include <sys/resource.h>
 
 #include "fuzz/prog/text.h"
 #include "fuzz/tools/crash_trap.h"

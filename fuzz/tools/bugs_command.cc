@@ -18,8 +18,11 @@ nlohmann::json to_json(const daxfs::BugInfo& info) {
     oracles.push_back(text(rest.substr(0, space)));
     rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
   }
-  return {{"id", text(info.id)}, {"catalogue", text(info.catalogue)}, {"source", text(info.source)},
-          {"title", text(info.title)}, {"oracles", oracles}};
+  return {{"id", text(info.id)},
+          {"catalogue", text(info.catalogue)},
+          {"source", text(info.source)},
+          {"title", text(info.title)},
+          {"oracles", oracles}};
 }
 
 int list_bugs(const std::string& id, bool json) {

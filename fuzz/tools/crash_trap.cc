@@ -1,11 +1,5 @@
 #include "fuzz/tools/crash_trap.h"
 
-#include <execinfo.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/time.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -17,6 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include <execinfo.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include "fs/base/compiler.h"
 #include "fs/base/report.h"
 #include "fs/base/symbols.h"
@@ -25,17 +25,17 @@
 
 // Of the sanitizers' runtimes; absent elsewhere. Declared here because not every compiler's headers do.
 extern "C" {
-__attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());            // NOLINT
-__attribute__((weak)) void __sanitizer_set_report_fd(void* fd);                           // NOLINT
-__attribute__((weak)) void __asan_set_error_report_callback(void (*callback)(const char*));  // NOLINT
-__attribute__((weak)) const char* __asan_get_report_description();                        // NOLINT
+__attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());                       // NOLINT
+__attribute__((weak)) void __sanitizer_set_report_fd(void* fd);                                      // NOLINT
+__attribute__((weak)) void __asan_set_error_report_callback(void (*callback)(const char*));          // NOLINT
+__attribute__((weak)) const char* __asan_get_report_description();                                   // NOLINT
 __attribute__((weak)) void __ubsan_get_current_report_data(const char** kind, const char** message,  // NOLINT
                                                            const char** file, unsigned* line, unsigned* column,
                                                            char** address);
 }
 #if defined(DAXFS_TSAN)
 extern "C" {
-void* __tsan_get_current_report();  // NOLINT
+void* __tsan_get_current_report();                                                                          // NOLINT
 int __tsan_get_report_data(void* report, const char** description, int* count, int* stacks, int* accesses,  // NOLINT
                            int* locations, int* mutexes, int* threads, int* thread_ids, void** sleep_trace,
                            unsigned long sleep_trace_size);
@@ -243,7 +243,7 @@ void on_tick(int /*signal*/) {
 }
 
 void handle(int signal, void (*handler)(int), int flags) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = flags;
   sigemptyset(&action.sa_mask);

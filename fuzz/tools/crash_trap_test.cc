@@ -3,11 +3,11 @@
 // A program of its own: how its sanitizer reports is chosen when it starts.
 #include "fuzz/tools/crash_trap.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <functional>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/compiler.h"
 #include "fs/rt/engine.h"
@@ -95,7 +95,8 @@ class CrashTrap : public testing::Test {
       EXPECT_EQ(outcome->finding->verdict, verdict);
       EXPECT_NE(outcome->finding->title.find(title), std::string::npos) << outcome->finding->title;
       EXPECT_NE(std::string(outcome->finding->function).find(function), std::string::npos)
-          << outcome->finding->function << "\n" << outcome->finding->detail;
+          << outcome->finding->function << "\n"
+          << outcome->finding->detail;
     }
     EXPECT_EQ(first.trace_hash, second.trace_hash);
     EXPECT_FALSE(run_task([] {}).finding);
@@ -159,7 +160,8 @@ TEST_F(CrashTrap, AReportOfTsan) {
     ASSERT_TRUE(outcome.finding) << again;
     EXPECT_EQ(outcome.finding->verdict, daxfs::Verdict::kDataRace);
     EXPECT_NE(std::string(outcome.finding->function).find("counts_unordered"), std::string::npos)
-        << outcome.finding->function << "\n" << outcome.finding->detail;
+        << outcome.finding->function << "\n"
+        << outcome.finding->detail;
   }
 }
 #endif

@@ -10,7 +10,7 @@ namespace daxfuzz::tools {
 
 enum ExitCode : int {
   kExitOk = 0,
-  kExitUsage = 1,        // bad option, unreadable or malformed input
+  kExitUsage = 1,  // bad option, unreadable or malformed input
   kExitHarness = 2,
   kExitLivelock = 70,
   kExitOutOfMemory = 71,

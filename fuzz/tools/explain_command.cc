@@ -42,8 +42,11 @@ nlohmann::json to_json(const explain::Explanation& e) {
   for (const auto& column : e.columns) { columns.push_back(column.name); }
   nlohmann::json rows = nlohmann::json::array();
   for (const auto& row : e.rows) {
-    nlohmann::json entry = {{"kind", kind_name(row.kind)}, {"column", row.column}, {"depth", row.depth},
-                            {"text", row.text}, {"repeat", row.repeat}};
+    nlohmann::json entry = {{"kind", kind_name(row.kind)},
+                            {"column", row.column},
+                            {"depth", row.depth},
+                            {"text", row.text},
+                            {"repeat", row.repeat}};
     if (!row.state.empty()) { entry["state"] = row.state; }
     if (row.kind == explain::Row::Kind::kSwitch) { entry["to"] = row.to; }
     rows.push_back(std::move(entry));
@@ -52,8 +55,10 @@ nlohmann::json to_json(const explain::Explanation& e) {
   for (const auto& c : e.counterfactuals) {
     without.push_back({{"change", c.change}, {"passes", c.passes}, {"same", c.same}, {"instead", c.verdict}});
   }
-  return {{"title", e.title}, {"key", e.key}, {"tag", e.tag}, {"trace", e.trace}, {"facts", e.facts}, {"bugs", e.bugs},
-          {"columns", columns}, {"rows", rows}, {"rows_left_out", e.rows_left_out}, {"without", without}};
+  return {{"title", e.title},   {"key", e.key},     {"tag", e.tag},
+          {"trace", e.trace},   {"facts", e.facts}, {"bugs", e.bugs},
+          {"columns", columns}, {"rows", rows},     {"rows_left_out", e.rows_left_out},
+          {"without", without}};
 }
 
 int run_explain(const ExplainOptions& options) {
@@ -87,12 +92,9 @@ int run_explain(const ExplainOptions& options) {
 void add_explain(CLI::App& app, Action* action) {
   auto* command = app.add_subcommand("explain", "draw how a program comes to its finding");
   auto options = std::make_shared<ExplainOptions>();
-  command
-      ->add_option("FILE", options->file,
-                   "program with its schedule, text or binary; - is standard input")
+  command->add_option("FILE", options->file, "program with its schedule, text or binary; - is standard input")
       ->required();
-  command->add_option("--bug", options->bugs,
-                      "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
+  command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
   command->add_option("--svg", options->svg, "write the diagram as SVG, too; - writes only that to standard output");
   command->add_option("--width", options->width, "bytes of a line")->check(CLI::Range(80, 200));
   command->add_option("--rows", options->rows, "leave out what is furthest from the finding beyond this many rows")

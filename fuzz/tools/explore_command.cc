@@ -1,11 +1,10 @@
 // fuzz/tools/explore_command.cc - `daxfuzz explore`: every interleaving of a program up to N preemptions.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "fuzz/exec/executor.h"
 #include "fuzz/exec/interpreter.h"
@@ -47,8 +46,8 @@ class ExploreJob final : public explore::Watcher {
     }
     program_.schedule.clear();  // the exploration makes its own
     ExploreSubject runs(program_);
-    explore::Explorer explorer(runs, {.preemptions = options_.preemptions, .reduce = !options_.plain,
-                                      .collect_outcomes = true});
+    explore::Explorer explorer(
+        runs, {.preemptions = options_.preemptions, .reduce = !options_.plain, .collect_outcomes = true});
     const bool resumed = !options_.state.empty() && std::filesystem::exists(options_.state);
     if (resumed && !explorer.load(options_.state, identity(), &error)) { return usage(error); }
     catch_interrupts();
@@ -73,7 +72,7 @@ class ExploreJob final : public explore::Watcher {
   std::string identity() const {
     const auto bytes = prog::encode(program_);
     const std::string text = "program " + hex16(exec::fnv1a64(std::as_bytes(std::span(bytes)))) + " preemptions " +
-           std::to_string(options_.preemptions) + (options_.plain ? " plain" : "");
+                             std::to_string(options_.preemptions) + (options_.plain ? " plain" : "");
     return text + bug_options(bugs_);
   }
 
@@ -98,11 +97,15 @@ class ExploreJob final : public explore::Watcher {
       std::fprintf(stderr, "daxfuzz: harness defect: a schedule did not run the same way twice\n");
       return kExitHarness;
     }
-    nlohmann::json json = {{"runs", result.progress.runs},       {"explored", result.explored},
-                           {"seconds", seconds},                 {"preemptions", options_.preemptions},
-                           {"complete", result.complete},        {"shared_objects", result.shared_objects},
-                           {"outcomes", result.outcomes.size()}, {"passes", result.progress.pass}};
-    const int code = result.finding   ? report_finding(result, seconds, &json)
+    nlohmann::json json = {{"runs", result.progress.runs},
+                           {"explored", result.explored},
+                           {"seconds", seconds},
+                           {"preemptions", options_.preemptions},
+                           {"complete", result.complete},
+                           {"shared_objects", result.shared_objects},
+                           {"outcomes", result.outcomes.size()},
+                           {"passes", result.progress.pass}};
+    const int code = result.finding    ? report_finding(result, seconds, &json)
                      : result.complete ? report_proof(result, seconds)
                                        : report_rest(explorer, result, seconds, &json);
     if (options_.json) { std::printf("%s\n", json.dump(2).c_str()); }
@@ -115,9 +118,8 @@ class ExploreJob final : public explore::Watcher {
       std::printf(
           "OK explored %llu of %llu: no finding with up to %u preemptions (%.1f s, %zu outcomes, "
           "%zu shared objects)\n",
-          static_cast<unsigned long long>(result.explored),
-          static_cast<unsigned long long>(result.explored), options_.preemptions, seconds,
-          result.outcomes.size(), result.shared_objects);
+          static_cast<unsigned long long>(result.explored), static_cast<unsigned long long>(result.explored),
+          options_.preemptions, seconds, result.outcomes.size(), result.shared_objects);
     }
     return kExitOk;
   }
@@ -156,8 +158,7 @@ class ExploreJob final : public explore::Watcher {
   int report_rest(explore::Explorer& explorer, const explore::Result& result, double seconds, nlohmann::json* json) {
     const explore::Progress& progress = result.progress;
     char line[200];
-    std::snprintf(line, sizeof(line),
-                  "stopped after %.1f s: %llu of %llu with %u preemptions; fewer are explored",
+    std::snprintf(line, sizeof(line), "stopped after %.1f s: %llu of %llu with %u preemptions; fewer are explored",
                   seconds, static_cast<unsigned long long>(progress.done),
                   static_cast<unsigned long long>(progress.known), progress.level);
     (*json)["level"] = progress.level;

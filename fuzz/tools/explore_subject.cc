@@ -28,14 +28,10 @@ uint64_t outcome_of(const exec::Outcome& outcome) {
 void ExploreSubject::run(daxfs::rt::Policy& policy, explore::RunReport* report) {
   exec::RunConfig config;
   config.policy = &policy;
-  if (longest_ != 0) {
-    config.events_max = std::min(config.events_max, std::max(kTimes * longest_, kEventsMin));
-  }
+  if (longest_ != 0) { config.events_max = std::min(config.events_max, std::max(kTimes * longest_, kEventsMin)); }
   executor_.run(program_, config, &outcome_);
   const bool spins = outcome_.finding && outcome_.finding->verdict == daxfs::Verdict::kLivelock;
-  if (!spins) {
-    longest_ = std::max(longest_, outcome_.events);
-  }
+  if (!spins) { longest_ = std::max(longest_, outcome_.events); }
   report->tasks_begin = outcome_.tasks_begin;
   report->outcome = outcome_of(outcome_);
   report->finding = outcome_.finding;

@@ -78,22 +78,15 @@ Program random_program(Random& random, Extras extras) {
   text += "\n";
   text += "process P0\ninit in P0\n  f0 = open \"g0\" rdwr\n";
   text += random.chance(1, 4) ? "  fallocate f0 0 8K\n" : "  pwrite f0 0x41 8K 0\n";
-  if (random.chance(1, 2)) {
-    text += "  fsync f0\n";
-  }
+  if (random.chance(1, 2)) { text += "  fsync f0\n"; }
   text += "  m0 = mmap f0 0 8K read|write shared\n";
-  if (random.chance(1, 3)) {
-    text += "  store m0 0 16 0x40\n";
-  }
+  if (random.chance(1, 3)) { text += "  store m0 0 16 0x40\n"; }
   text += "  f1 = open \"g1\" rdwr|direct\n  pwrite f1 0x42 8K 0\n";
   text += "  f2 = open \"g0\" rdwr|direct\n";
-  text +=
-      "  f3 = open \"f0\" rdwr|creat\n  fallocate f3 0 8K\n  m1 = mmap f3 0 8K read|write shared\n";
+  text += "  f3 = open \"f0\" rdwr|creat\n  fallocate f3 0 8K\n  m1 = mmap f3 0 8K read|write shared\n";
   for (int task = 0; task < 2; ++task) {
     text += "task T" + std::to_string(task) + " in P0\n";
-    for (uint32_t op = 1 + random.below(5) / 4; op > 0; --op) {
-      text += "  " + std::string(random.pick(kOps)) + "\n";
-    }
+    for (uint32_t op = 1 + random.below(5) / 4; op > 0; --op) { text += "  " + std::string(random.pick(kOps)) + "\n"; }
   }
   Program program;
   std::string error;
@@ -133,16 +126,12 @@ class SomeBug {
  public:
   explicit SomeBug(Random& random) {
     static constexpr const char* kBugs[] = {
-        "reclaim-strips-buffers-under-gup",    "reclaim-refcount-precheck",
-        "dirty-after-truncate-by-gup",         "writeback-writeprotects-under-gup",
-        "dio-done-before-conversion",          "lost-truncate-vs-writeback",
-        "overwrite-check-goes-stale",          "punch-does-not-wait-for-dio",
-        "stale-read-after-punch-repopulation", "writeback-vs-punch-zero",
-        "fault-vs-punch-unsynchronised",       "dio-pin-after-break-layouts"};
+        "reclaim-strips-buffers-under-gup",  "reclaim-refcount-precheck",     "dirty-after-truncate-by-gup",
+        "writeback-writeprotects-under-gup", "dio-done-before-conversion",    "lost-truncate-vs-writeback",
+        "overwrite-check-goes-stale",        "punch-does-not-wait-for-dio",   "stale-read-after-punch-repopulation",
+        "writeback-vs-punch-zero",           "fault-vs-punch-unsynchronised", "dio-pin-after-break-layouts"};
     daxfs::BugSet bugs;
-    if (random.chance(3, 4)) {
-      EXPECT_NE(daxfs::select_historical(name_ = random.pick(kBugs), &bugs), 0U);
-    }
+    if (random.chance(3, 4)) { EXPECT_NE(daxfs::select_historical(name_ = random.pick(kBugs), &bugs), 0U); }
     daxfs::set_historical(bugs);
   }
   ~SomeBug() { daxfs::set_historical({}); }
@@ -169,9 +158,7 @@ TEST(ExploreSubject, EqualAccessesLeadToEqualStates) {
     for (uint64_t seed = 1; seed <= 60; ++seed) {
       check.next_walk(seed, tasks_begin);
       subject.run(check, &report);
-      if (!report.finding) {
-        check.end_run(report.outcome);
-      }
+      if (!report.finding) { check.end_run(report.outcome); }
     }
     EXPECT_EQ(check.mismatch(), "") << prog::print(program);
     met_again += check.met_again();
@@ -188,14 +175,12 @@ class AtMost final : public explore::Watcher {
   uint64_t runs_;
 };
 
-explore::Result explore(const Program& program, unsigned preemptions, bool reduce,
-                        uint64_t runs_max) {
+explore::Result explore(const Program& program, unsigned preemptions, bool reduce, uint64_t runs_max) {
   ExploreSubject subject(program);
   AtMost at_most(runs_max);
-  return explore::Explorer(subject, {.preemptions = preemptions,
-                                     .reduce = reduce,
-                                     .stop_at_finding = false,
-                                     .collect_outcomes = true})
+  return explore::Explorer(
+             subject,
+             {.preemptions = preemptions, .reduce = reduce, .stop_at_finding = false, .collect_outcomes = true})
       .run(&at_most);
 }
 
@@ -220,13 +205,10 @@ TEST(ExploreSubject, SeesWhatPlainEnumerationSees) {
     const Program program = random_program(random, Extras::kThird);
     const SomeBug bug(random);
     const explore::Result plain = explore(program, 1, false, runs_max);
-    if (!plain.complete) {
-      continue;
-    }  // too many runs to compare with
+    if (!plain.complete) { continue; }  // too many runs to compare with
     const explore::Result reduced = explore(program, 1, true, UINT64_MAX);
     EXPECT_TRUE(reduced.complete);
-    EXPECT_EQ(plain.outcomes, reduced.outcomes) << "with bug " << bug.name() << "\n"
-                                                << prog::print(program);
+    EXPECT_EQ(plain.outcomes, reduced.outcomes) << "with bug " << bug.name() << "\n" << prog::print(program);
     ++compared.programs;
     compared.outcomes += plain.outcomes.size();
   }
@@ -238,18 +220,14 @@ class Sample final : public daxfs::rt::Policy {
  public:
   Sample(uint64_t seed, unsigned preemptions, uint64_t first_event, uint64_t events)
       : random_(seed), first_event_(first_event) {
-    for (unsigned i = 0; i < preemptions; ++i) {
-      at_.insert(first_event + random_.below(events - first_event));
-    }
+    for (unsigned i = 0; i < preemptions; ++i) { at_.insert(first_event + random_.below(events - first_event)); }
   }
   uint64_t budget(const daxfs::rt::SchedView& view) override {
     const auto next = at_.upper_bound(view.events);
     return next == at_.end() ? daxfs::rt::kNeverAsk : *next - view.events;
   }
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override {
-    if (view.current == daxfs::rt::kRootTask) {
-      return view.current;
-    }
+    if (view.current == daxfs::rt::kRootTask) { return view.current; }
     const daxfs::rt::TaskId next = random_.pick(view.runnable);
     return next == daxfs::rt::kRootTask ? view.current : next;
   }
@@ -268,17 +246,14 @@ class Sample final : public daxfs::rt::Policy {
 // Where plain enumeration takes too long: runs drawn from it.
 TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
   const uint64_t runs_max = from_environment("DAXFUZZ_EXPLORE_RUNS", 2500);
-  const auto preemptions =
-      static_cast<unsigned>(from_environment("DAXFUZZ_EXPLORE_PREEMPTIONS", 1));
+  const auto preemptions = static_cast<unsigned>(from_environment("DAXFUZZ_EXPLORE_PREEMPTIONS", 1));
   Compared compared;
   for (uint64_t i = 0; i < programs(); ++i) {
     Random random(first_seed() + i);
     const Program program = random_program(random, Extras::kThird);
     const SomeBug bug(random);
     const explore::Result reduced = explore(program, preemptions, true, runs_max);
-    if (!reduced.complete) {
-      continue;
-    }
+    if (!reduced.complete) { continue; }
     ++compared.programs;
     compared.outcomes += reduced.outcomes.size();
     ExploreSubject subject(program);
@@ -286,15 +261,11 @@ TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
     subject.run(daxfs::rt::default_policy(), &report);
     const uint64_t events = subject.outcome().events;
     const uint64_t begin = report.tasks_begin;
-    if (begin == 0 || begin >= events) {
-      continue;
-    }
+    if (begin == 0 || begin >= events) { continue; }
     for (uint64_t seed = 1; seed <= 200; ++seed) {
       Sample sample(seed, preemptions, begin, events);
       subject.run(sample, &report);
-      if (reduced.outcomes.contains(report.outcome)) {
-        continue;
-      }
+      if (reduced.outcomes.contains(report.outcome)) { continue; }
       Program found = program;
       exec::adopt_schedule(report.taken, &found);
       ADD_FAILURE() << "with bug " << bug.name() << "\n" << prog::print(found);
@@ -307,9 +278,8 @@ TEST(ExploreSubject, NoRunHasAnOutcomeThatExplorationLeftOut) {
 // Their schedules have as many preemptions; a search that leaves out too much would not know.
 TEST(ExploreSubject, BugsOfThePageCacheAreFoundWithoutTheirSchedules) {
   for (const char* const id :
-       {"reclaim-strips-buffers-under-gup", "lost-truncate-vs-writeback",
-        "overwrite-check-goes-stale", "overwrite-relock-order/entry",
-        "punch-does-not-wait-for-dio/unlocked-readers", "writeback-vs-punch-zero"}) {
+       {"reclaim-strips-buffers-under-gup", "lost-truncate-vs-writeback", "overwrite-check-goes-stale",
+        "overwrite-relock-order/entry", "punch-does-not-wait-for-dio/unlocked-readers", "writeback-vs-punch-zero"}) {
     daxfs::BugSet bugs;
     ASSERT_EQ(daxfs::select_historical(id, &bugs), 1U);
     daxfs::set_historical(bugs);

@@ -1,13 +1,13 @@
 #include "fuzz/tools/finding_input.h"
 
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuzz/exec/executor.h"
 #include "fuzz/prog/binary.h"

@@ -22,8 +22,8 @@ struct FindingInput {
   bool fires = false;               // as recorded; otherwise it has to be looked for near its schedule
   uint64_t trace_hash = 0;          // of the replay
   size_t drift = 0;
-  uint64_t events_max = 0;          // for runs of programs like it: more events are a livelock
-  bool livelock = false;            // that is what it is; runs with the usual budget would take minutes
+  uint64_t events_max = 0;  // for runs of programs like it: more events are a livelock
+  bool livelock = false;    // that is what it is; runs with the usual budget would take minutes
 };
 
 // How many events a run of a program may have that is like one with `events`: more are a livelock.

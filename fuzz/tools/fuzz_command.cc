@@ -210,8 +210,12 @@ class FuzzJob {
     const uint32_t count = __atomic_load_n(&slot.shared->finding_count, __ATOMIC_ACQUIRE);
     for (; slot.findings_seen < count; ++slot.findings_seen) {
       const SharedFinding& shared = slot.shared->findings[slot.findings_seen];
-      ReportedFinding finding{shared.verdict, shared.key, shared.title, shared.path,
-                              static_cast<double>(shared.milliseconds) / 1000, /*ended_the_process=*/false};
+      ReportedFinding finding{shared.verdict,
+                              shared.key,
+                              shared.title,
+                              shared.path,
+                              static_cast<double>(shared.milliseconds) / 1000,
+                              /*ended_the_process=*/false};
       if (keys_.insert(finding.key).second) { announce(finding); }
     }
   }
@@ -220,9 +224,8 @@ class FuzzJob {
     if (line_open_) { std::fprintf(stderr, "\n"); }
     line_open_ = false;
     std::FILE* out = options_.json ? stderr : stdout;
-    std::fprintf(out, "FINDING %s %s key=%s after %.1f s\n  daxfuzz run %s",
-                 finding.verdict.c_str(), finding.title.c_str(), finding.key.c_str(),
-                 finding.seconds, finding.path.c_str());
+    std::fprintf(out, "FINDING %s %s key=%s after %.1f s\n  daxfuzz run %s", finding.verdict.c_str(),
+                 finding.title.c_str(), finding.key.c_str(), finding.seconds, finding.path.c_str());
     const std::string names = bug_names(bugs_);
     for (size_t at = 0; at < names.size();) {
       const size_t space = std::min(names.find(' ', at), names.size());
@@ -261,11 +264,10 @@ class FuzzJob {
     const LoopStats total = totals();
     const bool terminal = isatty(STDERR_FILENO) != 0;
     std::fprintf(stderr,
-                 "%s%6.0f s  %9" PRIu64 " runs  %7.0f runs/s  edges %5" PRIu64 "  pairs %5" PRIu64
-                 "  corpus %5" PRIu64 "  findings %zu%s",
-                 terminal ? "\r" : "", seconds(now), total.runs,
-                 static_cast<double>(total.runs) / seconds(now), total.edges, total.interleavings,
-                 total.corpus, findings_.size(), terminal ? "" : "\n");
+                 "%s%6.0f s  %9" PRIu64 " runs  %7.0f runs/s  edges %5" PRIu64 "  pairs %5" PRIu64 "  corpus %5" PRIu64
+                 "  findings %zu%s",
+                 terminal ? "\r" : "", seconds(now), total.runs, static_cast<double>(total.runs) / seconds(now),
+                 total.edges, total.interleavings, total.corpus, findings_.size(), terminal ? "" : "\n");
     std::fflush(stderr);
     line_open_ = terminal;
   }
@@ -281,16 +283,11 @@ class FuzzJob {
     } else {
       std::printf("%" PRIu64 " runs in %.1f s (%.0f runs/s), %" PRIu64 " edges, %" PRIu64
                   " interleaving pairs, corpus %" PRIu64 ", %zu findings%s\n",
-                  total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now),
-                  total.edges, total.interleavings, total.corpus, findings_.size(),
-                  interrupted() ? " (interrupted)" : "");
-      if (options_.orders_every != 0) {
-        std::printf("%s", residual::summary(residual).c_str());
-      }
+                  total.runs, seconds(now), static_cast<double>(total.runs) / seconds(now), total.edges,
+                  total.interleavings, total.corpus, findings_.size(), interrupted() ? " (interrupted)" : "");
+      if (options_.orders_every != 0) { std::printf("%s", residual::summary(residual).c_str()); }
     }
-    if (!write_residual(residual)) {
-      return kExitUsage;
-    }
+    if (!write_residual(residual)) { return kExitUsage; }
     if (defects != 0) {
       std::fprintf(stderr, "daxfuzz: harness defect: %u findings did not replay and were not filed\n", defects);
       return kExitHarness;
@@ -301,21 +298,16 @@ class FuzzJob {
 
   residual::Residual residual_of_all() const {
     auto table = std::make_unique<residual::OrderTable>();
-    for (const Slot& slot : slots_) {
-      table->merge(slot.shared->orders);
-    }
+    for (const Slot& slot : slots_) { table->merge(slot.shared->orders); }
     return residual::residual(*table);
   }
 
   // As its name ends: JSON, or the page.
   bool write_residual(const residual::Residual& residual) {
-    if (options_.residual.empty()) {
-      return true;
-    }
+    if (options_.residual.empty()) { return true; }
     const bool json = options_.residual.ends_with(".json");
     std::string error;
-    if (write_file(options_.residual,
-                   json ? residual::to_json(residual).dump(2) + "\n" : residual::page(residual),
+    if (write_file(options_.residual, json ? residual::to_json(residual).dump(2) + "\n" : residual::page(residual),
                    &error)) {
       return true;
     }
@@ -323,8 +315,7 @@ class FuzzJob {
     return false;
   }
 
-  void print_json(const LoopStats& total, uint64_t now, uint32_t defects,
-                  const residual::Residual& residual) {
+  void print_json(const LoopStats& total, uint64_t now, uint32_t defects, const residual::Residual& residual) {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& finding : findings_) {
       list.push_back({{"verdict", finding.verdict},
@@ -334,20 +325,19 @@ class FuzzJob {
                       {"seconds", finding.seconds},
                       {"path", finding.path}});
     }
-    std::printf("%s\n",
-                nlohmann::json{{"runs", total.runs},
-                               {"seconds", seconds(now)},
-                               {"runs_per_second", static_cast<double>(total.runs) / seconds(now)},
-                               {"edges", total.edges},
-                               {"interleavings", total.interleavings},
-                               {"corpus", total.corpus},
-                               {"findings", list},
-                               {"harness_defects", defects},
-                               {"residual", residual::to_json(residual)},
-                               {"seed", options_.seed},
-                               {"policy", options_.policy}}
-                    .dump(2)
-                    .c_str());
+    std::printf("%s\n", nlohmann::json{{"runs", total.runs},
+                                       {"seconds", seconds(now)},
+                                       {"runs_per_second", static_cast<double>(total.runs) / seconds(now)},
+                                       {"edges", total.edges},
+                                       {"interleavings", total.interleavings},
+                                       {"corpus", total.corpus},
+                                       {"findings", list},
+                                       {"harness_defects", defects},
+                                       {"residual", residual::to_json(residual)},
+                                       {"seed", options_.seed},
+                                       {"policy", options_.policy}}
+                            .dump(2)
+                            .c_str());
   }
 
   const FuzzOptions& options_;
@@ -372,9 +362,7 @@ void add_fuzz(CLI::App& app, Action* action) {
   command->add_option("--corpus", options->corpus, "folder of programs to start from and to grow");
   command->add_option("--findings", options->findings, "folder for findings")->capture_default_str();
   command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
-  command
-      ->add_option("--policy", options->policy,
-                   "coverage, random, pct, pos, conflict, directed or replay")
+  command->add_option("--policy", options->policy, "coverage, random, pct, pos, conflict, directed or replay")
       ->capture_default_str();
   command->add_option("--mount", options->mounts,
                       "mount options of new programs instead of the usual mixture (repeatable)");

@@ -14,12 +14,12 @@ constexpr unsigned kSchedulesOfMutant = 3;
 constexpr unsigned kSchedulesOfSmall = 8;  // of few operations: cheap, and a large part of all there are
 constexpr size_t kSmallOps = 4;            // in tasks
 constexpr unsigned kSchedulesOfApart = 2;  // of tasks that met on nothing that holds data
-constexpr unsigned kSchedulesOfKept = 8;  // a program that showed something gets more of them
-constexpr size_t kDirectedMax = 24;     // preemptions of a program, up to which directed ones are added
-constexpr unsigned kRareTriesBits = 6;  // of up to 32 places for preemptions, the one that makes the rarest order
-constexpr size_t kRecent = 32;          // corpus entries that count as recent
+constexpr unsigned kSchedulesOfKept = 8;   // a program that showed something gets more of them
+constexpr size_t kDirectedMax = 24;        // preemptions of a program, up to which directed ones are added
+constexpr unsigned kRareTriesBits = 6;     // of up to 32 places for preemptions, the one that makes the rarest order
+constexpr size_t kRecent = 32;             // corpus entries that count as recent
 constexpr size_t kCorpusMax = 20000;
-constexpr unsigned kRacesEvery = 4;     // of so many runs, one is watched for data races
+constexpr unsigned kRacesEvery = 4;       // of so many runs, one is watched for data races
 constexpr int64_t kSmallFile = 64 << 10;  // bytes
 // A program that runs long costs many short ones, and its mutants run as long: kept only for what is rare.
 constexpr uint64_t kEventsCheap = 6000;
@@ -148,9 +148,8 @@ bool FuzzLoop::merge_features() {
   }
   for (const oracle::OpRecord& record : outcome_.history.records) {
     if (!record.finished) { continue; }
-    const size_t answer =
-        static_cast<size_t>(record.error) +
-        (record.signal != oracle::Signal::kNone ? 128 + static_cast<size_t>(record.signal) : 0);
+    const size_t answer = static_cast<size_t>(record.error) +
+                          (record.signal != oracle::Signal::kNone ? 128 + static_cast<size_t>(record.signal) : 0);
     uint64_t& word = answers_[static_cast<size_t>(record.op->code) * 3 + std::min<size_t>(answer / 64, 2)];
     const uint64_t bit = uint64_t{1} << answer % 64;
     fresh |= (word & bit) == 0;
@@ -271,8 +270,9 @@ daxfs::rt::Policy* FuzzLoop::anchored_walk() {
   const auto added = std::span(anchors_).subspan(own_schedule_.size());
   // Requests that end at once, a little later, or when everybody waits.
   const uint32_t between = random_.chance(1, 3) ? 0 : random_.chance(1, 2) ? 1 : 1 + random_.below(64);
-  anchored_walk_.reseed(random_.next(), added, {.one_in = 2 + random_.below(3), .events_between = between,
-                                                .first_event = outcome_.tasks_begin});
+  anchored_walk_.reseed(
+      random_.next(), added,
+      {.one_in = 2 + random_.below(3), .events_between = between, .first_event = outcome_.tasks_begin});
   return &anchored_walk_;
 }
 

@@ -30,7 +30,7 @@ enum class PolicyKind : uint8_t {
   kRandom,
   kPct,
   kPos,
-  kConflict,   // switches where tasks met before
+  kConflict,  // switches where tasks met before
   kDirected,  // one or two preemptions more, at accesses that met (fuzz/sched/touches.h)
   kReplay,    // only what is in the program
 };
@@ -40,13 +40,12 @@ std::optional<PolicyKind> parse_policy(std::string_view name);
 struct LoopOptions {
   uint64_t seed = 1;
   PolicyKind policy = PolicyKind::kCoverage;
-  bool feedback = true;  // false: no corpus, every program is new
-  std::vector<std::string> mounts = {};  // mount options of new programs; empty: what generation has by itself
-  residual::OrderTable* orders =
-      nullptr;                  // filled from one run in `orders_every`; null: no run is sampled
-  uint64_t orders_every = 128;  // not 0 where `orders` is given
+  bool feedback = true;                    // false: no corpus, every program is new
+  std::vector<std::string> mounts = {};    // mount options of new programs; empty: what generation has by itself
+  residual::OrderTable* orders = nullptr;  // filled from one run in `orders_every`; null: no run is sampled
+  uint64_t orders_every = 128;             // not 0 where `orders` is given
   std::function<void(const prog::Program&)> before_run = nullptr;  // for whoever must explain the death of this process
-  daxfs::rt::SwitchLog* log = nullptr;                              // and what the run took until then
+  daxfs::rt::SwitchLog* log = nullptr;                             // and what the run took until then
   std::function<void(unsigned)> before_replay = nullptr;  // for tests of the honesty gate (fuzz/exec/honesty.h)
 };
 
@@ -54,11 +53,11 @@ struct LoopFinding {
   daxfs::Finding finding;
   std::string key;
   std::string title;
-  prog::Program program;   // with the schedule that shows it
+  prog::Program program;  // with the schedule that shows it
   uint64_t trace_hash = 0;
-  bool replayed = false;   // the same finding and trace came again from the program alone, 20 times of 20
-  unsigned replays = 0;    // how often it did
-  bool crashed = false;    // nothing can be replayed in this process (fuzz/tools/crash_trap.h)
+  bool replayed = false;  // the same finding and trace came again from the program alone, 20 times of 20
+  unsigned replays = 0;   // how often it did
+  bool crashed = false;   // nothing can be replayed in this process (fuzz/tools/crash_trap.h)
 };
 
 struct LoopStats {
@@ -115,18 +114,18 @@ class FuzzLoop {
   sched::Pct pct_{1, 1, 1};
   sched::Pos pos_{1};
   std::unique_ptr<residual::OrderRecorder> orders_;  // null: nothing is sampled
-  sched::Touches touches_;                       // of the candidate under its own schedule
-  std::vector<prog::Preemption> own_schedule_;   // the candidate's, while directed preemptions are tried
+  sched::Touches touches_;                           // of the candidate under its own schedule
+  std::vector<prog::Preemption> own_schedule_;       // the candidate's, while directed preemptions are tried
   prog::Program candidate_;
-  bool revisited_ = false;                       // the candidate is a program of the corpus, unchanged
+  bool revisited_ = false;  // the candidate is a program of the corpus, unchanged
   exec::Outcome outcome_;
   std::vector<prog::Program> corpus_;
   std::vector<std::string> known_keys_;
   LoopStats stats_;
-  std::vector<uint8_t> edge_classes_;                                       // classes seen, one bit each
-  std::vector<uint8_t> pair_classes_;                                       // as edge_classes_, by order
-  std::vector<uint32_t> orders_seen_;                                       // in how many runs, by order
-  std::array<uint64_t, prog::kOpCount * 3> answers_{};                      // bits: errno values seen by operation
+  std::vector<uint8_t> edge_classes_;                   // classes seen, one bit each
+  std::vector<uint8_t> pair_classes_;                   // as edge_classes_, by order
+  std::vector<uint32_t> orders_seen_;                   // in how many runs, by order
+  std::array<uint64_t, prog::kOpCount * 3> answers_{};  // bits: errno values seen by operation
 };
 
 }  // namespace daxfuzz::tools

@@ -94,20 +94,15 @@ TEST_F(FuzzLoopTest, FeedbackGrowsACorpusAndWithoutItThereIsNone) {
 TEST_F(FuzzLoopTest, OneRunInSoManyIsSampledForOrders) {
   auto table = std::make_unique<residual::OrderTable>();
   FuzzLoop loop({.seed = 3, .orders = table.get(), .orders_every = 10});
-  for (int step = 0; step < 50; ++step) {
-    loop.step();
-  }
+  for (int step = 0; step < 50; ++step) { loop.step(); }
   EXPECT_EQ(table->runs, (loop.stats().runs + 9) / 10);
   EXPECT_GT(table->orders, 0u);
 }
 
 TEST_F(FuzzLoopTest, SamplingChangesNoRun) {
   auto table = std::make_unique<residual::OrderTable>();
-  FuzzLoop with({.seed = 7,
-                 .policy = PolicyKind::kRandom,
-                 .feedback = false,
-                 .orders = table.get(),
-                 .orders_every = 2});
+  FuzzLoop with(
+      {.seed = 7, .policy = PolicyKind::kRandom, .feedback = false, .orders = table.get(), .orders_every = 2});
   FuzzLoop without({.seed = 7, .policy = PolicyKind::kRandom, .feedback = false});
   for (int step = 0; step < 200; ++step) {
     with.step();

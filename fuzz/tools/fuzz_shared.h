@@ -26,8 +26,8 @@ struct WorkerShared {
   static constexpr size_t kProgramMax = 16384;
 
   LoopStats stats;
-  uint32_t finding_count;      // written last
-  uint32_t harness_defects;    // findings that did not replay
+  uint32_t finding_count;    // written last
+  uint32_t harness_defects;  // findings that did not replay
   SharedFinding findings[kFindingsMax];
   uint32_t program_size;
   uint8_t program[kProgramMax];  // binary form of the program that was run last

@@ -1,11 +1,11 @@
 #include "fuzz/tools/fuzz_worker.h"
 
-#include <sys/resource.h>
-
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+
+#include <sys/resource.h>
 
 #include "fuzz/exec/honesty.h"
 #include "fuzz/exec/interpreter.h"

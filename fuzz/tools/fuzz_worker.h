@@ -13,7 +13,7 @@ namespace daxfuzz::tools {
 struct WorkerOptions {
   LoopOptions loop;
   daxfs::BugSet bugs;
-  std::string corpus_dir;    // read at the start, written as it grows; empty: in memory only
+  std::string corpus_dir;  // read at the start, written as it grows; empty: in memory only
   std::string findings_dir;
   uint64_t deadline_ms = 0;  // monotonic; 0: none
   uint64_t start_ms = 0;

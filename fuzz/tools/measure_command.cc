@@ -29,13 +29,9 @@ std::string in_tree(const char* file) {
   return at == std::string::npos ? path : path.substr(at + 1);
 }
 
-Place place(const daxfs::Site& site) {
-  return {in_tree(site.file_name()), site.line(), site.column()};
-}
+Place place(const daxfs::Site& site) { return {in_tree(site.file_name()), site.line(), site.column()}; }
 
-std::string folder(const Place& place) {
-  return std::get<0>(place).substr(0, std::get<0>(place).rfind('/'));
-}
+std::string folder(const Place& place) { return std::get<0>(place).substr(0, std::get<0>(place).rfind('/')); }
 
 struct MeasureOptions {
   std::vector<std::string> files;
@@ -95,14 +91,10 @@ class Measure {
 
   void print() const {
     std::map<std::string, uint64_t> folders;  // of the later access
-    for (const auto& [first, then] : orders_) {
-      ++folders[folder(then)];
-    }
+    for (const auto& [first, then] : orders_) { ++folders[folder(then)]; }
     if (options_.json) {
       nlohmann::json list = nlohmann::json::array();
-      for (const auto& [name, orders] : folders) {
-        list.push_back({{"folder", name}, {"orders", orders}});
-      }
+      for (const auto& [name, orders] : folders) { list.push_back({{"folder", name}, {"orders", orders}}); }
       std::printf("%s\n", nlohmann::json{{"programs", programs_},
                                          {"runs", runs_},
                                          {"findings", findings_},
@@ -114,15 +106,10 @@ class Measure {
                               .c_str());
       return;
     }
-    std::printf("%" PRIu64 " programs, %" PRIu64
-                " runs: %zu of %zu edges, %zu orders of conflicting accesses\n",
+    std::printf("%" PRIu64 " programs, %" PRIu64 " runs: %zu of %zu edges, %zu orders of conflicting accesses\n",
                 programs_, runs_, edges_.size(), EdgeCounters::get().total(), orders_.size());
-    for (const auto& [name, orders] : folders) {
-      std::printf("  %-10s %6" PRIu64 " orders\n", name.c_str(), orders);
-    }
-    if (findings_ != 0) {
-      std::printf("%" PRIu64 " runs ended with a finding: `daxfuzz run` shows them\n", findings_);
-    }
+    for (const auto& [name, orders] : folders) { std::printf("  %-10s %6" PRIu64 " orders\n", name.c_str(), orders); }
+    if (findings_ != 0) { std::printf("%" PRIu64 " runs ended with a finding: `daxfuzz run` shows them\n", findings_); }
   }
 
   const MeasureOptions& options_;
@@ -139,12 +126,11 @@ class Measure {
 }  // namespace
 
 void add_measure(CLI::App& app, Action* action) {
-  auto* command = app.add_subcommand(
-      "measure", "what programs reach: edges, and orders of conflicting accesses by folder");
+  auto* command =
+      app.add_subcommand("measure", "what programs reach: edges, and orders of conflicting accesses by folder");
   auto options = std::make_shared<MeasureOptions>();
   command->add_option("FILE", options->files, "programs or folders of them")->required();
-  command
-      ->add_option("--schedules", options->schedules, "random schedules beside each program's own")
+  command->add_option("--schedules", options->schedules, "random schedules beside each program's own")
       ->capture_default_str();
   command->add_flag("--json", options->json, "as JSON");
   command->footer("Example: daxfuzz measure corpus/seeds --schedules 20");

@@ -1,13 +1,12 @@
 // fuzz/tools/minimize_command.cc - `daxfuzz minimize`: the smallest program and schedule with the same dedup key.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuzz/exec/templates.h"
 #include "fuzz/minimize/minimizer.h"
@@ -149,7 +148,9 @@ class MinimizeJob final : public minimize::Watcher {
       return;
     }
     const auto counted = [](const minimize::Cost& cost) {
-      return nlohmann::json{{"operations", cost.ops}, {"preemptions", cost.preemptions}, {"tasks", cost.tasks},
+      return nlohmann::json{{"operations", cost.ops},
+                            {"preemptions", cost.preemptions},
+                            {"tasks", cost.tasks},
                             {"processes", cost.processes}};
     };
     std::printf("%s\n", nlohmann::json{{"file", options_.file},

@@ -1,10 +1,10 @@
 // The minimizer on the real executor: every historical bug becomes a program that a person reads at a glance.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cctype>
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/historical.h"
 #include "fuzz/minimize/minimizer.h"

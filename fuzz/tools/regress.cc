@@ -32,8 +32,8 @@ RegressResult replay_silent(const prog::Program& program, const std::string& nam
   if (!subject.outcome().mount_error.empty()) { return unusable(name + ": mount: " + subject.outcome().mount_error); }
   if (at_once || search.find(&found, {}, kSilence)) {
     result.state = RegressState::kFiresAgain;
-    result.message = name + ": fires again" + (at_once ? "" : ", near its recorded schedule") + ": " +
-                     describe(subject.outcome());
+    result.message =
+        name + ": fires again" + (at_once ? "" : ", near its recorded schedule") + ": " + describe(subject.outcome());
     result.program = found;
   }
   return result;
@@ -47,8 +47,8 @@ RegressResult replay_with_switches(const prog::Program& program, const FindingNo
   RegressResult result{RegressState::kAsExpected, {}, 0, program};
   if (search.fires(program)) { return result; }
   result.drift = search.last().drift;
-  const std::string drift = std::to_string(result.drift) + " of " + std::to_string(program.schedule.size()) +
-                            " anchors met no event";
+  const std::string drift =
+      std::to_string(result.drift) + " of " + std::to_string(program.schedule.size()) + " anchors met no event";
   if (search.find(&result.program, {}, kLost)) {
     result.state = RegressState::kMoved;
     result.message = name + ": fires near its recorded schedule only (" + drift +

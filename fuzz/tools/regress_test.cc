@@ -1,11 +1,11 @@
 // Every program of corpus/regress does what its comments say; and whether we would notice if one did not.
 #include "fuzz/tools/regress.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "fs/base/historical.h"
 #include "fuzz/exec/executor.h"

@@ -65,9 +65,13 @@ class TreeLine final : public daxfs::check::TreeVisitor {
     for (const auto& extent : entry.extents) {
       extents.push_back({extent.logical, extent.length, extent.unwritten ? "u" : "w"});
     }
-    nlohmann::json line = {{"path", std::string(entry.path)}, {"type", type_of(entry.inode)},
-                           {"mode", entry.inode.mode & 07777}, {"links", entry.inode.links},
-                           {"size", entry.inode.size}, {"blocks", entry.inode.i_blocks}, {"extents", extents}};
+    nlohmann::json line = {{"path", std::string(entry.path)},
+                           {"type", type_of(entry.inode)},
+                           {"mode", entry.inode.mode & 07777},
+                           {"links", entry.inode.links},
+                           {"size", entry.inode.size},
+                           {"blocks", entry.inode.i_blocks},
+                           {"extents", extents}};
     if (entry.inode.is_regular()) { line["fnv1a64"] = hash_text(hash_contents(entry)); }
     if (entry.inode.is_symlink()) { line["target"] = reader_.target(entry.inode); }
     paths_.push_back(std::move(line));

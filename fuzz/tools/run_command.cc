@@ -79,9 +79,8 @@ class Runner {
       return &walk_;
     }
     if (options_.policy == "pct") {
-      const uint64_t events = outcome_.tasks_end > outcome_.tasks_begin
-                                  ? outcome_.tasks_end - outcome_.tasks_begin
-                                  : 1000;
+      const uint64_t events =
+          outcome_.tasks_end > outcome_.tasks_begin ? outcome_.tasks_end - outcome_.tasks_begin : 1000;
       pct_.reseed(seed, static_cast<uint32_t>(1 + seed % 4), events, outcome_.tasks_begin);
       return &pct_;
     }
@@ -143,8 +142,11 @@ class Runner {
   void print(const std::string& file, unsigned turn) {
     char line[256];
     if (options_.json) {
-      nlohmann::json entry = {{"file", file}, {"trace", trace_hash()}, {"events", outcome_.events},
-                              {"switches", outcome_.switches}, {"drift", outcome_.drift}};
+      nlohmann::json entry = {{"file", file},
+                              {"trace", trace_hash()},
+                              {"events", outcome_.events},
+                              {"switches", outcome_.switches},
+                              {"drift", outcome_.drift}};
       if (outcome_.finding) {
         entry["verdict"] = daxfs::verdict_name(outcome_.finding->verdict);
         entry["title"] = exec::finding_title(*outcome_.finding);
@@ -162,8 +164,8 @@ class Runner {
       std::printf("FINDING %s %s key=%s trace=%s\n", daxfs::verdict_name(finding.verdict),
                   exec::finding_title(finding).c_str(), exec::finding_key(finding).c_str(), trace_hash().c_str());
       if (turn == 0 && !options_.quiet) {
-        const std::string place = *finding.file == '\0' ? "" : " (" + std::string(finding.file) + ":" +
-                                                                std::to_string(finding.line) + ")";
+        const std::string place =
+            *finding.file == '\0' ? "" : " (" + std::string(finding.file) + ":" + std::to_string(finding.line) + ")";
         std::printf("  oracle %s, in %s%s\n%s", finding.tag.c_str(), finding.function, place.c_str(),
                     finding.detail.c_str());
         if (!finding.detail.empty() && finding.detail.back() != '\n') { std::printf("\n"); }
@@ -193,8 +195,7 @@ class Runner {
     }
     if (!options_.save_image.empty()) {
       if (image_out_.empty()) {
-        return usage("--save-image: no run came to its unmount, there is no image to save") ==
-               kExitOk;
+        return usage("--save-image: no run came to its unmount, there is no image to save") == kExitOk;
       }
       const auto* data = reinterpret_cast<const uint8_t*>(image_out_.data());
       if (!write_file(options_.save_image, std::span(data, image_out_.size()), &error)) {
@@ -226,9 +227,7 @@ void add_run(CLI::App& app, Action* action) {
   auto options = std::make_shared<RunOptions>();
   command->add_option("FILE", options->files, "programs, text or binary; - is standard input")->required();
   command->add_option("--bug", options->bugs, "switch a historical bug on (repeatable; `daxfuzz bugs` lists them)");
-  command
-      ->add_option("--repeat", options->repeat,
-                   "run each program N times; with --policy seeds count up")
+  command->add_option("--repeat", options->repeat, "run each program N times; with --policy seeds count up")
       ->check(CLI::PositiveNumber);
   command->add_option("--trace", options->trace, "write every scheduling point as a line");
   command->add_option("--results", options->results, "write one JSON line an operation, and the final tree");

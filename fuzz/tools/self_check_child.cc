@@ -1,11 +1,11 @@
 #include "fuzz/tools/self_check_child.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuzz/puzzles/self_check.h"
 

@@ -7,9 +7,7 @@
 
 namespace daxfuzz::tools {
 
-void TraceText::on_event(const daxfs::rt::Event& event) {
-  lines_.push_back({daxfs::rt::task_name(event.task), event});
-}
+void TraceText::on_event(const daxfs::rt::Event& event) { lines_.push_back({daxfs::rt::task_name(event.task), event}); }
 
 std::string TraceText::text() const {
   std::string text;
@@ -17,10 +15,10 @@ std::string TraceText::text() const {
   for (const Line& line : lines_) {
     const daxfs::rt::Event& event = line.event;
     char head[128];
-    const int size = std::snprintf(head, sizeof(head), "%-6s op %-5u event %-6llu %-12s %016llx ", line.task, event.op,
-                                   static_cast<unsigned long long>(event.event_in_op),
-                                   daxfs::rt::point_kind_name(event.kind),
-                                   static_cast<unsigned long long>(event.object));
+    const int size =
+        std::snprintf(head, sizeof(head), "%-6s op %-5u event %-6llu %-12s %016llx ", line.task, event.op,
+                      static_cast<unsigned long long>(event.event_in_op), daxfs::rt::point_kind_name(event.kind),
+                      static_cast<unsigned long long>(event.object));
     text.append(head, std::min(static_cast<size_t>(size), sizeof(head) - 1));
     text += event.site.file_name();
     text += ':';

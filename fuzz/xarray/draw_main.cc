@@ -8,8 +8,9 @@
 
 int main(int argc, char** argv) {
   if (argc != 2 || argv[1][0] == '-') {
-    std::printf("Draws the nodes of an XArray after each operation of a sequence (fuzz/xarray/ops.h has the syntax).\n"
-                "Example: xarray_draw corpus/xarray/pmd-load-meets-one-page.txt\n");
+    std::printf(
+        "Draws the nodes of an XArray after each operation of a sequence (fuzz/xarray/ops.h has the syntax).\n"
+        "Example: xarray_draw corpus/xarray/pmd-load-meets-one-page.txt\n");
     return argc == 2 && std::string(argv[1]) == "--help" ? 0 : 1;
   }
   std::ifstream in(argv[1]);

@@ -47,16 +47,19 @@ bool Lockstep<kShift>::same(const char* what, uint64_t index, XEntry got, XEntry
 template <unsigned kShift>
 bool Lockstep<kShift>::step(const Op& op) {
   switch (op.kind) {
-    case OpKind::kStore: case OpKind::kErase: return store(op);
+    case OpKind::kStore:
+    case OpKind::kErase: return store(op);
     case OpKind::kLoad: return load(op);
     case OpKind::kGet: return get(op);
-    case OpKind::kMark: case OpKind::kUnmark: case OpKind::kUnmarkAll: return change_mark(op);
+    case OpKind::kMark:
+    case OpKind::kUnmark:
+    case OpKind::kUnmarkAll: return change_mark(op);
     case OpKind::kSplit: return split(op);
     case OpKind::kConflict: return conflict(op);
-    case OpKind::kFind: case OpKind::kFindMarked: return find(op);
-    case OpKind::kWalk: case OpKind::kWalkMarked:
-      walk_.emplace(xa_, op, op.kind == OpKind::kWalkMarked);
-      return walk_on();
+    case OpKind::kFind:
+    case OpKind::kFindMarked: return find(op);
+    case OpKind::kWalk:
+    case OpKind::kWalkMarked: walk_.emplace(xa_, op, op.kind == OpKind::kWalkMarked); return walk_on();
     case OpKind::kWalkOn: return walk_on();
   }
   return true;

@@ -1,14 +1,15 @@
 // fuzz/xarray/lockstep_test.cc - the sequences of corpus/xarray, each with its bug on and off.
-#include <gtest/gtest.h>
+#include "fuzz/xarray/lockstep.h"
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include <gtest/gtest.h>
+
 #include "fs/base/historical.h"
 #include "fs/rt/testing.h"
 #include "fuzz/xarray/draw.h"
-#include "fuzz/xarray/lockstep.h"
 
 namespace daxfuzz::xarray {
 namespace {

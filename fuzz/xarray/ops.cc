@@ -30,14 +30,12 @@ constexpr Shape kShapes[] = {
 
 // What each of the 32 values of five bits means.
 constexpr OpKind kKinds[32] = {
-    OpKind::kStore, OpKind::kStore, OpKind::kStore, OpKind::kStore,
-    OpKind::kStore, OpKind::kStore, OpKind::kErase, OpKind::kErase,
-    OpKind::kErase, OpKind::kLoad, OpKind::kLoad, OpKind::kGet,
-    OpKind::kGet, OpKind::kMark, OpKind::kMark, OpKind::kMark,
-    OpKind::kMark, OpKind::kUnmark, OpKind::kUnmarkAll, OpKind::kSplit,
-    OpKind::kSplit, OpKind::kConflict, OpKind::kConflict, OpKind::kFind,
-    OpKind::kFindMarked, OpKind::kWalk, OpKind::kWalkMarked, OpKind::kWalkMarked,
-    OpKind::kWalkOn, OpKind::kWalkOn, OpKind::kWalkOn, OpKind::kWalkOn,
+    OpKind::kStore,      OpKind::kStore,  OpKind::kStore,      OpKind::kStore,      OpKind::kStore,    OpKind::kStore,
+    OpKind::kErase,      OpKind::kErase,  OpKind::kErase,      OpKind::kLoad,       OpKind::kLoad,     OpKind::kGet,
+    OpKind::kGet,        OpKind::kMark,   OpKind::kMark,       OpKind::kMark,       OpKind::kMark,     OpKind::kUnmark,
+    OpKind::kUnmarkAll,  OpKind::kSplit,  OpKind::kSplit,      OpKind::kConflict,   OpKind::kConflict, OpKind::kFind,
+    OpKind::kFindMarked, OpKind::kWalk,   OpKind::kWalkMarked, OpKind::kWalkMarked, OpKind::kWalkOn,   OpKind::kWalkOn,
+    OpKind::kWalkOn,     OpKind::kWalkOn,
 };
 
 // Takes bits off a number, low ones first.
@@ -88,18 +86,24 @@ Op op_from_word(uint8_t shape_byte, uint64_t word) {
   // Wide spreads need more bits than were drawn.
   op.index = shape.bases[base] + (shape.spread > (uint64_t{1} << 22) ? offset << 40 | offset : offset) % shape.spread;
   switch (op.kind) {
-    case OpKind::kStore: case OpKind::kSplit:
+    case OpKind::kStore:
+    case OpKind::kSplit:
       op.order = some_order;
       op.entry = entry_from(entry_kind, number);
       if (op.kind == OpKind::kStore) { op.index = first_of(op.index, op.order); }
       break;
-    case OpKind::kErase: case OpKind::kLoad: case OpKind::kConflict: op.order = some_order; break;
-    case OpKind::kMark: case OpKind::kUnmark: op.mark = static_cast<uint8_t>(mark); break;
+    case OpKind::kErase:
+    case OpKind::kLoad:
+    case OpKind::kConflict: op.order = some_order; break;
+    case OpKind::kMark:
+    case OpKind::kUnmark: op.mark = static_cast<uint8_t>(mark); break;
     case OpKind::kFindMarked: op.mark = static_cast<uint8_t>(mark); [[fallthrough]];
     case OpKind::kFind: op.last = span % 4 == 0 ? ~uint64_t{0} : op.index + span % 97; break;
     case OpKind::kWalkMarked: op.mark = static_cast<uint8_t>(mark); break;
     case OpKind::kWalkOn: op.index = 0; break;
-    case OpKind::kGet: case OpKind::kUnmarkAll: case OpKind::kWalk: break;
+    case OpKind::kGet:
+    case OpKind::kUnmarkAll:
+    case OpKind::kWalk: break;
   }
   return op;
 }

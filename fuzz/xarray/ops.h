@@ -36,7 +36,19 @@ inline constexpr size_t kOpsMax = 4096;
 inline constexpr unsigned kMarkCount = 3;
 
 enum class OpKind : uint8_t {
-  kStore, kErase, kLoad, kGet, kMark, kUnmark, kUnmarkAll, kSplit, kConflict, kFind, kFindMarked, kWalk, kWalkMarked,
+  kStore,
+  kErase,
+  kLoad,
+  kGet,
+  kMark,
+  kUnmark,
+  kUnmarkAll,
+  kSplit,
+  kConflict,
+  kFind,
+  kFindMarked,
+  kWalk,
+  kWalkMarked,
   kWalkOn,
 };
 

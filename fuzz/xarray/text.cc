@@ -20,13 +20,20 @@ struct Verb {
   std::string_view operands;
 };
 constexpr Verb kVerbs[] = {
-    {OpKind::kStore, "store", "ioe"},          {OpKind::kErase, "erase", "io"},
-    {OpKind::kLoad, "load", "io"},             {OpKind::kGet, "get", "i"},
-    {OpKind::kMark, "mark", "im"},             {OpKind::kUnmark, "unmark", "im"},
-    {OpKind::kUnmarkAll, "unmark_all", "i"},   {OpKind::kSplit, "split", "ioe"},
-    {OpKind::kConflict, "conflict", "io"},     {OpKind::kFind, "find", "il"},
-    {OpKind::kFindMarked, "find_marked", "ilm"}, {OpKind::kWalk, "walk", "i"},
-    {OpKind::kWalkMarked, "walk_marked", "im"}, {OpKind::kWalkOn, "walk_on", ""},
+    {OpKind::kStore, "store", "ioe"},
+    {OpKind::kErase, "erase", "io"},
+    {OpKind::kLoad, "load", "io"},
+    {OpKind::kGet, "get", "i"},
+    {OpKind::kMark, "mark", "im"},
+    {OpKind::kUnmark, "unmark", "im"},
+    {OpKind::kUnmarkAll, "unmark_all", "i"},
+    {OpKind::kSplit, "split", "ioe"},
+    {OpKind::kConflict, "conflict", "io"},
+    {OpKind::kFind, "find", "il"},
+    {OpKind::kFindMarked, "find_marked", "ilm"},
+    {OpKind::kWalk, "walk", "i"},
+    {OpKind::kWalkMarked, "walk_marked", "im"},
+    {OpKind::kWalkOn, "walk_on", ""},
 };
 
 // What a pointer entry points to: number k of a small pool, whose first is the entry of word 0 bits.

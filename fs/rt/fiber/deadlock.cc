@@ -151,12 +151,16 @@ void report_deadlock() {
     if (task.state != TaskState::kBlocked || task.reason == BlockReason::kJoin || task.reason == BlockReason::kDrain) {
       continue;
     }
-    about.refs[count++] =
-        task.reason == BlockReason::kLock ? lock_ref(task.wait_object) : wait_ref(task.wait_object);
+    about.refs[count++] = task.reason == BlockReason::kLock ? lock_ref(task.wait_object) : wait_ref(task.wait_object);
   }
-  daxfs::report_finding(Finding{.verdict = Verdict::kDeadlock, .tag = "RT1", .title = std::move(title),
-                                .detail = std::move(detail), .function = site.function_name(),
-                                .file = site.file_name(), .line = site.line(), .about = about});
+  daxfs::report_finding(Finding{.verdict = Verdict::kDeadlock,
+                                .tag = "RT1",
+                                .title = std::move(title),
+                                .detail = std::move(detail),
+                                .function = site.function_name(),
+                                .file = site.file_name(),
+                                .line = site.line(),
+                                .about = about});
   FS_STOP_AT_FINDING();
 }
 

@@ -1,9 +1,9 @@
 // fs/rt/fiber/engine.cc - runs, points, decisions, switches.
-#include "fs/rt/fiber/engine_state.h"
-
 #include <bit>
 #include <cstdlib>
 #include <utility>
+
+#include "fs/rt/fiber/engine_state.h"
 
 namespace daxfs::rt {
 namespace internal {
@@ -90,9 +90,13 @@ FS_COLD void end_run(Site site) {
     FS_STOP_AT_FINDING();
     return;
   }
-  daxfs::report_finding(Finding{.verdict = Verdict::kLivelock, .tag = "RT2",
-                                .title = "step budget exceeded", .detail = describe_tasks(),
-                                .function = site.function_name(), .file = site.file_name(), .line = site.line()});
+  daxfs::report_finding(Finding{.verdict = Verdict::kLivelock,
+                                .tag = "RT2",
+                                .title = "step budget exceeded",
+                                .detail = describe_tasks(),
+                                .function = site.function_name(),
+                                .file = site.file_name(),
+                                .line = site.line()});
   FS_STOP_AT_FINDING();
 }
 
@@ -206,8 +210,7 @@ FS_NO_TSAN void fiber_main() {
       fiber_switch(&self->fiber, &g_engine.host, true);
       continue;
     }
-    count_final_event(PointKind::kTask,
-                      object_id(ObjectClass::kTask, static_cast<uint64_t>(self->id)),
+    count_final_event(PointKind::kTask, object_id(ObjectClass::kTask, static_cast<uint64_t>(self->id)),
                       self->wait_site);
     g_engine.runnable.clear(self->id);
     if (self->id >= kFirstSystemTask) {
@@ -473,8 +476,8 @@ FS_NO_TSAN void run_into(Policy& policy, const RunLimits& limits, Observer* obse
   set_finding_handler(internal::on_finding, nullptr, &e.previous_handler, &e.previous_context);
   policy.begin_run();
   internal::fiber_adopt_host(&e.host);
-  internal::Task* task = internal::start_system_task(kRootTask, Context::kProcess, "root",
-                                                     [] { internal::root_main(); });
+  internal::Task* task =
+      internal::start_system_task(kRootTask, Context::kProcess, "root", [] { internal::root_main(); });
   internal::g_current = task;
   e.active = true;
   internal::ask_budget();

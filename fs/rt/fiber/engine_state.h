@@ -65,9 +65,9 @@ struct Engine {
   uint64_t events_max = 0;
 
   TaskMask runnable;
-  TaskMask unjoined;  // program tasks that nobody joined yet
-  TaskMask used;      // ids activated in this run
-  TaskMask readers;   // tasks inside an RCU read section
+  TaskMask unjoined;          // program tasks that nobody joined yet
+  TaskMask used;              // ids activated in this run
+  TaskMask readers;           // tasks inside an RCU read section
   unsigned system_tasks = 0;  // active ones
   bool active = false;
   bool observe = false;
@@ -138,9 +138,9 @@ void ask_budget();
 Task* start_task(TaskId id, Context context, const char* name, const TaskCallable& callable, void* from);
 template <typename F>
 Task* start_system_task(TaskId id, Context context, const char* name, F function) {
-  static constexpr TaskCallable kCallable = {
-      [](void* storage) FS_NO_TSAN { (*static_cast<F*>(storage))(); },
-      [](void* storage, void* from) FS_NO_TSAN { ::new (storage) F(*static_cast<F*>(from)); }};
+  static constexpr TaskCallable kCallable = {[](void* storage) FS_NO_TSAN { (*static_cast<F*>(storage))(); },
+                                             [](void* storage, void* from)
+                                                 FS_NO_TSAN { ::new (storage) F(*static_cast<F*>(from)); }};
   static_assert(std::is_trivially_destructible_v<F> && sizeof(F) <= kTaskCallableSize);
   return start_task(id, context, name, kCallable, &function);
 }

@@ -4,10 +4,10 @@
 // libc calls and are FS_NO_TSAN: TSan must not see accesses to engine state, which fibers share unsynchronised.
 #include "fs/rt/fiber/fiber.h"
 
-#include <sys/mman.h>
-
 #include <cstdio>
 #include <cstdlib>
+
+#include <sys/mman.h>
 
 #if defined(DAXFS_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -15,10 +15,10 @@
 #endif
 #if defined(DAXFS_TSAN)
 extern "C" {
-void* __tsan_get_current_fiber();            // NOLINT(bugprone-reserved-identifier)
-void* __tsan_create_fiber(unsigned);         // NOLINT(bugprone-reserved-identifier)
-void __tsan_destroy_fiber(void*);            // NOLINT(bugprone-reserved-identifier)
-void __tsan_switch_to_fiber(void*, unsigned);  // NOLINT(bugprone-reserved-identifier)
+void* __tsan_get_current_fiber();                // NOLINT(bugprone-reserved-identifier)
+void* __tsan_create_fiber(unsigned);             // NOLINT(bugprone-reserved-identifier)
+void __tsan_destroy_fiber(void*);                // NOLINT(bugprone-reserved-identifier)
+void __tsan_switch_to_fiber(void*, unsigned);    // NOLINT(bugprone-reserved-identifier)
 void __tsan_set_fiber_name(void*, const char*);  // NOLINT(bugprone-reserved-identifier)
 }
 #endif

@@ -6,8 +6,9 @@
 // Locking: one OS thread.  Tested by: fs/rt/engine_test.cc.
 #pragma once
 
-#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
+
+#include <boost/context/detail/fcontext.hpp>
 
 #include "fs/base/compiler.h"
 

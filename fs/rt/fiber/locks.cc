@@ -48,8 +48,7 @@ FS_NO_TSAN void ExclusiveLock<kHolder>::unlock_slow() {
 template class ExclusiveLock<Holder::kMaySleep>;
 template class ExclusiveLock<Holder::kMayNotSleep>;
 
-RwSem::RwSem(Rank rank, const char* name)
-    : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {
+RwSem::RwSem(Rank rank, const char* name) : rank_(rank), name_(name), object_(new_object_id(ObjectClass::kLock)) {
   daxfs::internal::order_begin(this);
   daxfs::internal::order_begin(&readers_);
   FS_TRACE_NAME(lock_ref(object_), name);

@@ -6,6 +6,8 @@
 //
 // Tables are keyed by address and never walked; what begins at an address (a lock, a field) forgets what was there, so
 // that nothing depends on where memory comes from. Plain arrays: this runs on every fiber, and TSan shall not look.
+#include "fs/rt/race.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +15,6 @@
 
 #include "fs/base/happens_before.h"
 #include "fs/rt/fiber/engine_state.h"
-#include "fs/rt/race.h"
 #include "fs/rt/shared.h"
 
 namespace daxfs::internal {
@@ -144,7 +145,7 @@ struct Detector {
   bool found = false;
   const char* field = "";
   void (*stop)() = nullptr;
-  Access first;   // the earlier access of the first race
+  Access first;  // the earlier access of the first race
   Access second;
   bool first_writes = false;
   bool second_writes = false;
@@ -331,9 +332,8 @@ void stop_at_race() {
 // The key names the function of the write: which of the two came second is the schedule's doing.
 void report_first_race() {
   const Detector& d = g_detector;
-  const bool by_first =
-      d.first_writes && (!d.second_writes || std::strcmp(d.first.site.function_name(),
-                                                         d.second.site.function_name()) < 0);
+  const bool by_first = d.first_writes && (!d.second_writes || std::strcmp(d.first.site.function_name(),
+                                                                           d.second.site.function_name()) < 0);
   const Access& named = by_first ? d.first : d.second;
   const Access& other = by_first ? d.second : d.first;
   const bool other_writes = by_first ? d.second_writes : d.first_writes;
@@ -348,8 +348,7 @@ void report_first_race() {
   finding.file = named.site.file_name();
   finding.line = named.site.line();
   finding.message = d.field;
-  finding.about = about(op_ref(d.first.task, d.first.op),
-                        op_ref(d.second.task, d.second.op));
+  finding.about = about(op_ref(d.first.task, d.first.op), op_ref(d.second.task, d.second.op));
   daxfs::report_finding(std::move(finding));
 }
 

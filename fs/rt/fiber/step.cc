@@ -10,9 +10,7 @@ namespace internal {
 StepWatcher* g_step_watcher = nullptr;
 
 FS_NO_TSAN void tell(PointKind kind, ObjectId object) {
-  if (!g_engine.active) {
-    return;
-  }
+  if (!g_engine.active) { return; }
   const TsanImpersonation host(&current()->fiber, &g_engine.host);
   g_step_watcher->also(g_current->id, kind, object);
 }
