@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, flags, invariants, layers, sources  # noqa: E402
+from lint import documents, flags, formatting, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree  # noqa: E402
 
 CHECKS = {
@@ -22,6 +22,7 @@ CHECKS = {
     "banned": sources.check_banned,
     "headers": sources.check_headers,
     "lines": sources.check_lines,
+    "format": formatting.check_format,
     "historical": sources.check_historical,
     "shared": sources.check_shared,
     "flags": flags.check_flags,

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, flags, invariants, layers, sources  # noqa: E402
+from lint import documents, flags, formatting, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree, strip_code  # noqa: E402
 
 HEADER = """// fs/up/thing.h - a thing.
@@ -147,6 +147,13 @@ class LintTest(unittest.TestCase):
 
     def test_long_lines(self):
         self.assert_one(sources.check_lines, {"fs/low/base.cc": "x" * 121 + "\n"}, "121 columns")
+
+    def test_format(self):
+        style = {".clang-format": "BasedOnStyle: Google\n", "fs/up/thing.cc": None}
+        self.assertEqual([], self.findings(formatting.check_format, {**style, "fs/low/base.cc": "int a = 1;\n"}))
+        self.assert_one(formatting.check_format, {**style, "fs/low/base.cc": "int a = 1;\nint  b=2;\nint  c=3;\n"},
+                        "fs/low/base.cc:2: not formatted: clang-format-19 -i fs/low/base.cc")
+        self.assert_one(lambda tree: formatting.check_format(tree, "no-such-formatter"), style, "ci/bootstrap")
 
     def test_documents(self):
         page = {"docs/page.md": "# One\n\n[map](architecture.md) [gone](gone.md) `[x](y)`\n\n```\n# no heading\n```\n"}
