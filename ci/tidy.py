@@ -37,7 +37,6 @@ def main():
     parser.add_argument("--root", default=pathlib.Path(__file__).resolve().parent.parent, help="the repository")
     parser.add_argument("--only", default=",".join(CHECKS), help="checks to run, separated by commas")
     parser.add_argument("--daxfuzz", help="the tool that parses corpus programs (default build/release/daxfuzz)")
-    parser.add_argument("--no-warnings", action="store_true", help="errors only")
     parser.add_argument("--write-invariants", action="store_true", help=f"rewrite {invariants.DOCUMENT} and stop")
     options = parser.parse_args()
     tree = Tree(options.root)
@@ -49,12 +48,10 @@ def main():
         if name not in CHECKS:
             parser.error(f"unknown check '{name}'; expected some of {','.join(CHECKS)}")
         findings += CHECKS[name](tree, options.daxfuzz) if name == "corpus" else CHECKS[name](tree)
-    errors = [finding for finding in findings if not finding.warning]
     for finding in sorted(findings):
-        if not (finding.warning and options.no_warnings):
-            print(finding)
-    print(f"tidy: {len(errors)} to fix, {len(findings) - len(errors)} warnings, {len(tree.files)} files")
-    return 1 if errors else 0
+        print(finding)
+    print(f"tidy: {len(findings)} to fix in {len(tree.files)} files")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

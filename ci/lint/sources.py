@@ -88,7 +88,7 @@ def check_headers(tree):
             findings.append(Finding(name, 1, "add #pragma once"))
         comment = " ".join(line.lstrip("/ ") for line in lines[:80] if line.startswith("//"))
         if not is_test(name) and name.endswith(".h") and "Tested by:" not in comment:
-            findings.append(Finding(name, 1, "no 'Tested by:' in the header comment", warning=True))
+            findings.append(Finding(name, 1, "add 'Tested by: FILE.' to the header comment"))
         tested = re.search(r"Tested by:\s*(.*)", comment)
         for path in re.findall(r"\b(?:fs|fuzz|props)/[\w/]+\.cc\b", tested.group(1)) if tested else []:
             if path not in tree.files:

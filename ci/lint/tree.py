@@ -13,10 +13,9 @@ class Finding:
     path: str
     line: int
     message: str
-    warning: bool = False
 
     def __str__(self):
-        return f"{self.path}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
+        return f"{self.path}:{self.line}: {self.message}"
 
 
 @dataclasses.dataclass
@@ -83,7 +82,7 @@ class Tree:
 def is_test(name):
     """Tests, and headers that only tests include."""
     base = name.split("/")[-1]
-    return bool(re.search(r"(^|_)(test|fake|model|props)(_|\.|$)", base)) or name.startswith(("props/", "corpus/"))
+    return bool(re.search(r"(^|_)(test|testing|fake|model|props)(_|\.|$)", base)) or name.startswith(("props/", "corpus/"))
 
 
 def folder_of(name):

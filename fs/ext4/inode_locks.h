@@ -2,6 +2,8 @@
 //
 // Kernel: lock_rename, lock_two_nondirectories (fs/namei.c, fs/inode.c). Order: directories before other inodes;
 // parents before children; otherwise by inode number. The caller adds in that order; subclasses grow.
+//
+// Tested by: fs/ext4/namei_test.cc.
 #pragma once
 
 #include <array>

@@ -2,6 +2,7 @@
 // e2fsck's word on it.
 //
 // Locking: none; inside a run (rt::run_for_test).
+// Tested by: its users.
 #pragma once
 
 #include <memory>

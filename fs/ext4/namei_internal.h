@@ -1,4 +1,6 @@
 // fs/ext4/namei_internal.h - steps that namei.cc and rename.cc share. All REQUIRE the inodes locked exclusively.
+//
+// Tested by: fs/ext4/namei_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,6 @@
 // fs/vfs/abi.h - numbers of the Linux system-call interface (x86-64, asm-generic): flags as programs pass them.
+//
+// Tested by: its users.
 #pragma once
 
 #include <cstdint>

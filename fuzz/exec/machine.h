@@ -4,6 +4,7 @@
 // everything else it left, also when that run was abandoned in the middle.
 //
 // Invariants: a run on a restored machine depends on nothing that an earlier run did (fuzz/exec/executor_test.cc).
+// Tested by: fuzz/exec/executor_test.cc.
 #pragma once
 
 #include <cstddef>

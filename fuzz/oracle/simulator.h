@@ -3,6 +3,8 @@
 // The reference for the oracle's soundness: each operation is a list of small atomic steps on plain arrays (a page of a
 // copy, a change of size), with the locks that a filesystem has (changes of one file by system calls exclude each other
 // and its reads; memory accesses exclude nobody). What it produces is correct by construction.
+//
+// Tested by: its users.
 #pragma once
 
 #include <algorithm>

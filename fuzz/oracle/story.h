@@ -2,6 +2,8 @@
 //
 // Each line says what an operation was and what came back; by default they follow one another. `during(begin, end)`
 // places the next operation freely.
+//
+// Tested by: its users.
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,6 @@
 // fuzz/tools/commands.h - the commands of `daxfuzz`: each adds itself to the command line.
+//
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <functional>

@@ -3,6 +3,7 @@
 //
 // Linked into the `daxfuzz` tool only; targets get their engine's definitions.
 // Source: SanitizerCoverage, clang documentation, "inline-8bit-counters".
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,6 @@
 // fuzz/tools/exit_code.h - what scripts get (docs/contracts of the command line: docs/running.md).
+//
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <cstdio>

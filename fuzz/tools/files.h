@@ -1,4 +1,6 @@
 // fuzz/tools/files.h - whole files in and out, with messages for people.
+//
+// Tested by: fuzz/tools/regress_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -3,6 +3,8 @@
 // Workers are processes, so that a crash of the library ends one of them and not the fuzzing. A worker writes its
 // counters, the program it is running (for the parent to file if the worker dies) and its findings; the parent only
 // reads.
+//
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,6 @@
 // fuzz/tools/fuzz_worker.h - one worker process of `daxfuzz fuzz`.
+//
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <cstdint>

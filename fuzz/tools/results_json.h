@@ -1,4 +1,6 @@
 // fuzz/tools/results_json.h - the result lines of `daxfuzz run --results`: one JSON object an operation, then the tree.
+//
+// Tested by: fuzz/tools/daxfuzz_test.py.
 #pragma once
 
 #include <cstddef>
