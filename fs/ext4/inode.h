@@ -148,6 +148,7 @@ class Inode final : public io::IomapHost {
   // --- room for pages that have no block yet (kernel: ext4_da_reserve_space, ext4_da_release_space).
   Status reserve_delayed(LogicalBlock lblk);  // Errors: kNoSpc
   void release_delayed(LogicalBlock lblk);    // whether it was allocated or is not wanted any more
+  uint32_t delayed_blocks() const { return delayed_blocks_.load(); }
   void check_no_delayed() const;
 
   rt::RwSem i_rwsem;

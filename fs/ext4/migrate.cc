@@ -106,8 +106,11 @@ Status migrate_to_extents(Inode& inode) {
 Status migrate_to_block_map(Inode& inode) {
   FS_TRACE_SCOPE("ext4_ind_migrate", inode_ref(inode.ino()));
   if (!inode.volume().geometry().extents() || inode.block_format() != BlockFormat::kExtents) { return Errc::kInval; }
-  // What has no block yet gets one, so that the tree tells all. Kernel: ext4_alloc_da_blocks.
-  flush_cached_range(inode, 0, ~uint64_t{0}).ignore_error("the next fsync reports it");
+  // What has no block yet gets one, so that the tree tells all; dirty pages over unwritten blocks stay as they are.
+  // Kernel: ext4_alloc_da_blocks.
+  if (inode.delayed_blocks() != 0) {
+    flush_cached_range(inode, 0, ~uint64_t{0}).ignore_error("the next fsync reports it");
+  }
   return migrate(inode, change_to_block_map);
 }
 

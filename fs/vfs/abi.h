@@ -78,6 +78,7 @@ inline constexpr uint32_t kAdvisePageOut = 21;
 inline constexpr uint32_t kAdvisePopulateRead = 22;
 inline constexpr uint32_t kAdvisePopulateWrite = 23;
 inline constexpr uint32_t kAdviseDontNeedLocked = 24;
+inline constexpr uint32_t kAdviseCollapse = 25;
 inline constexpr uint32_t kAdviseHwPoison = 100;
 inline constexpr uint32_t kAdviseSoftOffline = 101;
 

@@ -200,6 +200,21 @@ TEST(ChangeOfFormat, OnlyWhatFitsTheInodeLosesItsExtents) {
   });
 }
 
+// A delayed block is allocated and written first; a dirty page over an unwritten block is not, as Linux 6.1 answered.
+TEST(ChangeOfFormat, WaitsForDelayedBlocksOnly) {
+  in_world({.mount = "dax=never"}, [](World& w) {
+    const int delayed = w.open("delayed");
+    EXPECT_EQ(w.pwrite(delayed, 8192, 0, 1), 8192);
+    EXPECT_TRUE(w.p->setflags(delayed, 0).ok());
+    const int unwritten = w.open("unwritten");
+    EXPECT_EQ(w.fallocate(unwritten, 0, 0, 4096), Errc::kOk);
+    EXPECT_EQ(w.pwrite(unwritten, 4096, 0, 1), 4096);
+    EXPECT_EQ(w.p->setflags(unwritten, 0).error(), Errc::kOpNotSupp);
+    EXPECT_TRUE(w.p->fsync(unwritten).ok());
+    EXPECT_TRUE(w.p->setflags(unwritten, 0).ok());
+  });
+}
+
 // More runs than a root has room for, and a mapping that stays.
 TEST(ChangeOfFormat, ManyRunsBecomeATree) {
   in_world([](World& w) {

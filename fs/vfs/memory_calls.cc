@@ -185,7 +185,8 @@ Status Process::madvise(VirtAddr addr, uint64_t length, uint32_t advice, mm::Acc
     case kAdviseDoDump:
     case kAdviseWipeOnFork:
     case kAdviseKeepOnFork:
-    case kAdviseDontNeedLocked: break;
+    case kAdviseDontNeedLocked:
+    case kAdviseCollapse: break;
     default: return Errc::kInval;
   }
   if (!page_aligned(addr)) { return Errc::kInval; }
@@ -211,6 +212,11 @@ Status Process::madvise_range(VirtAddr addr, uint64_t length, uint32_t advice) {
       bool refused = false;
       mm_->for_each_vma(addr, addr + length, [&](mm::Vma& vma) { refused |= vma.file != nullptr || vma.shared; });
       return refused ? Status(Errc::kInval) : check_mapped(addr, addr + length);
+    }
+    case kAdviseCollapse: {  // of no DAX mapping, and of none that is smaller than a huge page: hugepage_vma_check
+      bool mapped = false;
+      mm_->for_each_vma(addr, addr + length, [&](mm::Vma&) { mapped = true; });
+      return mapped ? Errc::kInval : Errc::kNoMem;
     }
     default: return check_mapped(addr, addr + length);  // hints
   }

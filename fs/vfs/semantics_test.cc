@@ -571,6 +571,8 @@ TEST(Mmap, MsyncAndMadviseAnswerAsTheKernelDoes) {
       EXPECT_EQ(p.madvise(m, k4K, hint).error(), Errc::kOk) << hint;
     }
     EXPECT_EQ(p.madvise(m, k4K, kAdviseWipeOnFork).error(), Errc::kInval);
+    EXPECT_EQ(p.madvise(m, k4K, kAdviseCollapse).error(), Errc::kInval);
+    EXPECT_EQ(p.madvise(m + 64 * k4K, k4K, kAdviseCollapse).error(), Errc::kNoMem);
     EXPECT_EQ(p.mprotect(m, k4K, testing::kProtRw | 8).error(), Errc::kOk) << "PROT_SEM";
     EXPECT_EQ(p.mprotect(m, k4K, testing::kProtRw | 16).error(), Errc::kInval);
     EXPECT_EQ(p.madvise(m, k4K, kAdviseFree).error(), Errc::kInval);
