@@ -3,6 +3,8 @@
 
   ci/tidy.py                      every check
   ci/tidy.py --only layers,words  these checks
+  ci/tidy.py --deep               clang-tidy too: minutes; needs the compile commands of a build
+  ci/tidy.py --deep --since main  of the files that changed since then
   ci/tidy.py --write-invariants   rewrites docs/invariants.md from the headers
 """
 import argparse
@@ -12,7 +14,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, flags, formatting, invariants, layers, sources  # noqa: E402
+from lint import clang_tidy, documents, flags, formatting, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree  # noqa: E402
 
 CHECKS = {
@@ -37,6 +39,9 @@ def main():
     parser.add_argument("--root", default=pathlib.Path(__file__).resolve().parent.parent, help="the repository")
     parser.add_argument("--only", default=",".join(CHECKS), help="checks to run, separated by commas")
     parser.add_argument("--daxfuzz", help="the tool that parses corpus programs (default build/release/daxfuzz)")
+    parser.add_argument("--deep", action="store_true", help="clang-tidy too")
+    parser.add_argument("--since", metavar="REVISION", help="with --deep: only files that changed since REVISION")
+    parser.add_argument("--build", default="build/release", help="with --deep: the build (default build/release)")
     parser.add_argument("--write-invariants", action="store_true", help=f"rewrite {invariants.DOCUMENT} and stop")
     options = parser.parse_args()
     tree = Tree(options.root)
@@ -48,6 +53,10 @@ def main():
         if name not in CHECKS:
             parser.error(f"unknown check '{name}'; expected some of {','.join(CHECKS)}")
         findings += CHECKS[name](tree, options.daxfuzz) if name == "corpus" else CHECKS[name](tree)
+    if options.deep:
+        findings += clang_tidy.check_clang_tidy(tree, tree.root / options.build, options.since)
+    elif options.since:
+        parser.error("--since is of --deep")
     for finding in sorted(findings):
         print(finding)
     print(f"tidy: {len(findings)} to fix in {len(tree.files)} files")

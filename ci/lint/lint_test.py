@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests of the lint: every check must object to a tree with exactly that mistake, and be silent without it."""
+import json
 import pathlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.dont_write_bytecode = True
 
-from lint import documents, flags, formatting, invariants, layers, sources  # noqa: E402
+from lint import clang_tidy, documents, flags, formatting, invariants, layers, sources  # noqa: E402
 from lint.tree import Tree, strip_code  # noqa: E402
 
 HEADER = """// fs/up/thing.h - a thing.
@@ -154,6 +155,23 @@ class LintTest(unittest.TestCase):
         self.assert_one(formatting.check_format, {**style, "fs/low/base.cc": "int a = 1;\nint  b=2;\nint  c=3;\n"},
                         "fs/low/base.cc:2: not formatted: clang-format-19 -i fs/low/base.cc")
         self.assert_one(lambda tree: formatting.check_format(tree, "no-such-formatter"), style, "ci/bootstrap")
+
+    def test_clang_tidy(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder).resolve()
+            subprocess.run(["git", "-C", folder, "init", "-q"], check=True)
+            self.assertIn("cmake --preset release", str(clang_tidy.check_clang_tidy(Tree(root), root)[0]))
+            (root / ".clang-tidy").write_text("Checks: '-*,modernize-use-override'\n")
+            (root / "a.cc").write_text("struct A { virtual ~A(); };\nstruct B : A { virtual ~B(); };\n")
+            (root / "b.cc").write_text("struct A { virtual ~A(); };\n")
+            commands = [{"directory": folder, "file": str(root / name), "command": f"clang++-19 -c {name}"}
+                        for name in ("a.cc", "b.cc", "gone.cc")]
+            (root / "compile_commands.json").write_text(json.dumps(commands))
+            found = clang_tidy.check_clang_tidy(Tree(root), root)
+            self.assertEqual(1, len(found), found)
+            self.assertIn("a.cc:2: prefer using 'override'", str(found[0]))
+            with self.assertRaises(SystemExit):
+                clang_tidy.check_clang_tidy(Tree(root), root, since="no-such-revision")
 
     def test_documents(self):
         page = {"docs/page.md": "# One\n\n[map](architecture.md) [gone](gone.md) `[x](y)`\n\n```\n# no heading\n```\n"}

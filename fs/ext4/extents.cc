@@ -89,9 +89,9 @@ ExtentStatus::State cached_state(bool unwritten) {
 void note_delayed(Inode& inode, const MapResult& map, uint32_t flags) {
   if (map.state == BlockState::kHole || !inode.extent_status.has_delayed()) { return; }
   const uint64_t end = uint64_t{map.lblk.value()} + map.len;
-  if ((flags & MapRequest::kReserved) != 0) {
-    inode.extent_status.remove_delayed(map.lblk, end);  // this is what the room was reserved for
-  } else if (map.state == BlockState::kUnwritten || historical(Bug::kDelayedStaysOnWritten)) {
+  // What is reserved is what the room was reserved for.
+  const bool reserved = (flags & MapRequest::kReserved) != 0;
+  if (!reserved && (map.state == BlockState::kUnwritten || historical(Bug::kDelayedStaysOnWritten))) {
     inode.extent_status.spread_delayed(map.lblk, end);
   } else {
     inode.extent_status.remove_delayed(map.lblk, end);

@@ -187,7 +187,7 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   InodeRwLock lock(inode);
   if (auto done = try_unlocked(inode, lock, buffer, pos, flags, kiocb)) { return advanced(buffer, std::move(*done)); }
   const bool unaligned = unaligned_io(buffer, *pos);
-  const Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
+  Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
   if (!count.ok() || *count == 0) { return count; }
   // Bug kDioModeReadTwice (CVE-2014-8086): the lock is that of direct I/O, the rest of the way what is asked for now.
   if (historical(Bug::kDioModeReadTwice) && live != nullptr && !use_direct(inode, live->rw_flags())) {

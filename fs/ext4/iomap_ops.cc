@@ -78,7 +78,7 @@ Result<MapResult> allocate(Inode& inode, MapRequest request, unsigned flags) {
     request.flags = MapRequest::kCreate | MapRequest::kZero;
   }
   FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), internal::kFileCredits));
-  const Result<MapResult> mapped = map_blocks(&handle, inode, request);
+  Result<MapResult> mapped = map_blocks(&handle, inode, request);
   const Status stopped = handle.stop(mapped.status());
   if (!stopped.ok()) { return stopped; }
   // Without unwritten blocks a hole that can be read is filled through the cache, or readers would see what was there.
@@ -95,7 +95,7 @@ Result<MapResult> look_nolock(Inode& inode, uint64_t pos, uint64_t length) {
   const bool writes = (request.flags & (MapRequest::kCreate | MapRequest::kConvert)) != 0;
   if (!writes && !(historical(Bug::kLookupStartsTransaction) && request.flags != 0)) { return look(inode, request); }
   FS_ASSIGN_OR_RETURN(auto handle, jbd2::start(inode.volume().journal(), internal::kFileCredits));
-  const Result<MapResult> mapped = map_blocks(&handle, inode, request);
+  Result<MapResult> mapped = map_blocks(&handle, inode, request);
   const Status stopped = handle.stop(mapped.status());
   if (!stopped.ok()) { return stopped; }
   return mapped;

@@ -62,7 +62,7 @@ class IomapHost : public mm::MappingHost {
   virtual pmem::Device& device() = 0;
 
  protected:
-  ~IomapHost() = default;
+  ~IomapHost() override = default;
 };
 
 class IomapOps {

@@ -401,7 +401,7 @@ bool would_change(const OpRecord& record) {
     case OpCode::kMkdir:
     case OpCode::kRmdir: return true;
     case OpCode::kLink:
-    case OpCode::kSymlink: return done(record);
+    case OpCode::kSymlink:
     case OpCode::kGetdents: return done(record);
     case OpCode::kOpen: return (record.op->flags & prog::kOCreat) != 0 && (record.op->flags & prog::kOPath) == 0;
     default: return false;

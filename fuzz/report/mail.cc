@@ -41,7 +41,7 @@ std::string subject(const Report& report) {
 std::string paragraph(const std::string& text) { return text.empty() ? "" : wrap(text, kText) + "\n"; }
 
 std::string reproducer(const Report& report) {
-  const std::string text = listing_text(report, kWidth);
+  std::string text = listing_text(report, kWidth);
   if (fits(text)) { return text; }
   // A name in it is longer than a line of a mail: the same program in binary form.
   return "base64 -d > repro.txt <<EOF    # a program in binary form\n" + base64(prog::encode(report.program)) + "EOF\n";
