@@ -31,7 +31,7 @@ constexpr uint64_t kBlock = daxfs::kBlockSize;
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
 
 std::optional<Objection> against(const char* tag, std::string title) {
-  return Objection{.tag = tag, .title = std::move(title), .detail = "nothing ran beside the call"};
+  return Objection{.tag = tag, .title = std::move(title), .detail = "nothing ran beside the call\n"};
 }
 
 uint64_t mtime_of(const TreeInode& inode) { return inode.mtime * kNsPerSecond + inode.mtime_ns; }
@@ -73,8 +73,9 @@ bool reads_only(const prog::Op& op) {
     case OpCode::kFdatasync:
     case OpCode::kFstat:
     case OpCode::kFiemap:
-    case OpCode::kMmap:
     case OpCode::kDup: return true;
+    // Another mapping may go for it, and with that the last that keeps a deleted file.
+    case OpCode::kMmap: return (op.flags & prog::kMapFixed) == 0;
     default: return false;
   }
 }

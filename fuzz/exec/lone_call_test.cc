@@ -104,6 +104,10 @@ TEST(LoneCall, ACallThatOnlyReadsLeavesTheTimes) {
     EXPECT_EQ(world.said(pread, answer(kPage), [&] { world.write(0); }), "LC1");
     const Op into_file{.code = OpCode::kPread, .length = kPage, .buffer = {.kind = prog::MemoryKind::kMapping}};
     EXPECT_EQ(world.said(into_file, answer(kPage), [&] { world.write(0); }), "");
+    const Op mmap{.code = OpCode::kMmap, .flags = prog::kMapShared, .length = kPage};
+    EXPECT_EQ(world.said(mmap, answer(0), [&] { world.write(0); }), "LC1");
+    const Op in_place{.code = OpCode::kMmap, .flags = prog::kMapShared | prog::kMapFixed, .length = kPage};
+    EXPECT_EQ(world.said(in_place, answer(0), [&] { world.write(0); }), "");
     world.end();
   });
 }
