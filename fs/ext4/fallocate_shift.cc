@@ -20,6 +20,7 @@ bool block_aligned(uint64_t offset, uint64_t length) { return (offset | length) 
 // unmapped and forgotten.
 Status drop_pages_from(Inode& inode, uint64_t drop_from, uint64_t flush_from) {
   FS_RETURN_IF_ERROR(flush_file_range(inode, flush_from, ~uint64_t{0}));
+  FS_RETURN_IF_ERROR(inode.mapping().wb_error.take_untold());
   drop_file_tail(inode, drop_from);
   return ok_status();
 }

@@ -182,7 +182,7 @@ DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned f
 
 // Kernel: ext4_dio_write_iter.
 DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
-                    const LiveFlags* live) {
+                    OpenFile* file) {
   FS_TRACE_SCOPE("ext4_dio_write_iter", inode_ref(inode.ino()));
   InodeRwLock lock(inode);
   if (auto done = try_unlocked(inode, lock, buffer, pos, flags, kiocb)) { return advanced(buffer, std::move(*done)); }
@@ -190,7 +190,7 @@ DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned
   Result<uint64_t> count = dio_write_checks(inode, lock, buffer, pos, flags);
   if (!count.ok() || *count == 0) { return count; }
   // Bug kDioModeReadTwice (CVE-2014-8086): the lock is that of direct I/O, the rest of the way what is asked for now.
-  if (historical(Bug::kDioModeReadTwice) && live != nullptr && !use_direct(inode, live->rw_flags())) {
+  if (historical(Bug::kDioModeReadTwice) && file != nullptr && !use_direct(inode, file->rw_flags())) {
     return buffered_write(inode, buffer, *pos);
   }
   // Two of them could zero the rest of one block at once, or convert what the other one still zeroes.

@@ -25,6 +25,6 @@ class Inode;
 // unaligned writes always do. YIELD.
 DioResult dio_read(Inode& inode, io::IovBuffer& buffer, uint64_t pos, unsigned flags, io::Kiocb* kiocb);
 DioResult dio_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
-                    const LiveFlags* live = nullptr);
+                    OpenFile* file = nullptr);
 
 }  // namespace daxfs::ext4

@@ -63,13 +63,14 @@ Status zero_file_part(Inode& inode, uint64_t pos, uint64_t length) {
 }
 
 Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end) {
-  if (cached(inode)) { return flush_cached_range(inode, begin, end); }
+  if (cached(inode)) { return write_pages(inode, PgOff(begin / kPageSize), PgOff(end / kPageSize)); }
   if (!inode.is_dax()) { return ok_status(); }
   return dax::writeback_mapping_range(inode.mapping(), PgOff(begin / kPageSize), PgOff(end / kPageSize), /*sync=*/true);
 }
 
 Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write) {
-  if (length == 0 || mm::has_no_pages(inode.mapping())) { return ok_status(); }
+  if (length == 0) { return ok_status(); }
+  if (mm::has_no_pages(inode.mapping())) { return inode.mapping().wb_error.take_untold(); }
   const uint64_t last = pos + length - 1;
   FS_RETURN_IF_ERROR(flush_cached_range(inode, pos, last));
   if (!write) { return ok_status(); }
@@ -85,7 +86,9 @@ void after_direct_write(Inode& inode, uint64_t pos, uint64_t length) {
 
 Status flush_cached_range(Inode& inode, uint64_t begin, uint64_t end) {
   if (!cached(inode)) { return ok_status(); }
-  return write_pages(inode, PgOff(begin / kPageSize), PgOff(end / kPageSize));
+  const Status written = write_pages(inode, PgOff(begin / kPageSize), PgOff(end / kPageSize));
+  const Status untold = inode.mapping().wb_error.take_untold();
+  return written.ok() ? untold : written;
 }
 
 }  // namespace daxfs::ext4

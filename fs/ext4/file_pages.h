@@ -28,7 +28,8 @@ Status flush_file_range(Inode& inode, uint64_t begin, uint64_t end);
 // flush_file_range. YIELDS. Kernel: kiocb_write_and_wait, kiocb_invalidate_pages, kiocb_invalidate_post_direct_write.
 Status before_direct_io(Inode& inode, uint64_t pos, uint64_t length, bool write);
 void after_direct_write(Inode& inode, uint64_t pos, uint64_t length);
-// Before something that looks at blocks, not at pages: flushes a file without DAX. YIELDS.
+// Before something that looks at blocks, not at pages: flushes a file without DAX. Errors: also of earlier writeback,
+// if nobody was told. YIELDS. Kernel: filemap_write_and_wait_range.
 Status flush_cached_range(Inode& inode, uint64_t begin, uint64_t end);
 
 }  // namespace daxfs::ext4

@@ -90,10 +90,10 @@ DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, uns
 }
 
 DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
-                          const LiveFlags* live) {
+                          OpenFile* file) {
   DioResult done = [&]() -> DioResult {
     if (use_direct(inode, flags)) {
-      DioResult direct = dio_write(inode, buffer, pos, flags, kiocb, live);
+      DioResult direct = dio_write(inode, buffer, pos, flags, kiocb, file);
       if (direct.has_value() && direct->ok() && buffer.remaining() != 0) {
         const Result<uint64_t> rest = write_rest(inode, buffer, *pos + **direct, flags);
         return rest.ok() ? Result<uint64_t>(**direct + *rest) : rest;
@@ -110,8 +110,13 @@ DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, un
   const uint64_t start = *pos;
   *pos += **done;
   if ((flags & (kRwSync | kRwDataSync)) != 0) {
-    const Status synced = sync_file(inode, start, *pos - 1, /*datasync=*/(flags & kRwSync) == 0);
-    if (!synced.ok()) { return Result<uint64_t>(synced); }
+    const bool datasync = (flags & kRwSync) == 0;
+    const Status synced =
+        file != nullptr ? file->sync(start, *pos - 1, datasync) : sync_file(inode, start, *pos - 1, datasync);
+    if (!synced.ok()) {
+      *pos = start;
+      return Result<uint64_t>(synced);
+    }
   }
   return done;
 }
@@ -120,8 +125,8 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
   return *file_read_iter(inode, buffer, pos, flags, nullptr);
 }
 
-Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, const LiveFlags* live) {
-  return *file_write_iter(inode, buffer, pos, flags, nullptr, live);
+Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, OpenFile* file) {
+  return *file_write_iter(inode, buffer, pos, flags, nullptr, file);
 }
 
 }  // namespace daxfs::ext4

@@ -1,11 +1,10 @@
-// fs/ext4/file_rw.h - read and write on regular files: DAX, direct, and uncached.
+// fs/ext4/file_rw.h - read and write on regular files: which way they go.
 //
-// Kernel: fs/ext4/file.c (ext4_file_read_iter, ext4_dax_write_iter, ext4_dio_write_iter,
-// ext4_handle_inode_extension). Locking: take i_rwsem themselves. DAX read: shared. DAX write:
-// exclusive. Direct read: shared. Direct write: shared for
-//   an aligned overwrite inside EOF, otherwise exclusive.
-// Not covered: the page cache; on a file without the DAX flag a call without kRwDirect copies to
-// the device under i_rwsem. Tested by: fs/ext4/file_rw_test.cc.
+// Kernel: fs/ext4/file.c (ext4_file_read_iter, ext4_file_write_iter, ext4_dax_write_iter,
+// ext4_handle_inode_extension).
+// Locking: take i_rwsem themselves. DAX read: shared. DAX write: exclusive. Cached read: none; write: exclusive
+// (fs/ext4/file_buffered.h). Direct: fs/ext4/file_dio.h.
+// Tested by: fs/ext4/file_rw_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -33,13 +32,16 @@ enum RwFlags : unsigned {
   kRwDataSync = 8,  // O_DSYNC
 };
 
-// RwFlags of an open file as they are now: F_SETFL may change them while a call runs. A call asks once, when it begins.
-class LiveFlags {
+// What a call asks of the open file that it came through.
+class OpenFile {
  public:
+  // RwFlags as they are now: F_SETFL may change them while a call runs. A call asks once, when it begins.
   virtual unsigned rw_flags() const = 0;
+  // sync_file(); also tells, once, of earlier writeback that failed.
+  virtual Status sync(uint64_t start, uint64_t end, bool datasync) = 0;
 
  protected:
-  ~LiveFlags() = default;
+  ~OpenFile() = default;
 };
 
 // Nothing: the request was left in flight, and its kiocb hears, or has heard, of its end.
@@ -55,14 +57,14 @@ Result<uint64_t> file_read(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, u
 
 // Writes at *pos (kRwAppend: at EOF) and advances it. RETURNS: bytes written, fewer than asked if
 // the buffer faults or space runs out. Errors: kFBig at or beyond kMaxFileBytes, kNoSpc, kFault,
-// kIo, kRoFs, kInval as for reads. YIELDS.
-// `live` is for a historical bug.
+// kIo, kRoFs, kInval as for reads. With kRwSync or kRwDataSync also what `file` says when it is synced: then *pos
+// stays, and the bytes are written all the same. Without a file the inode is synced. YIELDS.
 Result<uint64_t> file_write(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags,
-                            const LiveFlags* live = nullptr);
+                            OpenFile* file = nullptr);
 
 // The same for a call that need not wait, if there is a kiocb: direct I/O may go on after they return.
 DioResult file_read_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb);
 DioResult file_write_iter(Inode& inode, io::IovBuffer& buffer, uint64_t* pos, unsigned flags, io::Kiocb* kiocb,
-                          const LiveFlags* live = nullptr);
+                          OpenFile* file = nullptr);
 
 }  // namespace daxfs::ext4

@@ -109,7 +109,7 @@ Status migrate_to_block_map(Inode& inode) {
   // What has no block yet gets one, so that the tree tells all; dirty pages over unwritten blocks stay as they are.
   // Kernel: ext4_alloc_da_blocks.
   if (inode.delayed_blocks() != 0) {
-    flush_cached_range(inode, 0, ~uint64_t{0}).ignore_error("the next fsync reports it");
+    flush_file_range(inode, 0, ~uint64_t{0}).ignore_error("the next fsync reports it");
   }
   return migrate(inode, change_to_block_map);
 }

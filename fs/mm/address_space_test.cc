@@ -49,5 +49,17 @@ TEST(ErrSeq, EveryObserverSeesAnErrorOnce) {
   EXPECT_EQ(errors.check_and_advance(&second).error(), Errc::kNoSpc);
 }
 
+TEST(ErrSeq, WhatNobodyWasToldIsTakenOnce) {
+  ErrSeq errors;
+  ErrSeq::Sample observer = errors.sample();
+  errors.record(Errc::kIo);
+  EXPECT_EQ(errors.take_untold().error(), Errc::kIo);
+  EXPECT_TRUE(errors.take_untold().ok());
+  EXPECT_EQ(errors.check_and_advance(&observer).error(), Errc::kIo) << "who observes is told all the same";
+  errors.record(Errc::kIo);
+  EXPECT_EQ(errors.check_and_advance(&observer).error(), Errc::kIo);
+  EXPECT_TRUE(errors.take_untold().ok());
+}
+
 }  // namespace
 }  // namespace daxfs::mm

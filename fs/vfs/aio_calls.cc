@@ -130,11 +130,12 @@ Status Process::io_submit(bool write, int fd, VirtAddr buffer, uint64_t length, 
   if (!found.ok()) { return aio().full() ? Errc::kAgain : found.error(); }
   FileRef file = std::move(found).value();
   ext4::Inode& inode = file->inode();  // of the request's reference, which outlasts its use here
-  const unsigned flags = file->rw_flags();
+  File& open = *file;                  // the request's, until it is complete
+  const unsigned flags = open.rw_flags();
   const ext4::InodeRef inode_ref = file->inode_ref();  // the request may be over before the call is
   FS_ASSIGN_OR_RETURN(AioContext::Request* const request, aio().begin(std::move(file), data));
   uint64_t pos = static_cast<uint64_t>(offset);
-  const ext4::DioResult done = write ? ext4::file_write_iter(inode, iov, &pos, flags, request)
+  const ext4::DioResult done = write ? ext4::file_write_iter(inode, iov, &pos, flags, request, &open)
                                      : ext4::file_read_iter(inode, iov, &pos, flags, request);
   if (done.has_value()) { request->complete(*done); }
   return ok_status();

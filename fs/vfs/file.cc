@@ -52,7 +52,7 @@ void File::set_status_flags(uint32_t flags) {
 
 Status File::sync(uint64_t start, uint64_t end, bool datasync) {
   const Status synced = ext4::sync_file(*inode_, start, end, datasync);
-  const mm::ErrSeq& errors = inode_->mapping().wb_error;
+  mm::ErrSeq& errors = inode_->mapping().wb_error;
   Status seen;
   {
     const rt::SpinGuard guard(wb_lock_);

@@ -22,7 +22,7 @@
 
 namespace daxfs::vfs {
 
-class File final : public mm::VmFile, public ext4::LiveFlags {
+class File final : public mm::VmFile, public ext4::OpenFile {
  public:
   // One reference, the caller's.
   static File* create(ext4::InodeRef inode, uint32_t flags);
@@ -41,7 +41,7 @@ class File final : public mm::VmFile, public ext4::LiveFlags {
 
   // Durability of bytes [start, end], as ext4::sync_file; besides, an error of writeback since this description was
   // opened is told, once. YIELDS. Kernel: vfs_fsync_range, file_check_and_advance_wb_err.
-  Status sync(uint64_t start, uint64_t end, bool datasync);
+  Status sync(uint64_t start, uint64_t end, bool datasync) override;
 
   // --- mm::VmFile
   mm::AddressSpace& mapping() override { return inode_->mapping(); }

@@ -33,6 +33,36 @@ TEST(Inject, BlocksOfAFailedWriteStayUnwritten) {
   });
 }
 
+// Kernel: generic_write_sync, file_check_and_advance_wb_err.
+TEST(Inject, AWriteWithOSyncHearsOfItsPages) {
+  in_world({.mount = "dax=never,fail_bio=1"}, [](World& w) {
+    const int fd = w.open("f", kRwCreate | kOpenDataSync);
+    EXPECT_EQ(w.pwrite(fd, k4K, 0, 1), -static_cast<int64_t>(Errc::kIo));
+    EXPECT_EQ(w.size(fd), k4K) << "it is in the cache all the same";
+    EXPECT_EQ(w.pwrite(fd, k4K, 0, 1), static_cast<int64_t>(k4K));
+    EXPECT_TRUE(w.p->fsync(fd).ok()) << "told already";
+  });
+}
+
+// Kernel: filemap_check_errors.
+TEST(Inject, AFlushThatIsNoFsyncHearsOnceAndTakesNothingFromFsync) {
+  in_world({.mount = "dax=never,fail_bio=1"}, [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, 2 * k4K, 0, 1), static_cast<int64_t>(2 * k4K));
+    EXPECT_EQ(w.fallocate(fd, kPunch, k4K, k4K), Errc::kIo);
+    EXPECT_EQ(w.at(fd, k4K), 1) << "nothing was punched";
+    EXPECT_EQ(w.fallocate(fd, kPunch, k4K, k4K), Errc::kOk);
+    EXPECT_EQ(w.p->fsync(fd).error(), Errc::kIo);
+    EXPECT_TRUE(w.p->fsync(fd).ok());
+  });
+  in_world({.mount = "dax=never,fail_bio=1"}, [](World& w) {
+    const int fd = w.open("f");
+    EXPECT_EQ(w.pwrite(fd, k4K, 0, 1), static_cast<int64_t>(k4K));
+    EXPECT_EQ(w.p->fsync(fd).error(), Errc::kIo);
+    EXPECT_EQ(w.fallocate(fd, kPunch, k4K, k4K), Errc::kOk) << "fsync told";
+  });
+}
+
 TEST(Inject, AnAllocationFailsOnce) {
   in_world({.mount = "dax=always,fail_alloc=1"}, [](World& w) {
     const int fd = w.open("f");
