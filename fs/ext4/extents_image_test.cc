@@ -10,7 +10,7 @@
 #include "fs/base/report.h"
 #include "fs/ext4/extent_fake.h"
 #include "fs/ext4/extents.h"
-#include "fs/ext4/mounted_image.h"
+#include "fs/ext4/test_mounted_image.h"
 #include "fs/rt/testing.h"
 
 namespace daxfs::ext4 {

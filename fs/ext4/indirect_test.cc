@@ -16,7 +16,7 @@
 #include "fs/ext4/file_rw.h"
 #include "fs/ext4/inode_extent_host.h"
 #include "fs/ext4/inode_io.h"
-#include "fs/ext4/mounted_image.h"
+#include "fs/ext4/test_mounted_image.h"
 #include "fs/rt/testing.h"
 
 namespace daxfs::ext4 {

@@ -1,4 +1,4 @@
-// fs/ext4/mounted_image.h - for tests of the block layer: an image that mke2fs made, mounted, and
+// fs/ext4/test_mounted_image.h - for tests of the block layer: an image that mke2fs made, mounted, and
 // e2fsck's word on it.
 //
 // Locking: none; inside a run (rt::run_for_test).
