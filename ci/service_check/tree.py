@@ -46,6 +46,11 @@ PLANTS = {
 OF_MEMORY = {"unwritten-read"}
 
 
+def sanitizer_of(plant):
+    """The build whose checks catch it."""
+    return "memory" if plant in OF_MEMORY else "address"
+
+
 def sync(root, copy, plant):
     """Makes `copy` the tree at `root` with the plant; only what differs is written, so that builds stay incremental."""
     if os.path.islink(copy) or os.path.exists(os.path.join(copy, ".git")):

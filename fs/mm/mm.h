@@ -41,6 +41,10 @@ class Memory;
 // entry of the page table's root. Nothing grows in place across it.
 inline constexpr VirtAddr kMmapTop{kPgdSize};
 
+// Bytes that one call makes present: more is more memory than a machine has here. Without it a sparse file, or the
+// zero page, could be mapped for minutes.
+inline constexpr uint64_t kPopulateMax = uint64_t{16} << 20;
+
 enum MapFlags : unsigned {
   kMapShared = 1U << 0,
   kMapPrivate = 1U << 1,
@@ -120,7 +124,7 @@ class Mm {
   Status mprotect(VirtAddr addr, uint64_t length, unsigned prot, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
   //   madvise(DONTNEED): kInval, kNoMem (gap; the rest is done).
   Status madvise_dontneed(VirtAddr addr, uint64_t length, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
-  //   madvise(POPULATE_READ, POPULATE_WRITE): kInval (also: not permitted), kNoMem (gap, memory),
+  //   madvise(POPULATE_READ, POPULATE_WRITE): kInval (also: not permitted), kNoMem (gap, memory; behind kPopulateMax),
   //   kFault (SIGBUS), kHwPoison.
   Status populate(VirtAddr addr, uint64_t length, bool write, Site site = Site::current()) FS_EXCLUDES(mmap_lock);
 

@@ -127,6 +127,12 @@ TEST_F(MmapTest, PopulateFaultsAheadAndIgnoresWhatIsBeyondTheFile) {
     EXPECT_EQ(mm_.populate(*base, 10 * kPageSize, true).error(), Errc::kFault);
     EXPECT_TRUE(pte(mm_, page(*base, 7)).write());
     EXPECT_EQ(mm_.populate(VirtAddr(kPageSize), kPageSize, true).error(), Errc::kNoMem);
+    // The zero page could be mapped for ever.
+    const auto large = mm_.mmap({.length = uint64_t{5} << 30, .prot = kProtRead, .flags = kMapShared | kMapPopulate});
+    ASSERT_TRUE(large.ok());
+    EXPECT_EQ(mm_.populate(*large, uint64_t{5} << 30, false).error(), Errc::kNoMem);
+    EXPECT_TRUE(mm_.page_table.load(*large + (kPopulateMax - kPageSize)).present());
+    EXPECT_FALSE(mm_.page_table.load(*large + kPopulateMax).present());
     EXPECT_TRUE(mm_.mprotect(*base, kPageSize, kProtRead).ok());
     EXPECT_EQ(mm_.populate(*base, kPageSize, true).error(), Errc::kInval);
   });

@@ -134,6 +134,7 @@ Status Mm::populate(VirtAddr addr, uint64_t length, bool write, Site site) {
   rt::ReadLock lock(mmap_lock, site);
   unsigned faults = 0;  // of the page at `at`
   for (VirtAddr at = addr; at < addr + size;) {
+    if (at - addr >= kPopulateMax) { return Errc::kNoMem; }
     Vma* vma = find_vma(at);
     if (vma == nullptr || vma->begin > at) { return Errc::kNoMem; }
     if ((vma->prot & (write ? kProtWrite : kProtRead)) == 0) { return Errc::kInval; }
