@@ -187,6 +187,9 @@ TEST(ChangeOfFormat, OnlyWhatFitsTheInodeLosesItsExtents) {
     EXPECT_EQ(w.pwrite(far, 1, 12 * 4096, 1), 1);
     EXPECT_EQ(w.p->setflags(far, 0).error(), Errc::kOpNotSupp);
     EXPECT_EQ(w.p->setflags(far, kFsExtents | 0x80000000).error(), Errc::kOpNotSupp);
+    const int vast = w.open("vast");
+    EXPECT_TRUE(w.p->ftruncate(vast, int64_t{1} << 43).ok());
+    EXPECT_EQ(w.p->setflags(vast, 0).error(), Errc::kOpNotSupp);
     const int directory = w.open(".", kReadOnly | kOpenDirectory);
     EXPECT_TRUE(w.p->setflags(directory, 0).ok());
     EXPECT_EQ(w.at(w.open("far", kRw), 12 * 4096), 1);
