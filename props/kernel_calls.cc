@@ -412,8 +412,7 @@ class Child {
 };
 
 uint64_t file_hash(const std::string& path, uint64_t size) {
-  // Sparse monsters are named by their beginning.
-  std::vector<std::byte> bytes(std::min<uint64_t>(size, uint64_t{8} << 20));
+  std::vector<std::byte> bytes(std::min(size, kTreeContentsMax));
   const int fd = open(path.c_str(), O_RDONLY);
   const ssize_t got = fd < 0 ? -1 : read(fd, bytes.data(), bytes.size());
   if (fd >= 0) { close(fd); }
