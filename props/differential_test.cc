@@ -269,7 +269,8 @@ void restrict_program(prog::Program* program, Family family) {
   const auto restrict = [&](Op* op) {
     restrict_op(op, family, has_unwritten);
     // Private copies of pages whose blocks move: ext4 drops them, XFS does not.
-    const bool moves = op->code == OpCode::kFallocate && (op->flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0;
+    const bool moves =
+        op->code == OpCode::kFallocate && (op->flags & (prog::kFallocCollapse | prog::kFallocInsert)) != 0;
     if (in_folder(family) && has_private && moves) { op->flags = prog::kFallocZero; }
   };
   for (Op& op : program->processes[0].init) { restrict(&op); }
@@ -417,7 +418,8 @@ constexpr KnownDifference kKnownInFolder[] = {
 
 // How much fits differs (delayed allocation), and so does everything afterwards.
 bool out_of_space(const Op& op, const Answer& answer) {
-  constexpr int64_t kLargeRead = 1 << 20;  // buffer and page cache together need as much again of exec::Machine's memory
+  // Buffer and page cache together need twice as much of exec::Machine's memory.
+  constexpr int64_t kLargeRead = 1 << 20;
   const bool writes = oracle::is_write(op.code);
   // Our memory is smaller, that of buffers, too, and nobody waits for pages to become clean.
   const bool no_memory = answer.error == ENOMEM && oracle::is_transfer(op.code);

@@ -1,4 +1,4 @@
-// props/image_tree.h - the tree that an image holds, as kernel_calls.h lists a mounted one, by the checker's own reader.
+// props/image_tree.h - what an image holds, listed as kernel_calls.h lists a mounted one, by fs/check's own reader.
 //
 // For machines whose kernel mounts nothing for us.
 // Locking: none.  Tested by: props/differential_test.cc.

@@ -38,7 +38,7 @@ struct TreeEntry {
   uint64_t contents_hash = 0;
   bool operator==(const TreeEntry&) const = default;
 };
-using Tree = std::map<std::string, TreeEntry>;  // "/dir/name"
+using Tree = std::map<std::string, TreeEntry>;                   // "/dir/name"
 inline constexpr uint64_t kTreeContentsMax = uint64_t{8} << 20;  // sparse monsters are named by their beginning
 
 // All of the program's set-up operations, then its only task's, in this process, whose root is the filesystem.
