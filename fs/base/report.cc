@@ -66,6 +66,18 @@ void report_finding(Finding&& finding) {
   std::abort();
 }
 
+void report_finding(Verdict verdict, const char* tag, std::string title, std::string detail, Site site,
+                    const About& about) {
+  report_finding(Finding{.verdict = verdict,
+                         .tag = tag,
+                         .title = std::move(title),
+                         .detail = std::move(detail),
+                         .function = site.function_name(),
+                         .file = site.file_name(),
+                         .line = site.line(),
+                         .about = about});
+}
+
 namespace internal {
 
 bool g_stop_at_findings = false;

@@ -89,8 +89,10 @@ extern bool g_stop_at_findings;
 FS_COLD void report_corruption(const char* format, ...) FS_PRINTF(1, 2);
 }  // namespace internal
 
-// Reports a finding whose detail was built by the caller.
+// Reports a finding whose text was built by the caller.
 FS_COLD void report_finding(Finding&& finding);
+FS_COLD void report_finding(Verdict verdict, const char* tag, std::string title, std::string detail, Site site,
+                            const About& about = {});
 
 }  // namespace daxfs
 

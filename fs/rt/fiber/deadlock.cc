@@ -143,7 +143,6 @@ void report_deadlock() {
   }
   if (subject == nullptr) { std::abort(); }  // the root at least is blocked
   detail += describe_tasks();
-  const Site site = subject->wait_site;
   About about{};
   unsigned count = 0;
   for (TaskId i = 0; i < kMaxTasks && count < About::kMax; ++i) {
@@ -153,14 +152,7 @@ void report_deadlock() {
     }
     about.refs[count++] = task.reason == BlockReason::kLock ? lock_ref(task.wait_object) : wait_ref(task.wait_object);
   }
-  daxfs::report_finding(Finding{.verdict = Verdict::kDeadlock,
-                                .tag = "RT1",
-                                .title = std::move(title),
-                                .detail = std::move(detail),
-                                .function = site.function_name(),
-                                .file = site.file_name(),
-                                .line = site.line(),
-                                .about = about});
+  daxfs::report_finding(Verdict::kDeadlock, "RT1", std::move(title), std::move(detail), subject->wait_site, about);
   FS_STOP_AT_FINDING();
 }
 

@@ -90,13 +90,7 @@ FS_COLD void end_run(Site site) {
     FS_STOP_AT_FINDING();
     return;
   }
-  daxfs::report_finding(Finding{.verdict = Verdict::kLivelock,
-                                .tag = "RT2",
-                                .title = "step budget exceeded",
-                                .detail = describe_tasks(),
-                                .function = site.function_name(),
-                                .file = site.file_name(),
-                                .line = site.line()});
+  daxfs::report_finding(Verdict::kLivelock, "RT2", "step budget exceeded", describe_tasks(), site);
   FS_STOP_AT_FINDING();
 }
 

@@ -20,14 +20,7 @@ About about_lock(ObjectId object) {
 FS_COLD void report_misuse(const char* tag, std::string title, std::string detail, Site site, About about = {},
                            Verdict verdict = Verdict::kLockMisuse) {
   detail += "at " + site_text(site) + "\n";
-  daxfs::report_finding(Finding{.verdict = verdict,
-                                .tag = tag,
-                                .title = std::move(title),
-                                .detail = std::move(detail),
-                                .function = site.function_name(),
-                                .file = site.file_name(),
-                                .line = site.line(),
-                                .about = about});
+  daxfs::report_finding(verdict, tag, std::move(title), std::move(detail), site, about);
   FS_STOP_AT_FINDING();
 }
 
