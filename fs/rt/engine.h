@@ -55,10 +55,13 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual void begin_run() {}
+  // Whether to be asked, too, at the next point of a task that made another one runnable: then who waited for a lock
+  // can come in before the task that let go of it takes the next one. Asked once, after begin_run().
+  virtual bool asks_at_wakeups() const { return false; }
   // The current task starts to run, or begins an operation (before its kOpBegin point: event_in_op is 0), or preempt
   // chose it: after how many of ITS events to ask again. 0 counts as 1.
   virtual uint64_t budget(const SchedView& view) = 0;
-  // The budget is used up: who runs next. May be current; then budget() is asked again.
+  // The budget is used up, or somebody woke up: who runs next. May be current; then budget() is asked again.
   virtual TaskId preempt(const SchedView& view) = 0;
   // The current task blocked or ended, or spins (then it is still in runnable; kind is kYield): pick from runnable.
   virtual TaskId choose(const SchedView& view) = 0;

@@ -1,11 +1,13 @@
 // fs/rt/engine_test.cc - runs, schedules, anchors, findings. Fiber flavour; the native part only checks that code runs.
 #include "fs/rt/engine.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fs/rt/completion.h"
 #include "fs/rt/mutex.h"
 #include "fs/rt/step.h"
 #include "fs/rt/testing.h"
@@ -188,6 +190,58 @@ class CountingObserver : public Observer {
   uint64_t expected_event = 0;
   std::vector<PointKind> kinds;
 };
+
+// Asked at nothing but wake-ups: lets task 1 run if task 0 woke it up.
+class AtWakeups final : public Policy {
+ public:
+  explicit AtWakeups(bool asks) : asks_(asks) {}
+  bool asks_at_wakeups() const override { return asks_; }
+  uint64_t budget(const SchedView&) override { return kNeverAsk; }
+  TaskId preempt(const SchedView& view) override {
+    return view.current == 0 && default_choice(view) == 1 ? 1 : view.current;
+  }
+  TaskId choose(const SchedView& view) override { return default_choice(view); }
+
+ private:
+  bool asks_;
+};
+
+// Task a lets go of one lock and takes the next; b waits for the first.
+std::string between_two_locks(Policy& policy, RunOutcome* outcome) {
+  TestLog log;
+  *outcome = run_lambda(
+      [&log] {
+        Mutex first(Rank::kLeaf, "first");
+        Mutex second(Rank::kLeaf, "second");
+        Completion b_comes;
+        spawn("a", [&] {
+          first.lock();
+          b_comes.wait();
+          first.unlock();
+          const MutexLock lock(second);
+          log += 'a';
+        });
+        spawn("b", [&] {
+          b_comes.complete();
+          const MutexLock lock(first);
+          log += 'b';
+        });
+        join_all_spawned();
+      },
+      policy);
+  return log.text();
+}
+
+TEST(Schedule, WhoWaitsForALockComesInBeforeTheNextOneIsTakenIfThePolicyAsksAtWakeups) {
+  RunOutcome outcome;
+  AtWakeups never(false);
+  EXPECT_EQ(between_two_locks(never, &outcome), "ab");
+  EXPECT_TRUE(outcome.taken.empty());
+  AtWakeups asks(true);
+  EXPECT_EQ(between_two_locks(asks, &outcome), "ba");
+  const auto preempted = [](const TakenSwitch& taken) { return taken.forced && taken.from == 0 && taken.to == 1; };
+  EXPECT_EQ(std::ranges::count_if(outcome.taken, preempted), 1);
+}
 
 TEST(Observer, SeesEveryEventAndDoesNotChangeTheRun) {
   const auto root = [] {

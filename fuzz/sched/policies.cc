@@ -80,17 +80,28 @@ void AnchoredWalk::reseed(uint64_t seed, std::span<const Anchor> awaited, const 
   random_ = SmallRandom(seed);
   awaited_.assign(awaited.begin(), awaited.end());
   chance_ = chance;
+  goes_on_ = random_.below(2) == 0;
 }
 
 uint64_t AnchoredWalk::budget(const SchedView& view) {
   const uint64_t until_anchor = PreemptionList::budget(view);
   if (chance_.events_between == 0 || switches_ >= RandomWalk::kSwitchesMax) { return until_anchor; }
-  const uint64_t wait = view.events < chance_.first_event ? chance_.first_event - view.events : 0;
-  return std::min(until_anchor, wait + 1 + random_.below(2 * chance_.events_between));
+  if (look_at_ <= view.events) {
+    look_at_ = std::max(view.events, chance_.first_event) + 1 + random_.below(2 * chance_.events_between);
+  }
+  return std::min(until_anchor, look_at_ - view.events);
+}
+
+const Anchor* AnchoredWalk::come_in(const SchedView& view) {
+  const Anchor* const anchor = at(view);
+  if (anchor != nullptr) { came_in_ = anchor->next; }
+  return anchor;
 }
 
 TaskId AnchoredWalk::preempt(const SchedView& view) {
-  if (const Anchor* const anchor = at(view)) { return anchor->next; }
+  if (const Anchor* const anchor = come_in(view)) { return anchor->next; }
+  if (goes_on_ && came_in_ != view.current && contains(view.runnable, came_in_)) { return came_in_; }
+  if (chance_.events_between == 0 || view.events < look_at_) { return view.current; }
   uint64_t runnable = 0;
   for (const TaskId task : view.runnable) {
     if (task >= daxfs::rt::kFirstSystemTask) { runnable |= uint64_t{1} << (task - daxfs::rt::kFirstSystemTask) % 64; }
@@ -108,6 +119,8 @@ void AnchoredWalk::begin_run() {
   PreemptionList::begin_run();
   switches_ = 0;
   noticed_ = 0;
+  look_at_ = 0;
+  came_in_ = daxfs::rt::kNoTask;
 }
 
 std::optional<TaskId> AnchoredWalk::held() const {
@@ -118,7 +131,7 @@ std::optional<TaskId> AnchoredWalk::held() const {
 }
 
 TaskId AnchoredWalk::choose(const SchedView& view) {
-  if (const Anchor* const anchor = at(view)) { return anchor->next; }
+  if (const Anchor* const anchor = come_in(view)) { return anchor->next; }
   const TaskId usual = default_choice(view);
   if (switches_ >= RandomWalk::kSwitchesMax || view.events < chance_.first_event) { return usual; }
   const std::optional<TaskId> held = this->held();
@@ -213,6 +226,7 @@ void Pct::reseed(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64
   depth_ = std::clamp(depth, 1u, kDepthMax);
   events_expected_ = std::max<uint64_t>(events_expected, 1);
   first_event_ = first_event;
+  asks_at_wakeups_ = random_.below(4) != 0;
 }
 
 void Pct::begin_run() {

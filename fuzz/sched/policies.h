@@ -1,7 +1,9 @@
 // fuzz/sched/policies.h - who runs when: replay of a preemption list, with chance in between, random walk, PCT.
 // Partial order sampling: pos.h.
 //
-// A policy is asked only when the running task used up the number of events it was given, or blocked (fs/rt/engine.h).
+// A policy is asked only when the running task used up the number of events it was given, blocked, or woke another one
+// up (fs/rt/engine.h). Whoever waits for a lock comes in between its release and what the releasing task does next only
+// if the policy looks just then; the walks below do in a part of their runs.
 // Every policy here is a function of its constructor's arguments; what it chose is in RunOutcome::taken and replays
 // through PreemptionList.
 //
@@ -69,7 +71,8 @@ class SmallRandom {
 // Preemptions at the anchors only. Whenever the running task blocks, a task that a later preemption is for waits for it
 // if anybody else can run, so that it comes in where it was meant to; and chance decides which of the others goes on.
 // That costs no preemption, and which request ends first must not follow from numbers of tasks. An interrupt or a
-// worker comes as soon as it is noticed or when somebody blocks, one as likely as the other.
+// worker comes as soon as it is noticed or when somebody blocks, one as likely as the other. In half of the runs the
+// task that came in at a preemption and blocked goes on as soon as it can, as one of higher priority would.
 // Source of the free choices: Musuvathi, Qadeer, "Iterative context bounding for systematic testing of multithreaded
 // programs", PLDI 2007.
 class AnchoredWalk final : public PreemptionList {
@@ -83,21 +86,27 @@ class AnchoredWalk final : public PreemptionList {
   // reached waits.
   void reseed(uint64_t seed, std::span<const Anchor> awaited, const Chance& chance);
   void begin_run() override;
+  bool asks_at_wakeups() const override { return goes_on_; }
   uint64_t budget(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
 
  private:
   std::optional<daxfs::rt::TaskId> held() const;
+  const Anchor* come_in(const daxfs::rt::SchedView& view);
 
   SmallRandom random_{0};
   std::vector<Anchor> awaited_;
   Chance chance_{.one_in = 1, .events_between = 0, .first_event = 0};
-  uint64_t noticed_ = 0;  // system tasks that can run and were left for later, by bit
+  bool goes_on_ = false;
+  daxfs::rt::TaskId came_in_ = daxfs::rt::kNoTask;  // at the last preemption
+  uint64_t look_at_ = 0;                            // event of the run at which system tasks are looked for
+  uint64_t noticed_ = 0;                            // system tasks that can run and were left for later, by bit
   uint32_t switches_ = 0;
 };
 
-// After a random number of events, a random runnable task; also when a task blocks.
+// After a random number of events, a random runnable task; also when a task blocks and, in half of the runs, when one
+// wakes another up.
 class RandomWalk final : public daxfs::rt::Policy {
  public:
   // What a program can record: after so many switches the walk goes on without preemptions.
@@ -112,8 +121,10 @@ class RandomWalk final : public daxfs::rt::Policy {
     mean_events_ = mean_events;
     first_event_ = first_event;
     switches_ = 0;
+    asks_at_wakeups_ = random_.below(2) == 0;
   }
   void begin_run() override { switches_ = 0; }
+  bool asks_at_wakeups() const override { return asks_at_wakeups_; }
   uint64_t budget(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
@@ -121,6 +132,7 @@ class RandomWalk final : public daxfs::rt::Policy {
  private:
   daxfs::rt::TaskId pick(const daxfs::rt::SchedView& view);
   SmallRandom random_;
+  bool asks_at_wakeups_ = false;
   uint32_t mean_events_ = 1;
   uint64_t first_event_ = 0;
   uint32_t switches_ = 0;
@@ -172,7 +184,8 @@ class ConflictWalk final : public daxfs::rt::Policy {
 };
 
 // Probabilistic concurrency testing: random priorities, and `depth - 1` points where the running task's priority drops
-// below all others. Finds a bug of depth d with probability at least 1 / (n k^(d-1)).
+// below all others. Finds a bug of depth d with probability at least 1 / (n k^(d-1)). In a quarter of the runs a task
+// that has a higher priority and wakes up comes in some events later only, as an interrupt may.
 // Source: Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of
 // finding bugs", ASPLOS 2010.
 class Pct final : public daxfs::rt::Policy {
@@ -185,6 +198,7 @@ class Pct final : public daxfs::rt::Policy {
   }
   void reseed(uint64_t seed, uint32_t depth, uint64_t events_expected, uint64_t first_event = 1);
   void begin_run() override;
+  bool asks_at_wakeups() const override { return asks_at_wakeups_; }
   uint64_t budget(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId preempt(const daxfs::rt::SchedView& view) override;
   daxfs::rt::TaskId choose(const daxfs::rt::SchedView& view) override;
@@ -194,6 +208,7 @@ class Pct final : public daxfs::rt::Policy {
   uint32_t& priority(daxfs::rt::TaskId task);
 
   SmallRandom random_{0};
+  bool asks_at_wakeups_ = true;
   uint32_t depth_ = 1;
   uint64_t events_expected_ = 1;
   uint64_t first_event_ = 1;

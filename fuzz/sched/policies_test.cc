@@ -7,6 +7,7 @@
 #include "fs/rt/atomic.h"
 #include "fs/rt/completion.h"
 #include "fs/rt/irq.h"
+#include "fs/rt/mutex.h"
 #include "fs/rt/task.h"
 #include "fs/rt/testing.h"
 
@@ -190,6 +191,67 @@ TEST(AnchoredWalk, AnInterruptComesAtOnceOrWhenSomebodyBlocks) {
     orders.insert(log.text());
   }
   EXPECT_EQ(orders, (std::set<std::string>{"!aaa", "aaa!"}));
+}
+
+// Task a changes what b looks at between two locks; b comes in at a preemption of a and has to wait for the first.
+// RETURNS: whether b saw what a had not finished.
+bool sees_half(Policy& policy, RunOutcome* outcome) {
+  bool seen = false;
+  *outcome = daxfs::rt::run_lambda(
+      [&seen] {
+        daxfs::rt::Mutex first(daxfs::rt::Rank::kLeaf, "first");
+        daxfs::rt::Mutex second(daxfs::rt::Rank::kLeaf, "second");
+        Atomic<int> done(0);
+        daxfs::rt::spawn("a", [&] {
+          daxfs::rt::begin_op(0);
+          for (int i = 0; i < 20; ++i) { done.fetch_add(1); }
+          first.lock();
+          for (int i = 0; i < 20; ++i) { done.fetch_add(1); }
+          first.unlock();
+          second.lock();
+          done.fetch_add(1);
+          second.unlock();
+          daxfs::rt::end_op();
+        });
+        daxfs::rt::spawn("b", [&] {
+          const daxfs::rt::MutexLock lock(first);
+          seen = done.load() == 40;
+        });
+        daxfs::rt::join_all_spawned();
+      },
+      policy);
+  return seen;
+}
+
+TEST(AnchoredWalk, WhoCameInAndHadToWaitGoesOnAsSoonAsItCanInHalfOfTheRuns) {
+  const Anchor anchor{0, 0, 30, 1};  // a has the first lock
+  RunOutcome recorded;
+  PreemptionList list;
+  list.set(std::span(&anchor, 1));
+  EXPECT_FALSE(sees_half(list, &recorded));
+  int seen = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    AnchoredWalk walk;
+    walk.set(std::span(&anchor, 1));
+    walk.reseed(seed, std::span(&anchor, 1), {.one_in = 1000, .events_between = 0, .first_event = 0});
+    const bool half = sees_half(walk, &recorded);
+    seen += half;
+    PreemptionList replay;
+    replay.set(anchors_of(recorded));
+    EXPECT_EQ(sees_half(replay, &recorded), half) << seed;
+  }
+  EXPECT_GT(seen, 10);
+  EXPECT_LT(seen, 40);
+}
+
+TEST(Pct, AWaiterOfHigherPriorityComesInBetweenTwoLocks) {
+  int seen = 0;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    Pct pct(seed, 2, 60);
+    RunOutcome outcome;
+    seen += sees_half(pct, &outcome);
+  }
+  EXPECT_GT(seen, 50);  // 94; 23 if policies look at every 16th event only
 }
 
 TEST(Pct, DepthOneNeverInterleavesAndDepthTwoChangesOnce) {

@@ -308,6 +308,12 @@ FS_NO_TSAN void ask_budget() {
   arm();
 }
 
+FS_NO_TSAN void ask_at_next_point() {
+  settle();
+  g_engine.ask_left = 1;
+  arm();
+}
+
 FS_NO_TSAN void point_slow(PointKind kind, ObjectId object, Site site) {
   Engine& e = g_engine;
   if (!e.active) {
@@ -469,6 +475,7 @@ FS_NO_TSAN void run_into(Policy& policy, const RunLimits& limits, Observer* obse
   e.root_arg = arg;
   set_finding_handler(internal::on_finding, nullptr, &e.previous_handler, &e.previous_context);
   policy.begin_run();
+  e.asks_at_wakeups = policy.asks_at_wakeups();
   internal::fiber_adopt_host(&e.host);
   internal::Task* task =
       internal::start_system_task(kRootTask, Context::kProcess, "root", [] { internal::root_main(); });

@@ -74,6 +74,7 @@ struct Engine {
   bool each_event = false;  // look at each: somebody observes, or races are watched
   bool capture_stacks = false;
   bool policy_is_default = false;
+  bool asks_at_wakeups = false;
   bool abandoned = false;
   void (*at_finding)(void*, const Finding&, uint64_t) = nullptr;
   void* at_finding_context = nullptr;
@@ -150,9 +151,11 @@ TaskId lowest_free(TaskId first, TaskId end);  // kNoTask when all are taken
 void block_current(BlockReason reason, PointKind kind);
 void let_others(ObjectId object, Site site);
 void block_on_lock(const void* lock, ObjectId object, const char* name, Site site);
+void ask_at_next_point();
 FS_NO_TSAN inline void make_runnable(Task* task) {
   task->state = TaskState::kRunnable;
   g_engine.runnable.set(task->id);
+  if (g_engine.asks_at_wakeups) { ask_at_next_point(); }
 }
 
 // Verdict LD6 unless the current task holds nothing. `where`: "operation", "task".
