@@ -40,6 +40,7 @@ struct ByteRange {
 // Maps every block of a block-aligned range, one handle a piece, and moves the size along: so what
 // was had when space ran out counts. `new_size` 0: the size stays. Kernel: ext4_alloc_file_blocks.
 Status alloc_file_blocks(Inode& inode, ByteRange range, uint64_t new_size, uint32_t flags) {
+  const bool zeroes = (flags & MapRequest::kConvertUnwritten) != 0;
   uint64_t at = range.begin / kBlockSize;
   const uint64_t end = range.end / kBlockSize;
   while (at < end) {
@@ -50,7 +51,7 @@ Status alloc_file_blocks(Inode& inode, ByteRange range, uint64_t new_size, uint3
       at += map.len;
       bool grown = false;
       if (new_size != 0) { grown = internal::update_inode_size(inode, std::min(at * kBlockSize, new_size)); }
-      inode.update_times(current_time(), /*mtime=*/grown, /*ctime=*/true);
+      inode.update_times(current_time(), /*mtime=*/grown || zeroes, /*ctime=*/true);
       return inode.mark_dirty(handle);
     });
     FS_RETURN_IF_ERROR(status);
@@ -121,11 +122,11 @@ Status punch_hole(Inode& inode, ByteRange range) {
 }
 
 // Blocks inside become unwritten, whether they were holes or data. Entries go first, because they
-// name written blocks.
+// name written blocks. 6.1 sets the times here and marks the inode dirty only if blocks are had: without space, memory
+// has times that the medium never gets.
 Status zero_whole_blocks(Inode& inode, ByteRange whole, uint64_t new_size) {
   const LayoutLock layout(inode, LayoutChange::kZeroRange);
   drop_file_range(inode, whole.begin, whole.end);
-  inode.update_times(current_time(), /*mtime=*/true, /*ctime=*/true);
   constexpr uint32_t kFlags = MapRequest::kCreate | MapRequest::kUnwritten | MapRequest::kConvertUnwritten;
   // Bug kZeroRangeDropsFirst (713e8dde3e71): what was cached is dropped, and the lookups that follow cache it again.
   if (historical(Bug::kZeroRangeDropsFirst)) {
