@@ -318,8 +318,7 @@ Answer our_answer(const oracle::OpRecord& record) {
       extents.push_back({logical, length, unwritten != 0 ? 1u : 0u});
     }
     answer.ret = 0;
-    answer.data_hash =
-        layout_hash(std::move(extents), static_cast<uint64_t>(op.offset), static_cast<uint64_t>(op.length));
+    answer.data_hash = layout_hash(extents, static_cast<uint64_t>(op.offset), static_cast<uint64_t>(op.length));
   }
   if ((op.code == OpCode::kStat || op.code == OpCode::kLstat || op.code == OpCode::kFstat) && answer.error == 0) {
     uint64_t row[3];
@@ -571,65 +570,82 @@ class Differential : public ::testing::Test {
                     << outcome.finding->detail << prog::print(program);
       return;
     }
-    const std::vector<uint64_t> addresses = addresses_of(outcome.history);
-    std::unique_ptr<HostKernel> kernel;
-    bool directory_links = true;
-    std::vector<Answer> theirs;
-    Tree their_tree;
+    Theirs theirs;
+    run_there(program, addresses_of(outcome.history), seed, &theirs);
+    if (HasFatalFailure() || !same_answers(program, outcome.history, theirs, seed)) { return; }
+    compare_trees(program, after, &theirs, seed);
+  }
+
+  // What the kernel says of a program.
+  struct Theirs {
+    std::unique_ptr<HostKernel> kernel;  // of this machine; the virtual one is guest_
+    std::vector<Answer> answers;
+    Tree tree;
+    bool counts_directory_links() const { return kernel == nullptr || kernel->counts_directory_links(); }
+  };
+
+  void run_there(const prog::Program& program, const std::vector<uint64_t>& addresses, uint64_t seed, Theirs* theirs) {
     if (guest_ != nullptr) {
-      ASSERT_TRUE(guest_->run(image_of(program), program.mount, program, addresses, &theirs, &their_tree))
-          << "seed " << seed << ": " << guest_->error() << "\n"
-          << prog::print(program);
-    } else {
-      kernel = host_kernel(image_of(program));
-      theirs = kernel->run(program, addresses);
-      ASSERT_EQ(kernel->error(), "") << "seed " << seed;
-      directory_links = kernel->counts_directory_links();
+      const bool ran =
+          guest_->run(image_of(program), program.mount, program, addresses, &theirs->answers, &theirs->tree);
+      ASSERT_TRUE(ran) << "seed " << seed << ": " << guest_->error() << "\n" << prog::print(program);
+      return;
     }
-    for (size_t i = 0; i < theirs.size(); ++i) {
-      const oracle::OpRecord& record = outcome.history.records[i];
+    theirs->kernel = host_kernel(image_of(program));
+    theirs->answers = theirs->kernel->run(program, addresses);
+    ASSERT_EQ(theirs->kernel->error(), "") << "seed " << seed;
+    theirs->tree = theirs->kernel->tree();
+  }
+
+  // False: something differs, and what comes after it tells nothing.
+  bool same_answers(const prog::Program& program, const oracle::History& history, const Theirs& theirs, uint64_t seed) {
+    for (size_t i = 0; i < theirs.answers.size(); ++i) {
+      const oracle::OpRecord& record = history.records[i];
+      const Op& op = *record.op;
+      const Answer& their = theirs.answers[i];
       Answer ours = our_answer(record);
-      if (!directory_links && is_directory(record)) { ours.data_hash = theirs[i].data_hash; }
-      if (!theirs[i].done || out_of_space(*record.op, ours) || out_of_space(*record.op, theirs[i])) { return; }
-      if (same(*record.op, ours, theirs[i])) {
+      if (!theirs.counts_directory_links() && is_directory(record)) { ours.data_hash = their.data_hash; }
+      if (!their.done || out_of_space(op, ours) || out_of_space(op, their)) { return false; }
+      if (same(op, ours, their)) {
         ++same_;
-        if (effects_may_differ(family_, *record.op, ours)) { return; }
+        if (effects_may_differ(family_, op, ours)) { return false; }
         continue;
       }
-      if (known_difference(family_, *record.op, ours, theirs[i])) {
+      if (known_difference(family_, op, ours, their)) {
         ++known_;
-        const bool both_refuse = ours.error != 0 && theirs[i].error != 0;
-        if (record.op->code != OpCode::kFallocate || !both_refuse) { return; }  // one of them changed something
+        const bool both_refuse = ours.error != 0 && their.error != 0;
+        if (op.code != OpCode::kFallocate || !both_refuse) { return false; }  // one of them changed something
         continue;
       }
       ++different_programs_;
       std::string before;
-      for (size_t k = 0; k <= i; ++k) {
-        before += "  " + prog::print_op(program, *outcome.history.records[k].op) + "\n";
-      }
+      for (size_t k = 0; k <= i; ++k) { before += "  " + prog::print_op(program, *history.records[k].op) + "\n"; }
       if (before.size() > 6000) { before = "..."; }
-      ADD_FAILURE() << "seed " << seed << " operation " << i + 1 << ": " << prog::print_op(program, *record.op)
-                    << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(theirs[i]) << "\n"
+      ADD_FAILURE() << "seed " << seed << " operation " << i + 1 << ": " << prog::print_op(program, op)
+                    << "\n  ours:   " << to_text(ours) << "\n  theirs: " << to_text(their) << "\n"
                     << before;
-      return;
+      return false;
     }
-    Tree our_tree;
+    return true;
+  }
+
+  // `after`: our image.
+  void compare_trees(const prog::Program& program, const std::vector<std::byte>& after, Theirs* theirs, uint64_t seed) {
+    Tree ours;
     if (guest_ != nullptr) {
-      ASSERT_TRUE(guest_->read(after, &our_tree)) << guest_->error() << "\n" << prog::print(program);
+      ASSERT_TRUE(guest_->read(after, &ours)) << guest_->error() << "\n" << prog::print(program);
     } else if (in_folder(family_)) {
-      our_tree = read_image_tree(after);
-      their_tree = kernel->tree();
+      ours = read_image_tree(after);
     } else {
-      const KernelMount ours(after);
-      ASSERT_TRUE(ours.ok()) << "seed " << seed << ": the kernel does not mount our image\n" << prog::print(program);
-      our_tree = ours.tree();
-      their_tree = kernel->tree();
+      const KernelMount mounted(after);
+      ASSERT_TRUE(mounted.ok()) << "seed " << seed << ": the kernel does not mount our image\n" << prog::print(program);
+      ours = mounted.tree();
     }
-    if (!directory_links) {
-      forget_directory_links(&our_tree);
-      forget_directory_links(&their_tree);
+    if (!theirs->counts_directory_links()) {
+      forget_directory_links(&ours);
+      forget_directory_links(&theirs->tree);
     }
-    const std::string difference = tree_difference(our_tree, their_tree);
+    const std::string difference = tree_difference(ours, theirs->tree);
     if (!difference.empty()) {
       ++different_programs_;
       ADD_FAILURE() << "seed " << seed << ", final trees:\n" << difference << prog::print(program);

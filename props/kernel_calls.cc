@@ -95,7 +95,7 @@ class Child {
     addresses_ = addresses_.subspan(1);
   }
 
-  void run_op(const Op& op) {
+  void run_op(const Op& op) {  // NOLINT(readability-function-size): a table
     const int at = AT_FDCWD;
     switch (op.code) {
       case OpCode::kOpen: {
@@ -241,8 +241,7 @@ class Child {
       const bool unwritten = (extent.fe_flags & FIEMAP_EXTENT_UNWRITTEN) != 0;
       extents.push_back({extent.fe_logical, extent.fe_length, unwritten ? 1u : 0u});
     }
-    answers_->data_hash =
-        layout_hash(std::move(extents), static_cast<uint64_t>(op.offset), static_cast<uint64_t>(op.length));
+    answers_->data_hash = layout_hash(extents, static_cast<uint64_t>(op.offset), static_cast<uint64_t>(op.length));
   }
 
   // Begun and waited for: the program's own waiting only counts.
@@ -465,7 +464,7 @@ uint64_t names_hash(std::vector<std::string> names) {
   return hash(text.data(), text.size());
 }
 
-uint64_t layout_hash(std::vector<MappedRange> extents, uint64_t begin, uint64_t length) {
+uint64_t layout_hash(const std::vector<MappedRange>& extents, uint64_t begin, uint64_t length) {
   begin = begin / 4096 * 4096;
   const uint64_t end = begin + length < begin ? UINT64_MAX : begin + length;
   std::vector<MappedRange> joined;

@@ -58,6 +58,6 @@ uint64_t names_hash(std::vector<std::string> names);
 struct MappedRange {
   uint64_t logical, length, unwritten;
 };
-uint64_t layout_hash(std::vector<MappedRange> extents, uint64_t begin, uint64_t length);
+uint64_t layout_hash(const std::vector<MappedRange>& extents, uint64_t begin, uint64_t length);
 
 }  // namespace daxfuzz::props

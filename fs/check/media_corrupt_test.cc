@@ -62,7 +62,7 @@ std::byte* inode_bitmap(Image& image) { return test::block(image, test::group(im
 void flip(std::byte* bytes, uint64_t bit) { bytes[bit / 8] ^= std::byte(1u << (bit % 8)); }
 uint64_t big_file_block(Image& image) { return test::block_of(image, test::ino_of(image, "/dir/large"), 0); }
 
-const std::vector<Corruption>& corruptions() {
+const std::vector<Corruption>& corruptions() {  // NOLINT(readability-function-size): a table
   static const std::vector<Corruption> kAll = {
       // Superblock.
       {"SuperMagic", [](Image& i) { test::super(i).magic = 0; }},

@@ -192,7 +192,7 @@ void in_file_world(Body body, DaxMode dax = DaxMode::kAlways, uint64_t blocks = 
     world->finish();
     world.reset();
   });
-  if (world != nullptr) { static_cast<void>(world.release()); }  // abandoned by a finding
+  if (world != nullptr) { world.release(); }  // NOLINT(bugprone-unused-return-value): abandoned by a finding
   if (outcome.finding.has_value()) { ADD_FAILURE() << outcome.finding->tag << ": " << outcome.finding->title; }
 }
 

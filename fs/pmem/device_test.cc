@@ -330,7 +330,6 @@ TEST(Device, RestoreAfterAnyStoresEqualsTheTemplate) {
   auto device = anonymous(size);
   device->load_image(pristine);
   for (int round = 0; round < 300; ++round) {
-    std::vector<std::byte> model = pristine;
     for (uint64_t step = random() % 12; step > 0; --step) {
       const uint64_t length = random() % 4 == 0 ? random() % 20000 : random() % 100;
       const uint64_t offset = random() % (size - length + 1);

@@ -504,7 +504,7 @@ void Executor::run(const prog::Program& program, const RunConfig& config, Outcom
   if (engine_outcome_.finding) {
     outcome->finding = std::move(engine_outcome_.finding);
     outcome->finding->during = run->during(*outcome->finding);
-    (void)run.release();
+    (void)run.release();  // NOLINT(bugprone-unused-return-value): abandoned by the finding
   } else if (config.image_out != nullptr) {
     const auto bytes = machine->device().bytes();
     config.image_out->assign(bytes.begin(), bytes.end());

@@ -297,7 +297,7 @@ void Runner::run(const Input& input, const RunConfig& config, Outcome* outcome) 
   daxfs::take_corruption_messages();
   if (engine.finding) {
     outcome->finding = std::move(engine.finding);
-    (void)run.release();
+    (void)run.release();  // NOLINT(bugprone-unused-return-value): abandoned by the finding
   }
 }
 

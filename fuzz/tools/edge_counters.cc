@@ -24,9 +24,11 @@ void EdgeCounters::reset() {
 
 }  // namespace daxfuzz::tools
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the compiler calls them
 extern "C" {
 void __sanitizer_cov_8bit_counters_init(char* begin, char* end) {
   daxfuzz::tools::EdgeCounters::get().add_range(reinterpret_cast<uint8_t*>(begin), reinterpret_cast<uint8_t*>(end));
 }
 void __sanitizer_cov_pcs_init(const uintptr_t* /*begin*/, const uintptr_t* /*end*/) {}
 }
+// NOLINTEND(bugprone-reserved-identifier)

@@ -23,7 +23,7 @@ using Place = std::tuple<std::string, uint32_t, uint32_t>;  // file from fs/ on,
 
 // Compilers that see a copy of the tree write longer paths.
 std::string in_tree(const char* file) {
-  const std::string path = file;
+  std::string path = file;
   if (path.starts_with("fs/")) { return path; }
   const size_t at = path.rfind("/fs/");
   return at == std::string::npos ? path : path.substr(at + 1);
