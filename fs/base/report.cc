@@ -56,32 +56,6 @@ std::vector<std::string> take_corruption_messages() {
   return std::exchange(g_corruption_messages, {});
 }
 
-void report_finding(Finding&& finding) {
-  if (g_handler.handler != nullptr) {
-    g_handler.handler(g_handler.context, std::move(finding));
-    return;
-  }
-  std::fprintf(stderr, "%s [%s] %s\n  in %s (%s:%u)\n%s\n", verdict_name(finding.verdict), finding.tag.c_str(),
-               finding.title.c_str(), finding.function, finding.file, finding.line, finding.detail.c_str());
-  std::abort();
-}
-
-void report_finding(Verdict verdict, const char* tag, std::string title, std::string detail, Site site,
-                    const About& about) {
-  report_finding(Finding{.verdict = verdict,
-                         .tag = tag,
-                         .title = std::move(title),
-                         .detail = std::move(detail),
-                         .function = site.function_name(),
-                         .file = site.file_name(),
-                         .line = site.line(),
-                         .about = about});
-}
-
-namespace internal {
-
-bool g_stop_at_findings = false;
-
 namespace {
 
 Finding make_finding(Verdict verdict, const char* tag, Site site, const About& about, const char* format,
@@ -99,6 +73,27 @@ Finding make_finding(Verdict verdict, const char* tag, Site site, const About& a
 }
 
 }  // namespace
+
+void report_finding(Finding&& finding) {
+  if (g_handler.handler != nullptr) {
+    g_handler.handler(g_handler.context, std::move(finding));
+    return;
+  }
+  std::fprintf(stderr, "%s [%s] %s\n  in %s (%s:%u)\n%s\n", verdict_name(finding.verdict), finding.tag.c_str(),
+               finding.title.c_str(), finding.function, finding.file, finding.line, finding.detail.c_str());
+  std::abort();
+}
+
+void report_finding(Verdict verdict, const char* tag, std::string title, std::string detail, Site site,
+                    const About& about) {
+  Finding finding = make_finding(verdict, tag, site, about, "", std::move(title));
+  finding.detail = std::move(detail);
+  report_finding(std::move(finding));
+}
+
+namespace internal {
+
+bool g_stop_at_findings = false;
 
 void report_finding(Verdict verdict, const char* tag, Site site, const char* format, ...) {
   va_list args;

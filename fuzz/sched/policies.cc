@@ -100,7 +100,11 @@ const Anchor* AnchoredWalk::come_in(const SchedView& view) {
 
 TaskId AnchoredWalk::preempt(const SchedView& view) {
   if (const Anchor* const anchor = come_in(view)) { return anchor->next; }
-  if (goes_on_ && came_in_ != view.current && contains(view.runnable, came_in_)) { return came_in_; }
+  if (switches_ >= RandomWalk::kSwitchesMax) { return view.current; }
+  if (goes_on_ && came_in_ != view.current && contains(view.runnable, came_in_)) {
+    ++switches_;
+    return came_in_;
+  }
   if (chance_.events_between == 0 || view.events < look_at_) { return view.current; }
   uint64_t runnable = 0;
   for (const TaskId task : view.runnable) {
@@ -160,6 +164,7 @@ uint64_t RandomWalk::budget(const SchedView& view) {
 }
 
 TaskId RandomWalk::preempt(const SchedView& view) {
+  if (switches_ >= kSwitchesMax || view.events < first_event_) { return view.current; }  // a wake-up asks
   const TaskId next = pick(view);
   switches_ += next != view.current;
   return next;

@@ -1,5 +1,6 @@
 #include "fuzz/sched/policies.h"
 
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -123,6 +124,36 @@ std::string wait_then_count(Policy& policy, RunOutcome* outcome = nullptr) {
       policy);
   if (outcome != nullptr) { *outcome = ran; }
   return log.text();
+}
+
+// Two tasks that hand a lock to each other a hundred times.
+RunOutcome hand_over(Policy& policy) {
+  return daxfs::rt::run_lambda(
+      [] {
+        daxfs::rt::Mutex lock(daxfs::rt::Rank::kLeaf, "handed over");
+        for (int task = 0; task < 3; ++task) {
+          daxfs::rt::spawn("task", [&lock] {
+            for (int i = 0; i < 100; ++i) {
+              const daxfs::rt::MutexLock held(lock);
+              daxfs::rt::Atomic<int>(0).fetch_add(1);
+            }
+          });
+        }
+        daxfs::rt::join_all_spawned();
+      },
+      policy);
+}
+
+TEST(RandomWalk, WakeUpsPreemptNeitherBeforeTheFirstEventNorMoreThanAProgramRecords) {
+  size_t most = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    RandomWalk walk(seed, 2);
+    most = std::max(most, hand_over(walk).taken.size());
+    RandomWalk late(seed, 2, 1'000'000);
+    const RunOutcome outcome = hand_over(late);
+    EXPECT_TRUE(std::ranges::none_of(outcome.taken, &daxfs::rt::TakenSwitch::forced)) << seed;
+  }
+  EXPECT_EQ(most, RandomWalk::kSwitchesMax);
 }
 
 TEST(AnchoredWalk, WhoIsAwaitedDoesNotComeBeforeItsPreemption) {
