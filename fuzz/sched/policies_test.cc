@@ -1,6 +1,7 @@
 #include "fuzz/sched/policies.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -126,7 +127,7 @@ std::string wait_then_count(Policy& policy, RunOutcome* outcome = nullptr) {
   return log.text();
 }
 
-// Two tasks that hand a lock to each other a hundred times.
+// Three tasks that hand a lock to each other, a hundred times each.
 RunOutcome hand_over(Policy& policy) {
   return daxfs::rt::run_lambda(
       [] {
@@ -154,6 +155,40 @@ TEST(RandomWalk, WakeUpsPreemptNeitherBeforeTheFirstEventNorMoreThanAProgramReco
     EXPECT_TRUE(std::ranges::none_of(outcome.taken, &daxfs::rt::TakenSwitch::forced)) << seed;
   }
   EXPECT_EQ(most, RandomWalk::kSwitchesMax);
+}
+
+// Task b waits a hundred times for what a completes.
+RunOutcome hand_out(Policy& policy) {
+  return daxfs::rt::run_lambda(
+      [] {
+        std::array<daxfs::rt::Completion, 100> parts;
+        daxfs::rt::spawn("a", [&parts] {
+          daxfs::rt::begin_op(0);
+          for (daxfs::rt::Completion& part : parts) {
+            part.complete();
+            Atomic<int>(0).fetch_add(1);
+          }
+          daxfs::rt::end_op();
+        });
+        daxfs::rt::spawn("b", [&parts] {
+          for (daxfs::rt::Completion& part : parts) { part.wait(); }
+        });
+        daxfs::rt::join_all_spawned();
+      },
+      policy);
+}
+
+TEST(AnchoredWalk, WhoGoesOnAsSoonAsItCanDoesSoNoMoreThanAProgramRecords) {
+  const Anchor anchor{0, 0, 2, 1};
+  size_t most = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    AnchoredWalk walk;
+    walk.set(std::span(&anchor, 1));
+    walk.reseed(seed, std::span(&anchor, 1), {.one_in = 1000, .events_between = 0, .first_event = 0});
+    most = std::max(most, hand_out(walk).taken.size());
+    EXPECT_EQ(walk.drift(), 0u) << seed;
+  }
+  EXPECT_EQ(most, RandomWalk::kSwitchesMax + 1);  // and the preemption that was asked for
 }
 
 TEST(AnchoredWalk, WhoIsAwaitedDoesNotComeBeforeItsPreemption) {
