@@ -111,6 +111,19 @@ bool Touches::can_follow(const Touch& at, const Touch& next) const {
   return activation == nullptr || activation->cause != next.task || at.when > activation->cause_sleeps_until;
 }
 
+bool Touches::conflict(std::span<const Touch> touches, bool references) {
+  const Touch* first = nullptr;
+  bool shared = false;
+  bool written = false;
+  for (const Touch& touch : touches) {
+    if (touch.reference && !references) { continue; }
+    if (first == nullptr) { first = &touch; }
+    shared |= touch.task != first->task;
+    written |= touch.write;
+  }
+  return shared && written;
+}
+
 void Touches::prepare() {
   ready_ = true;
   groups_.clear();
@@ -123,18 +136,17 @@ void Touches::prepare() {
   });
   for (uint32_t begin = 0; begin < touches.size();) {
     uint32_t end = begin;
-    bool shared = false;
-    bool written = false;
-    for (; end < touches.size() && touches[end].object == touches[begin].object; ++end) {
-      shared |= touches[end].task != touches[begin].task;
-      written |= touches[end].write;
-    }
-    if (shared && written) {
+    while (end < touches.size() && touches[end].object == touches[begin].object) { ++end; }
+    const auto of_object = touches.subspan(begin, end - begin);
+    if (conflict(of_object, /*references=*/true)) {
       const auto group = static_cast<uint32_t>(groups_.size());
       const auto first = static_cast<uint32_t>(firsts_.size());
       add_firsts(begin, end);
       const auto first_end = static_cast<uint32_t>(firsts_.size());
-      groups_.push_back({begin, end, first, first_end, daxfs::rt::object_class(touches[begin].object)});
+      const auto object_class = daxfs::rt::object_class(touches[begin].object);
+      const bool counter = object_class == daxfs::rt::ObjectClass::kAtomic;
+      const bool met = is_data(object_class) && (!counter || conflict(of_object, /*references=*/false));
+      groups_.push_back({begin, end, first, first_end, object_class, met});
       if (group == 0 || groups_[group - 1].object_class != groups_[group].object_class) {
         classes_.emplace_back(group, group);
       }
@@ -170,11 +182,7 @@ const Touches::Group& Touches::draw_group(SmallRandom& random, Range classes) co
 
 bool Touches::met() {
   if (!ready_) { prepare(); }
-  for (uint32_t i = data_classes_.first; i < data_classes_.second; ++i) {
-    // Counts are shared by all who use a descriptor or the volume.
-    if (groups_[classes_[i].first].object_class != daxfs::rt::ObjectClass::kAtomic) { return true; }
-  }
-  return false;
+  return std::ranges::any_of(groups_, &Group::met);
 }
 
 // The touches of a group that are drawn from: all, or of each place the first.

@@ -45,12 +45,14 @@ class Touches {
                       .when = static_cast<uint32_t>(when),
                       .site = site,
                       .write = write,
-                      .blocks = event.waits_for != nullptr};
+                      .blocks = event.waits_for != nullptr,
+                      .reference = event.kind == daxfs::rt::PointKind::kRef};
   }
   // After the run: only what happened in events [begin, end) of it, while tasks ran, is drawn, and what came of that.
   void keep_events(uint64_t begin, uint64_t end);
 
-  // Whether two tasks touched an object that holds something - a page, a tree, the medium -, one of them writing.
+  // Whether two tasks touched an object that holds something - a page, a tree, the medium -, one of them writing. Who
+  // only takes references to a descriptor or the volume meets nobody there.
   bool met();
   // A preemption of the recorded run, before an access or right after it if it wrote. nullopt: no object met two tasks.
   // Of `tries` the one that makes the order of two places that fewest runs showed; `orders`: how many, by order_cell.
@@ -73,6 +75,7 @@ class Touches {
     uint32_t site;  // rt::site_hash
     bool write;
     bool blocks;
+    bool reference;  // one more or one less
   };
   // One of an interrupt or a worker.
   struct Activation {
@@ -90,7 +93,10 @@ class Touches {
     uint32_t first;
     uint32_t first_end;
     daxfs::rt::ObjectClass object_class;
+    bool met;  // as in met()
   };
+  // Whether more than one task is among them, and somebody writes.
+  static bool conflict(std::span<const Touch> touches, bool references);
   void prepare();
   void find_activations();
   void add_activation(uint32_t first);

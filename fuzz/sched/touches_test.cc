@@ -18,9 +18,10 @@ const daxfs::rt::ObjectId kFrame = object_id(ObjectClass::kFrame, 7);
 const daxfs::rt::ObjectId kReadOnly = object_id(ObjectClass::kFrame, 8);
 const daxfs::rt::ObjectId kOwn = object_id(ObjectClass::kLock, 1);
 const daxfs::rt::ObjectId kLock = object_id(ObjectClass::kLock, 2);
+const daxfs::rt::ObjectId kCounter = object_id(ObjectClass::kAtomic, 9);
 
-Event event(daxfs::rt::TaskId task, uint64_t index, daxfs::rt::ObjectId object) {
-  return {task, 0, index, PointKind::kRef, object, daxfs::Site::current()};
+Event event(daxfs::rt::TaskId task, uint64_t index, daxfs::rt::ObjectId object, PointKind kind = PointKind::kRef) {
+  return {task, 0, index, kind, object, daxfs::Site::current()};
 }
 
 TEST(Touches, NothingIsDrawnFromARunWithoutMeetings) {
@@ -166,6 +167,13 @@ TEST(Touches, TasksMeetOnWhatHoldsSomethingNotOnLocks) {
   touches.record(event(1, 1, kLock), true);
   touches.record(event(2, 1, kLock), true);
   EXPECT_FALSE(touches.met());
+  touches.record(event(1, 2, kCounter), true);  // of references
+  touches.record(event(2, 2, kCounter, PointKind::kAtomicLoad), false);
+  EXPECT_FALSE(touches.met());
+  touches.clear();
+  touches.record(event(1, 2, kCounter, PointKind::kAtomicRmw), true);
+  touches.record(event(2, 2, kCounter, PointKind::kAtomicLoad), false);
+  EXPECT_TRUE(touches.met());
   touches.clear();
   touches.record(event(1, 1, kFrame), true);
   touches.record(event(2, 1, kFrame), false);
