@@ -213,7 +213,7 @@ void Device::place(uint64_t offset, std::span<const std::byte> bytes, StoreKind 
   } else {
     raw_copy(to, bytes.data(), bytes.size());
   }
-  if (kind == StoreKind::kNonTemporal) { note_overwrite(offset, bytes.size()); }
+  if (kind == StoreKind::kNonTemporal) { note_non_temporal(offset, bytes.size()); }
   if (recorder_ != nullptr) { recorder_->on_store(offset, {to, bytes.size()}, kind, site); }
 }
 
@@ -227,7 +227,7 @@ Status Device::zero(uint64_t offset, uint64_t size, Site site) {
   mark_changed(offset, size);
   if (rt::tracing()) { trace_stored(offset, size, {}); }
   mapping_->zero_nt(base_ + offset, size);
-  note_overwrite(offset, size);
+  note_non_temporal(offset, size);
   if (recorder_ != nullptr) { recorder_->on_store(offset, {base_ + offset, size}, StoreKind::kNonTemporal, site); }
   return ok_status();
 }
@@ -242,7 +242,12 @@ Status Device::store_clearing_poison(uint64_t offset, std::span<const std::byte>
 
 void Device::watch_durability(bool on) {
   marks_.assign(on ? block_count() : 0, {});
+  forget_stores();
+}
+
+void Device::forget_stores() {
   unfenced_.clear_all();
+  last_fence_.set(watch_time_.next());
 }
 
 void Device::note_user_store(uint64_t offset, uint64_t size) {
@@ -261,8 +266,12 @@ void Device::note_user_store(uint64_t offset, uint64_t size) {
   }
 }
 
-// Nothing of an older store is left in blocks that non-temporal stores cover wholly.
-void Device::note_overwrite(uint64_t offset, uint64_t size) {
+// Nothing of an older store is left in blocks that it covers wholly.
+void Device::note_non_temporal(uint64_t offset, uint64_t size) {
+  if (marks_.empty()) { return; }
+  const uint64_t now = watch_time_.next();
+  if (rt::current_task() != rt::kNoTask) { stores_of_[static_cast<size_t>(rt::current_task())].set(now); }
+  for (uint64_t b = offset / kBlockSize; b * kBlockSize < offset + size; ++b) { marks_[b].non_temporal.set(now); }
   if (!unfenced_.any()) { return; }
   const uint64_t begin = div_round_up(offset, kBlockSize);
   const uint64_t end = (offset + size) / kBlockSize;
@@ -326,7 +335,7 @@ void Device::restore(std::span<const std::byte> pristine) {
   }
   poison_.clear_all();
   freed_.clear_all();
-  unfenced_.clear_all();
+  forget_stores();
 }
 
 void Device::load_image(std::span<const std::byte> image) {
@@ -337,7 +346,7 @@ void Device::load_image(std::span<const std::byte> image) {
   changed_.clear_all();
   poison_.clear_all();
   freed_.clear_all();
-  unfenced_.clear_all();
+  forget_stores();
 }
 
 }  // namespace daxfs::pmem

@@ -26,6 +26,7 @@
 // Tested by: fs/pmem/device_test.cc.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,6 +40,7 @@
 #include "fs/base/site.h"
 #include "fs/base/types.h"
 #include "fs/pmem/bit_set.h"
+#include "fs/rt/task.h"
 #include "fs/rt/trace.h"
 
 namespace daxfs::pmem {
@@ -171,8 +173,8 @@ class Device {
   void watch_owners(bool on) { watch_owners_ = on; }
   bool watches_owners() const { return watch_owners_; }
 
-  // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed. Time is
-  // counted in stores, flushes and fences. Off by default; one OS thread only.
+  // For judges of fsync: which user stores (store_unscheduled) no flush and fence followed, and which non-temporal
+  // stores no fence. Time is counted in stores, flushes and fences. Off by default; one OS thread only.
   void watch_durability(bool on);
   bool watches_durability() const { return !marks_.empty(); }
   uint64_t watch_time() const { return watch_time_.get(); }
@@ -184,6 +186,12 @@ class Device {
     const bool waits = mark.first_store.get() <= time && (mark.flushed.get() == 0 || mark.flushed.get() > fenced);
     return waits || (mark.older_store.get() <= time && mark.older_flushed.get() > fenced);
   }
+  // Of non-temporal stores that no fence followed, the time of the last one of a task, or in a block; 0: none.
+  uint64_t unfenced_store_of(rt::TaskId task) const { return unfenced(stores_of_[static_cast<size_t>(task)]); }
+  uint64_t unfenced_store_in(FsBlock block) const {
+    return marks_.empty() ? 0 : unfenced(marks_[block.value()].non_temporal);
+  }
+  uint64_t last_fence() const { return last_fence_.get(); }
   // Bit b of word w is block 64 * w + b: may be undurable.
   std::span<const uint64_t> unfenced_blocks() const { return unfenced_.words(); }
 
@@ -238,20 +246,24 @@ class Device {
    private:
     uint64_t value_ = 0;
   };
-  // What watch_durability keeps of a block whose bit is in unfenced_.
+  uint64_t unfenced(const Count& store) const { return store.get() > last_fence_.get() ? store.get() : 0; }
+  // What watch_durability keeps of a block: of user stores if its bit is in unfenced_.
   struct DurabilityMark {
     Count first_store;    // since the last flush before it
     Count flushed;        // 0: not yet
     Count older_store;    // the first of those that were flushed when a store came again,
     Count older_flushed;  // and when: they need a fence only
+    Count non_temporal;   // the last such store; they need a fence only
   };
   void note_user_store(uint64_t offset, uint64_t size);
   void note_flush(uint64_t offset, uint64_t size);
-  void note_overwrite(uint64_t offset, uint64_t size);
+  void note_non_temporal(uint64_t offset, uint64_t size);
+  void forget_stores();
   std::vector<DurabilityMark> marks_;  // empty: nobody watches
   BitSet unfenced_;                    // one bit a block
   Count watch_time_;
   Count last_fence_;
+  std::array<Count, rt::kMaxTasks> stores_of_{};  // the last non-temporal one
   bool watch_freed_ = false;
   bool watch_owners_ = true;
   std::unique_ptr<Mapping> mapping_;

@@ -426,6 +426,25 @@ TEST(Device, RecorderSeesEveryStepInOrder) {
   EXPECT_EQ(log.text, "store 5+2=7\nflush 5+2\nnt 4096+600=9\nfence\nnt 4096+10=0\nflush 8+1\nfence\n");
 }
 
+TEST(Device, NonTemporalStoresWaitForAFence) {
+  auto device = anonymous(16384);
+  const std::vector<std::byte> bytes(600, std::byte{9});
+  ASSERT_TRUE(device->store_nt(4096, bytes).ok());
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(1)), 0u) << "nobody watches";
+  device->watch_durability(true);
+  ASSERT_TRUE(device->store_nt(8192 - 300, bytes).ok());
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(0)), 0u);
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(1)), device->watch_time());
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(2)), device->watch_time());
+  ASSERT_TRUE(device->zero(0, 10).ok());
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(0)), device->watch_time());
+  device->fence();
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(1)), 0u);
+  EXPECT_EQ(device->last_fence(), device->watch_time());
+  ASSERT_TRUE(device->store_value<uint8_t>(8192, 1).ok());
+  EXPECT_EQ(device->unfenced_store_in(FsBlock(2)), 0u) << "in the caches: a fence is not enough";
+}
+
 TEST(BitSet, RangesAgreeWithAPlainArray) {
   std::mt19937 random(3);
   BitSet set(200);

@@ -89,10 +89,15 @@ void DurabilityCheck::finish_pages(oracle::OpRecord& record) const {
     const daxfs::mm::Page& page = *was.page;
     if (!page.is_cached() || page.mapping != was.mapping || page.index != was.index) { continue; }
     const daxfs::mm::Folio& folio = daxfs::mm::folio_of(page);
-    if (folio.came != was.came || folio.writes_ended >= was.writes) { continue; }
+    const bool written = folio.writes_ended >= was.writes;
+    // The write that the call waited for, and no later one, is what the block waits for.
+    const bool unfenced = written && folio.writes_begun == was.writes &&
+                          folio.buffer == daxfs::mm::BufferState::kMapped &&
+                          machine_.device().unfenced_store_in(folio.block) != 0;
+    if (folio.came != was.came || (written && !unfenced)) { continue; }
     const uint32_t ino = was.mapping->host().ino().value();
     if (by_file && ino != record.ino) { continue; }
-    record.lost = {ino, was.index.value(), was.address, /*cached=*/true};
+    record.lost = {ino, was.index.value(), was.address, /*cached=*/!written};
     return;
   }
 }
@@ -128,12 +133,22 @@ void DurabilityCheck::finish_write(oracle::OpRecord& record) const {
   });
 }
 
+void DurabilityCheck::finish_fences(oracle::OpRecord& record) const {
+  const daxfs::pmem::Device& device = machine_.device();
+  if (promises(op_)) {
+    record.fenced = op_.code == OpCode::kMsync ? 0 : device.last_fence();
+  } else if (record.dax && record.ret > 0) {
+    record.unfenced = device.unfenced_store_of(daxfs::rt::current_task());
+  }
+}
+
 void DurabilityCheck::finish(oracle::OpRecord& record) const {
-  const bool writes = op_.code == OpCode::kPwrite;
-  if (!writes && pages_.empty() && suspects_.empty()) { return; }  // or somebody else may have the record by now
+  const bool writes = op_.code == OpCode::kPwrite || op_.code == OpCode::kWrite;
+  if (!writes && !promises(op_)) { return; }  // or somebody else may have the record by now
   if (record.error != daxfs::Errc::kOk || !machine_.device().watches_durability()) { return; }
   const ObserverReads atomic;
-  if (writes) { return finish_write(record); }
+  finish_fences(record);
+  if (op_.code == OpCode::kPwrite) { return finish_write(record); }
   finish_pages(record);
   if (record.lost.ino == 0) { finish_refused(record); }
   const bool by_file = op_.code == OpCode::kFsync || op_.code == OpCode::kFdatasync;
@@ -151,9 +166,11 @@ void DurabilityCheck::finish(oracle::OpRecord& record) const {
 void DurabilityCheck::check_unmounted(Machine& machine, uint32_t ino, uint64_t first, uint64_t count) {
   const daxfs::pmem::Device& device = machine.device();
   for (uint64_t block = first; block < first + count; ++block) {
-    FS_WARN_ON(device.undurable(FsBlock(block), device.watch_time()), "O8",
-               daxfs::about(daxfs::inode_ref(daxfs::Ino(ino))),
+    const daxfs::ObjectRef file = daxfs::inode_ref(daxfs::Ino(ino));
+    FS_WARN_ON(device.undurable(FsBlock(block), device.watch_time()), "O8", daxfs::about(file),
                "after the unmount a store to inode %u is not flushed and fenced", ino);
+    FS_WARN_ON(device.unfenced_store_in(FsBlock(block)) != 0, "O8", daxfs::about(file),
+               "after the unmount what was written to inode %u is not fenced", ino);
   }
 }
 

@@ -3,7 +3,7 @@
 //
 // Of files without DAX: a page that was dirty before the call, or being written, has been written after it; and what a
 // pwrite with O_SYNC or O_DSYNC wrote is clean when it returns. An fsync during which the device refused such a page
-// says so.
+// says so. Of files with DAX: what a write stored is fenced when fsync or sync, or a write with O_DSYNC, returns.
 //
 // No crash is needed to see a broken promise, only the device's notes of stores, flushes and fences
 // (Device::watch_durability). Looks, before and after the call, at blocks that were stored to and not made durable; a
@@ -11,9 +11,9 @@
 //
 // Invariants:
 //   O8  data acknowledged by fsync, fdatasync, msync(MS_SYNC), sync, O_SYNC and unmount is durable.
-// Not covered: metadata; write(2) with O_SYNC, at a position that nobody knows here; writes to files with DAX, whose
-// non-temporal stores need the fence only; direct I/O into a mapping, which Linux loses in the same way (the pin
-// outlives the DIRTY mark); native threads.
+// Not covered: metadata; write(2) with O_SYNC to a file without DAX, at a position that nobody knows here; the fence
+// behind direct I/O, whose bytes an interrupt stores; direct I/O into a mapping, which Linux loses in the same way (the
+// pin outlives the DIRTY mark); native threads.
 // Tested by: fuzz/exec/durability_test.cc
 #pragma once
 
@@ -31,10 +31,10 @@ class DurabilityCheck {
  public:
   // Before the operation. Not a scheduling point.
   DurabilityCheck(Machine& machine, daxfs::vfs::Process& process, const prog::Op& op, uint64_t address);
-  // After it: fills record.lost, for the oracle, which knows what the operands meant meanwhile.
+  // After it: fills record.lost, unfenced and fenced, for the oracle, which knows what the operands meant meanwhile.
   void finish(oracle::OpRecord& record) const;
 
-  // After a clean unmount: no store to these blocks, which are a file's written data, may be left.
+  // After a clean unmount: no store of any kind to these blocks, which are a file's written data, may be left.
   static void check_unmounted(Machine& machine, uint32_t ino, uint64_t first, uint64_t count);
 
  private:
@@ -61,6 +61,7 @@ class DurabilityCheck {
   void finish_pages(oracle::OpRecord& record) const;
   void finish_refused(oracle::OpRecord& record) const;
   void finish_write(oracle::OpRecord& record) const;
+  void finish_fences(oracle::OpRecord& record) const;
   void note_all();
   void note_range(daxfs::vfs::Process& process, uint64_t address, uint64_t length);
 

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fs/ext4/file_pages.h"
 #include "fs/rt/testing.h"
 #include "fs/vfs/abi.h"
 #include "fs/vfs/filesystem.h"
@@ -169,12 +170,63 @@ TEST(Durability, WhatAWriteWithODsyncWroteIsClean) {
   });
 }
 
+TEST(Durability, WhatAWriteStoredWaitsForAFence) {
+  daxfs::rt::run_for_test([] {
+    World w;
+    const auto noted = [&](const prog::Op& op, auto call) {
+      oracle::OpRecord record;
+      record.dax = true;
+      record.ret = 8;
+      const DurabilityCheck check(*w.machine, *w.process, op, 0);
+      call();
+      check.finish(record);
+      return std::pair(record.unfenced, record.fenced);
+    };
+    constexpr prog::Op kPwrite{.code = prog::OpCode::kPwrite};
+    const auto write = [&] { EXPECT_TRUE(w.process->pwrite_bytes(w.fd, kBytes, 0).ok()); };
+    const uint64_t written = noted(kPwrite, write).first;
+    EXPECT_NE(written, 0u);
+    EXPECT_LT(noted(kFsync, [] {}).second, written);
+    EXPECT_GT(noted(kFsync, [&] { EXPECT_TRUE(w.process->fsync(w.fd).ok()); }).second, written);
+    EXPECT_EQ(noted(kPwrite, [] {}).first, 0u) << "nothing waits any more";
+    w.end();
+  });
+}
+
+TEST(Durability, AWrittenPageOfTheCacheWaitsForAFence) {
+  daxfs::rt::run_for_test([] {
+    World w(without_dax());
+    w.store(0);
+    EXPECT_TRUE(w.process->fsync(w.fd).ok());  // the first time the block becomes written, which fences by itself
+    w.store(0);
+    const auto without_fence = [&] {
+      const auto inode = *w.process->inode_of(w.fd);
+      EXPECT_TRUE(daxfs::ext4::flush_file_range(*inode, 0, 4095).ok());
+    };
+    EXPECT_EQ(w.lost(kFsync, without_fence).ino, w.ino);
+    w.store(0);
+    EXPECT_EQ(w.lost(kFsync, [&] { EXPECT_TRUE(w.process->fsync(w.fd).ok()); }).ino, 0u);
+    w.end();
+  });
+}
+
 TEST(Durability, AnUnmountMustNotLeaveStores) {
   const auto outcome = daxfs::rt::run_lambda([] {
     World w;
     const auto offset = 100 * daxfs::kBlockSize;
     w.end();
     EXPECT_TRUE(w.machine->device().store_unscheduled(offset, kBytes, daxfs::Site::current()).ok());
+    DurabilityCheck::check_unmounted(*w.machine, w.ino, 100, 1);
+  });
+  ASSERT_TRUE(outcome.finding.has_value());
+  EXPECT_EQ(outcome.finding->tag, "O8");
+}
+
+TEST(Durability, AnUnmountMustFenceWhatWasWritten) {
+  const auto outcome = daxfs::rt::run_lambda([] {
+    World w;
+    w.end();
+    EXPECT_TRUE(w.machine->device().store_nt(100 * daxfs::kBlockSize, kBytes).ok());
     DurabilityCheck::check_unmounted(*w.machine, w.ino, 100, 1);
   });
   ASSERT_TRUE(outcome.finding.has_value());

@@ -687,10 +687,35 @@ std::optional<Objection> check_durable(Model& model, const OpRecord& record) {
                    {}};
 }
 
+// Writes to files with DAX store past the processor's caches: what is left to do for whoever makes them durable is a
+// fence.
+std::optional<Objection> check_fenced(Model& model, const OpRecord& record) {
+  const bool not_fenced = record.unfenced != 0 && (record.open_flags & prog::kODsync) != 0;
+  if (record.error != Errc::kOk || (record.fenced == 0 && !not_fenced)) { return std::nullopt; }
+  const bool all = record.op->code == OpCode::kSync;
+  if (all ? some_inode_may_leave(model, record) : !model.descriptors().certain(record)) { return std::nullopt; }
+  if (not_fenced) {
+    return Objection{"O8",
+                     format("%s with O_DSYNC returned, but what it wrote to inode %u is not fenced",
+                            name_of(record).c_str(), record.ino),
+                     {}};
+  }
+  const auto order = model.order();
+  const auto lost = std::find_if(order.begin(), order.end(), [&](const OpRecord* other) {
+    return other->end_seq < record.begin_seq && other->unfenced > record.fenced && (all || other->ino == record.ino);
+  });
+  if (lost == order.end()) { return std::nullopt; }
+  return Objection{"O8",
+                   format("%s returned, but what %s wrote to inode %u before is not fenced", name_of(record).c_str(),
+                          name_of(**lost).c_str(), (*lost)->ino),
+                   {}};
+}
+
 }  // namespace
 
 std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   if (auto objection = check_durable(model, record)) { return objection; }
+  if (auto objection = check_fenced(model, record)) { return objection; }
   if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
   switch (record.op->code) {
     case OpCode::kRead:

@@ -77,6 +77,10 @@ struct OpRecord {
   uint64_t data_hash = 0;  // CRC32C of them; goes into the trace hash
   SpaceAnswer space;       // statfs; no part of the trace
   LostStore lost;          // what the call, if it succeeded, should have made durable and did not
+  // In pmem::Device::watch_time, 0 if nothing was noted. Of a write to a file with DAX: its last store, if no fence
+  // came before it returned. Of fsync and sync: the last fence before it returned.
+  uint64_t unfenced = 0;
+  uint64_t fenced = 0;
 };
 
 // Bytes [offset, offset + length) of a file: those of `bytes`, or zeros where it has no written blocks.

@@ -777,6 +777,37 @@ TEST(Judge, ObjectsToAWriteWithODsyncWhosePagesAreDirtyUnlessSomebodyRanBeside) 
   EXPECT_EQ(story(true), "") << "who made it dirty again?";
 }
 
+// O8, of files with DAX.
+TEST(Judge, ObjectsToASyncWithoutAFenceBehindAWriteThatCameBefore) {
+  const auto story = [](OpCode code, uint32_t synced_file, uint64_t fenced, uint64_t written_at) {
+    Story s;
+    s.open(0).open(1);
+    s.during(written_at, written_at + 10).pwrite(0, fill(1), 10, 0);
+    s.last().unfenced = 7;
+    s.during(50, 60).add({.code = code, .fd = static_cast<uint8_t>(synced_file)}, 0);
+    if (code != OpCode::kSync) { s.on(synced_file); }
+    s.last().fenced = fenced;
+    return s.said();
+  };
+  EXPECT_NE(story(OpCode::kFsync, 0, 5, 20).find("is not fenced"), std::string::npos);
+  EXPECT_NE(story(OpCode::kSync, 0, 5, 20).find("is not fenced"), std::string::npos);
+  EXPECT_EQ(story(OpCode::kFsync, 0, 8, 20), "");
+  EXPECT_EQ(story(OpCode::kFsync, 0, 5, 45), "") << "the write had not returned";
+  EXPECT_EQ(story(OpCode::kFsync, 1, 5, 20), "") << "another file's";
+}
+
+TEST(Judge, ObjectsToAWriteWithODsyncThatIsNotFenced) {
+  const auto story = [](uint32_t flags) {
+    Story s;
+    s.open(0, prog::kORdWr | prog::kOCreat | flags).pwrite(0, fill(1), 10, 0);
+    s.last().open_flags = prog::kORdWr | flags;
+    s.last().unfenced = 7;
+    return s.said();
+  };
+  EXPECT_NE(story(prog::kODsync).find("is not fenced"), std::string::npos);
+  EXPECT_EQ(story(0), "");
+}
+
 TEST(Judge, ObjectsToSuccessOnADescriptorThatWasNotOpenedForIt) {
   EXPECT_EQ(Story().open(0, prog::kORdOnly).pread(0, 1, 0, {}).said(), "");
   EXPECT_NE(Story().open(0, prog::kORdOnly).pwrite(0, fill(1), 0, 0).said(), "");
