@@ -63,7 +63,9 @@ class Interpreter {
   Interpreter(const prog::Program& program, Arena& arena, uint64_t* sequence)
       : program_(program), arena_(arena), sequence_(sequence) {}
 
-  // Runs the operation and fills `record` (all but its times and place). YIELDS.
+  // Fills `record` with what the operation is about: descriptor, file, addresses. YIELDS.
+  void prepare(ProcessState& process, const prog::Op& op, oracle::OpRecord& record);
+  // Runs the operation and fills the rest of `record` (all but its times and place). REQUIRES: prepared. YIELDS.
   void step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record);
   // Takes the events of up to `wanted` (0: all) asynchronous transfers of the process, and puts results and data where
   // they began. RETURNS: how many. `hash`: of what they say. YIELDS.

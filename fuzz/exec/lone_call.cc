@@ -115,6 +115,14 @@ LoneCall::LoneCall(Machine& machine, daxfs::vfs::Filesystem& fs, const prog::Pro
   }
 }
 
+void LoneCall::note_file(const OpRecord& record) {
+  if (record.ino == 0 || !LoneBlocks::about(op_)) { return; }
+  const ObserverReads atomic;
+  if (!fs_.volume().journal().idle()) { return; }
+  const daxfs::ext4::Inode* const inode = in_memory(fs_, record.ino);
+  if (inode != nullptr) { blocks_.note(reader(), record.ino, inode->peek_size()); }
+}
+
 // 0 if it is not known.
 uint32_t LoneCall::parent_of(std::string_view path) const {
   const std::string_view name = last_name(path);
@@ -227,63 +235,6 @@ std::optional<Objection> LoneCall::check_file_times(const OpRecord& record) {
   touched_[0] = {record.ino, record.generation, /*mtime=*/changes};
   touched_count_ = 1;
   return check_touched();
-}
-
-namespace {
-
-// What the extents say of the block at `at`, and up to where they say the same.
-struct Stretch {
-  bool mapped = false;
-  bool unwritten = false;
-  uint64_t physical = 0;  // of `at`
-  uint64_t end = UINT64_MAX;
-};
-
-Stretch stretch_at(const std::vector<TreeExtent>& extents, uint64_t at) {
-  Stretch stretch;
-  for (const TreeExtent& extent : extents) {
-    const uint64_t begin = extent.logical;
-    const uint64_t end = begin + extent.length;
-    if (end <= at) { continue; }
-    if (begin > at) {
-      stretch.end = begin;
-      return stretch;
-    }
-    return {true, extent.unwritten, extent.physical + (at - begin), end};
-  }
-  return stretch;
-}
-
-}  // namespace
-
-// Whole blocks of the range: there, or not there, as was asked.
-std::optional<Objection> LoneCall::check_blocks(const OpRecord& record) const {
-  constexpr uint32_t kShifts = prog::kFallocCollapse | prog::kFallocInsert;
-  TreeInode inode;
-  std::vector<TreeExtent> extents;
-  if (record.error != daxfs::Errc::kOk || (op_.flags & kShifts) != 0 || record.ino == 0 ||
-      !reader().inode(record.ino, inode) || inode.generation != record.generation ||
-      !reader().extents(record.ino, extents)) {
-    return std::nullopt;
-  }
-  const bool punch = (op_.flags & prog::kFallocPunch) != 0;
-  const auto begin = static_cast<uint64_t>(op_.offset);
-  uint64_t end = begin + static_cast<uint64_t>(op_.length);
-  if (punch) { end = std::min(end, daxfs::round_up(inode.size, kBlock)); }  // behind it nothing is punched
-  const uint64_t first = punch ? daxfs::div_round_up(begin, kBlock) : begin / kBlock;
-  const uint64_t past = punch ? end / kBlock : daxfs::div_round_up(end, kBlock);
-  for (uint64_t at = first; at < past;) {
-    const Stretch stretch = stretch_at(extents, at);
-    if (stretch.mapped == punch) {
-      auto objection = against("LC5", format("fallocate of inode %u %s block %" PRIu64, record.ino,
-                                             punch ? "punched a hole and left" : "left out", at));
-      objection->ino = record.ino;
-      objection->offset = at * kBlock;
-      return objection;
-    }
-    at = stretch.end;
-  }
-  return std::nullopt;
 }
 
 std::optional<Objection> LoneCall::check_fiemap(const OpRecord& record) const {
@@ -430,13 +381,11 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
   const ObserverReads atomic;
   if (!fs_.volume().journal().idle() || fs_.volume().read_only()) { return std::nullopt; }
   if (auto objection = check_untouched()) { return objection; }
+  if (auto objection = blocks_.check(reader(), record)) { return objection; }
   switch (op_.code) {
     case OpCode::kFiemap: return check_fiemap(record);
     case OpCode::kLseek: return check_seek(record);
     case OpCode::kStatfs: return check_statfs(record);
-    case OpCode::kFallocate:
-      if (auto objection = check_blocks(record)) { return objection; }
-      break;
     case OpCode::kStat:
     case OpCode::kLstat:
     case OpCode::kFstat: return check_stat(record);

@@ -12,8 +12,6 @@
 //       unwritten ones.
 //   LC3 the count of free blocks is what the groups count, without those promised to pages; statfs says so.
 //   LC4 stat says mode, links and sectors as they are on the medium, with the blocks promised to pages.
-//   LC5 after fallocate every block of the range is mapped; after a punch no whole block of it, up to the end of the
-//       file, is.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.
 // Tested by: fuzz/exec/lone_call_test.cc
@@ -27,6 +25,7 @@
 
 #include "fs/check/media_tree.h"
 #include "fs/vfs/filesystem.h"
+#include "fuzz/exec/lone_blocks.h"
 #include "fuzz/exec/machine.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/oracle/judge.h"
@@ -41,6 +40,8 @@ class LoneCall {
  public:
   // Before the operation. Not a scheduling point.
   LoneCall(Machine& machine, daxfs::vfs::Filesystem& fs, const prog::Program& program, const prog::Op& op);
+  // Still before it, when the file of its descriptor is known.
+  void note_file(const oracle::OpRecord& record);
   // After it, if nothing else ran meanwhile.
   std::optional<oracle::Objection> finish(const oracle::OpRecord& record);
 
@@ -71,7 +72,6 @@ class LoneCall {
   std::optional<oracle::Objection> check_touched() const;
   std::optional<oracle::Objection> check_untouched() const;
   std::optional<oracle::Objection> check_file_times(const oracle::OpRecord& record);
-  std::optional<oracle::Objection> check_blocks(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_fiemap(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_seek(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_stat(const oracle::OpRecord& record) const;
@@ -86,6 +86,7 @@ class LoneCall {
   size_t touched_count_ = 0;
   std::array<Untouched, 12> untouched_;
   size_t untouched_count_ = 0;
+  LoneBlocks blocks_;
 };
 
 }  // namespace daxfuzz::exec

@@ -1,8 +1,10 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC5.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC6.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
 #include <cstring>
+#include <functional>
+#include <initializer_list>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -50,6 +52,7 @@ struct World {
     record.generation = generation;
     record.dax = true;
     LoneCall lone(*machine, *fs, program, op);
+    lone.note_file(record);
     call();
     const auto objection = lone.finish(record);
     return objection ? std::string(objection->tag) : std::string();
@@ -216,6 +219,62 @@ TEST(LoneCall, FallocateLeavesBlocksAsAsked) {
               "");
     world.end();
   });
+}
+
+// LC6
+TEST(LoneCall, BlocksOutsideTheRangeStayWhereTheyAre) {
+  constexpr uint32_t kPunch = prog::kFallocPunch | prog::kFallocKeepSize;
+  using Call = std::function<void(World&)>;
+  const auto fallocate = [](uint32_t mode, int64_t offset, int64_t length) -> Call {
+    return [=](World& world) { EXPECT_TRUE(world.process->fallocate(world.fd, mode, offset, length).ok()); };
+  };
+  const auto truncate = [](int64_t size) -> Call {
+    return [=](World& world) { EXPECT_TRUE(world.process->ftruncate(world.fd, size).ok()); };
+  };
+  const Call touch = [](World& world) { world.write(0); };  // so that the times fit
+  // Of a new world: what is said if these are what the call does.
+  const auto verdict = [&](const Op& op, std::initializer_list<Call> calls) {
+    std::string said;
+    daxfs::rt::run_for_test([&] {
+      World world;
+      EXPECT_TRUE(world.process->fallocate(world.fd, prog::kFallocKeepSize, 8 * kPage, kPage).ok());
+      said = world.said(op, answer(op.code == OpCode::kPwrite ? kPage : 0), [&] {
+        for (const Call& call : calls) { call(world); }
+        touch(world);
+      });
+      world.end();
+    });
+    return said;
+  };
+  const auto change = [](uint32_t mode, int64_t offset, int64_t length) {
+    return Op{.code = OpCode::kFallocate, .flags = mode, .offset = offset, .length = length};
+  };
+  const Op allocate = change(0, kPage, 2 * kPage);
+  EXPECT_EQ(verdict(allocate, {fallocate(0, kPage, 2 * kPage)}), "");
+  EXPECT_EQ(verdict(allocate, {fallocate(0, kPage, 2 * kPage), fallocate(kPunch, 3 * kPage, kPage)}), "LC6");
+  EXPECT_EQ(verdict(allocate, {fallocate(prog::kFallocKeepSize, kPage, 4 * kPage)}), "LC6") << "behind the range";
+
+  const Op punch = change(kPunch, kPage - 1, kPage + 1);
+  EXPECT_EQ(verdict(punch, {fallocate(kPunch, kPage - 1, kPage + 1)}), "");
+  EXPECT_EQ(verdict(punch, {fallocate(kPunch, 0, 4 * kPage)}), "LC6");
+  const Op cut = change(kPunch, kPage, 63 * kPage);
+  EXPECT_EQ(verdict(cut, {fallocate(kPunch, kPage, 63 * kPage)}), "");
+  EXPECT_EQ(verdict(cut, {fallocate(kPunch, kPage, 63 * kPage), truncate(4 * kPage)}), "LC6") << "behind the end";
+
+  const auto resize = [](int64_t size) { return Op{.code = OpCode::kFtruncate, .length = size}; };
+  EXPECT_EQ(verdict(resize(kPage), {truncate(kPage)}), "");
+  EXPECT_EQ(verdict(resize(kPage), {truncate(4 * kPage)}), "LC6") << "blocks behind the end";
+  EXPECT_EQ(verdict(resize(6 * kPage), {truncate(6 * kPage)}), "");
+  EXPECT_EQ(verdict(resize(6 * kPage), {fallocate(kPunch, 3 * kPage, kPage), truncate(6 * kPage)}), "LC6");
+
+  EXPECT_EQ(verdict(change(prog::kFallocCollapse, kPage, kPage), {fallocate(prog::kFallocCollapse, kPage, kPage)}), "");
+  EXPECT_EQ(verdict(change(prog::kFallocCollapse, kPage, kPage), {}), "LC6");
+  EXPECT_EQ(verdict(change(prog::kFallocInsert, kPage, kPage), {fallocate(prog::kFallocInsert, kPage, kPage)}), "");
+  EXPECT_EQ(verdict(change(prog::kFallocInsert, kPage, kPage), {}), "LC6");
+
+  const Op write{.code = OpCode::kPwrite, .length = kPage};
+  EXPECT_EQ(verdict(write, {}), "");
+  EXPECT_EQ(verdict(write, {fallocate(kPunch, 3 * kPage, kPage)}), "LC6");
 }
 
 // LC4
