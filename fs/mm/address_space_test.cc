@@ -49,6 +49,23 @@ TEST(ErrSeq, EveryObserverSeesAnErrorOnce) {
   EXPECT_EQ(errors.check_and_advance(&second).error(), Errc::kNoSpc);
 }
 
+TEST(ErrSeq, WhoComesLaterSeesWhatNobodySaw) {
+  ErrSeq errors;
+  errors.record(Errc::kIo);
+  ErrSeq::Sample first = errors.sample();
+  ErrSeq::Sample second = errors.sample();
+  EXPECT_EQ(errors.check_and_advance(&first).error(), Errc::kIo);
+  ErrSeq::Sample later = errors.sample();
+  EXPECT_TRUE(errors.check_and_advance(&later).ok()) << "somebody saw it";
+  EXPECT_EQ(errors.check_and_advance(&second).error(), Errc::kIo) << "and so does who came before that";
+  EXPECT_TRUE(errors.check_and_advance(&first).ok());
+  errors.record(Errc::kIo);  // the same one again
+  for (ErrSeq::Sample* observer : {&first, &second, &later}) {
+    EXPECT_EQ(errors.check_and_advance(observer).error(), Errc::kIo);
+    EXPECT_TRUE(errors.check_and_advance(observer).ok());
+  }
+}
+
 TEST(ErrSeq, WhatNobodyWasToldIsTakenOnce) {
   ErrSeq errors;
   ErrSeq::Sample observer = errors.sample();

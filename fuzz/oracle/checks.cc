@@ -636,11 +636,13 @@ bool cached_page_promised(Model& model, const OpRecord& record) {
   });
 }
 
-// Who syncs first through an open file is told of an error, and nobody after that: so nobody else may have been beside.
+// Who syncs first through an open file is told of an error, and nobody after that; nor who opens the file when somebody
+// was told. So nobody else may have been beside, or have been told.
 std::optional<Objection> check_refused(const Model& model, const OpRecord& record) {
   const auto order = model.order();
   const bool crowded = std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
-    if (other == &record || !period_of(*other).overlaps(period_of(record))) { return false; }
+    const bool told = other->error == Errc::kIo && other->begin_seq < record.end_seq;
+    if (other == &record || (!told && !period_of(*other).overlaps(period_of(record)))) { return false; }
     switch (other->op->code) {
       case OpCode::kFsync:
       case OpCode::kFdatasync:

@@ -959,20 +959,23 @@ TEST(JudgeMappings, NothingIsReadWhereNothingIsMapped) {
 }
 
 TEST(JudgeDurability, OneFsyncIsToldOfAWriteThatFailed) {
-  const auto story = [](bool beside, Errc error = Errc::kOk) {
+  // `other_at`: when another task's fsync began, which takes 5.
+  const auto story = [](uint64_t other_at, Errc error = Errc::kOk, Errc other_error = Errc::kOk) {
     Story s;
     s.mount("fail_bio=1").open(0);
-    s.during(10, 20).task(0);
+    s.during(30, 40).task(0);
     s.add({.code = OpCode::kFsync, .fd = 0}, 0, error);
     s.on(0).lost = {.ino = kInoBase, .page = 0, .address = 0, .cached = true, .refused = true};
-    s.during(beside ? 15 : 25, 30).task(1);
-    s.add({.code = OpCode::kFsync, .fd = 0}, 0);
+    s.during(other_at, other_at + 5).task(1);
+    s.add({.code = OpCode::kFsync, .fd = 0}, 0, other_error);
     s.on(0);
     return s.said();
   };
-  EXPECT_NE(story(false), "");
-  EXPECT_EQ(story(true), "") << "the other one may have been told";
-  EXPECT_EQ(story(false, Errc::kIo), "");
+  EXPECT_NE(story(45), "");
+  EXPECT_EQ(story(35), "") << "the other one may have been told";
+  EXPECT_EQ(story(45, Errc::kIo), "");
+  EXPECT_NE(story(20), "");
+  EXPECT_EQ(story(20, Errc::kOk, Errc::kIo), "") << "who opens the file afterwards is not told";
 }
 
 }  // namespace
