@@ -1,5 +1,7 @@
 #include "fuzz/oracle/history.h"
 
+#include "fs/base/text.h"
+
 namespace daxfuzz::oracle {
 
 const char* signal_name(Signal signal) {
@@ -12,6 +14,15 @@ const char* signal_name(Signal signal) {
     case Signal::kKilled: return "SIGKILL";
   }
   return "?";
+}
+
+std::string name_of(const OpRecord& record) {
+  const std::string_view call = record.op->info().name;
+  if (record.task == kInitTask) {
+    return daxfs::format("P%u set-up op %u (%.*s)", record.process, record.index + 1, static_cast<int>(call.size()),
+                         call.data());
+  }
+  return daxfs::format("T%u op %u (%.*s)", record.task, record.index + 1, static_cast<int>(call.size()), call.data());
 }
 
 bool lost_dirty_marks(const OpRecord& record) {

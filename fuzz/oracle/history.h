@@ -116,6 +116,9 @@ struct TreeName {
 // was not flushed is not marked dirty any more, while old blocks may be there still (docs/known-gaps.md: as in 6.1).
 bool lost_dirty_marks(const OpRecord& record);
 
+// "T1 op 2 (pread)", counted from 1 as programs' text does.
+std::string name_of(const OpRecord& record);
+
 struct History {
   std::vector<OpRecord> records;  // set-up first, then the tasks' (in any order)
   std::vector<FinalFile> finals;  // optional

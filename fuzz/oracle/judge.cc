@@ -18,7 +18,7 @@ bool worth_a_model(const History& history) {
     const prog::OpInfo& info = record.op->info();
     if (info.has(prog::OperandKind::kDest) || info.has(prog::OperandKind::kSplitAddr) || !record.data.empty() ||
         record.op->code == prog::OpCode::kLseek || record.op->code == prog::OpCode::kFtruncate ||
-        is_write(record.op->code) || record.lost.ino != 0 || record.unfenced != 0) {
+        is_write(record.op->code) || record.lost.ino != 0 || record.unfenced != 0 || record.error == daxfs::Errc::kIo) {
       return true;
     }
   }

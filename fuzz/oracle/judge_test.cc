@@ -978,5 +978,37 @@ TEST(JudgeDurability, OneFsyncIsToldOfAWriteThatFailed) {
   EXPECT_EQ(story(20, Errc::kOk, Errc::kIo), "") << "who opens the file afterwards is not told";
 }
 
+TEST(JudgeDurability, EachOpenFileIsToldOnceOfAWriteThatFailed) {
+  struct Sync {
+    uint32_t fd;
+    Errc error;
+  };
+  // Two descriptors of one file, the second opened at `second_at`; fsyncs at 30, 40, ...
+  const auto story = [](uint64_t second_at, std::initializer_list<Sync> syncs) {
+    Story s;
+    s.mount("fail_bio=1").during(1, 2).open(0);
+    uint64_t at = 30;
+    const auto open_second = [&] {
+      s.during(second_at, second_at + 2);
+      s.add({.code = OpCode::kOpen, .result = 1, .path = 0, .flags = prog::kORdWr}, 9);
+      s.on(0).fd = 9;
+    };
+    if (second_at < at) { open_second(); }
+    for (const Sync& sync : syncs) {
+      if (second_at > at - 10 && second_at < at) { open_second(); }
+      s.during(at, at + 5).add({.code = OpCode::kFsync, .fd = static_cast<uint8_t>(sync.fd)}, 0, sync.error);
+      s.on(0).fd = sync.fd == 0 ? 3 : 9;
+      at += 10;
+    }
+    return s.said();
+  };
+  constexpr Errc kOk = Errc::kOk, kIo = Errc::kIo;
+  EXPECT_EQ(story(10, {{0, kIo}, {1, kIo}, {0, kOk}, {1, kOk}}), "");
+  EXPECT_NE(story(10, {{0, kIo}, {1, kOk}}).find("is not told of"), std::string::npos);
+  EXPECT_NE(story(10, {{0, kIo}, {0, kIo}}).find("through the same open file"), std::string::npos);
+  EXPECT_EQ(story(36, {{0, kIo}, {1, kOk}}), "") << "opened when somebody had been told";
+  EXPECT_EQ(story(10, {{1, kIo}, {0, kIo}, {1, kOk}}), "") << "told before";
+}
+
 }  // namespace
 }  // namespace daxfuzz::oracle

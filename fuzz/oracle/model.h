@@ -31,8 +31,9 @@ class Model {
 
   std::span<const OpRecord* const> order() const { return order_; }  // by begin
   bool writeback_may_fail() const { return writeback_may_fail_; }
-  bool bios_fail() const { return bios_fail_; }          // some bio fails on order
-  bool foreign_image() const { return foreign_image_; }  // History::foreign_image
+  bool bios_fail() const { return bios_fail_; }                           // some bio fails on order
+  bool one_bio_fails() const { return bios_fail_ && !stores_may_fail_; }  // and nothing else that is EIO
+  bool foreign_image() const { return foreign_image_; }                   // History::foreign_image
   bool plenty_of_room() const { return plenty_of_room_; }
   bool asynchronous() const { return asynchronous_; }  // some transfer may go on after its call
   // For other reasons than want of room: memory may have gone bad, or a file become immutable.

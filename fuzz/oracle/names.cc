@@ -386,13 +386,6 @@ namespace {
 constexpr size_t kTogetherMax = 4;
 constexpr size_t kWorldsMax = 6;
 
-std::string name_of(const OpRecord& record) {
-  const std::string_view call = record.op->info().name;
-  const std::string who = record.task == kInitTask ? "P" + std::to_string(record.process) + " set-up op "
-                                                   : "T" + std::to_string(record.task) + " op ";
-  return who + std::to_string(record.index + 1) + " (" + std::string(call) + ")";
-}
-
 // A call that makes, moves or removes a name, or tries to; a listing is one step of the same kind.
 bool would_change(const OpRecord& record) {
   switch (record.op->code) {

@@ -75,9 +75,8 @@ std::optional<Objection> check_leftovers(const OpRecord& record) {
   }
   const size_t at = find_run(record.data);
   if (at == record.data.size()) { return std::nullopt; }
-  const std::string_view call = record.op->info().name;
-  std::string title = format("T%u op %u (%.*s) got stale bytes 0x%02x at byte %zu of what it read", record.task,
-                             record.index + 1U, static_cast<int>(call.size()), call.data(), kStaleByte, at);
+  std::string title =
+      format("%s got stale bytes 0x%02x at byte %zu of what it read", name_of(record).c_str(), kStaleByte, at);
   return Objection{"O16", std::move(title),
                    "free blocks and fresh pages hold that byte, and the program never writes it\n"};
 }
