@@ -377,6 +377,19 @@ std::optional<Objection> LoneCall::check_stat(const OpRecord& record) const {
   return differs("sectors", row[3], inode.i_blocks + promised * (kBlock / daxfs::kSectorSize));
 }
 
+// Shared memory without a file keeps its pages (fs/mm/mprotect.cc).
+std::optional<Objection> LoneCall::check_dropped(const OpRecord& record) const {
+  if (record.error != daxfs::Errc::kOk || op_.flags != prog::kAdvDontNeed) { return std::nullopt; }
+  const uint64_t length = daxfs::round_up(static_cast<uint64_t>(op_.length), daxfs::kPageSize);
+  std::optional<Objection> objection;
+  machine_.mm(record.process).for_each_pte([&](const daxfs::mm::Vma& vma, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
+    const bool inside = at.value() >= record.address && at.value() - record.address < length;
+    if (objection || !inside || !pte.present() || (vma.file == nullptr && vma.shared)) { return; }
+    objection = against("LC7", format("madvise(DONTNEED) left the page at %" PRIx64 " mapped", at.value()));
+  });
+  return objection;
+}
+
 std::optional<Objection> LoneCall::finish(const OpRecord& record) {
   const ObserverReads atomic;
   if (!fs_.volume().journal().idle() || fs_.volume().read_only()) { return std::nullopt; }
@@ -389,6 +402,7 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
     case OpCode::kStat:
     case OpCode::kLstat:
     case OpCode::kFstat: return check_stat(record);
+    case OpCode::kMadvise: return check_dropped(record);
     default: break;
   }
   if (record.error != daxfs::Errc::kOk) { return std::nullopt; }

@@ -12,6 +12,7 @@
 //       unwritten ones.
 //   LC3 the count of free blocks is what the groups count, without those promised to pages; statfs says so.
 //   LC4 stat says mode, links and sectors as they are on the medium, with the blocks promised to pages.
+//   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.
 // Tested by: fuzz/exec/lone_call_test.cc
@@ -75,6 +76,7 @@ class LoneCall {
   std::optional<oracle::Objection> check_fiemap(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_seek(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_stat(const oracle::OpRecord& record) const;
+  std::optional<oracle::Objection> check_dropped(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_statfs(const oracle::OpRecord& record) const;
 
   Machine& machine_;

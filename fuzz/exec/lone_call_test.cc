@@ -1,4 +1,4 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC6.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC7.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
@@ -275,6 +275,34 @@ TEST(LoneCall, BlocksOutsideTheRangeStayWhereTheyAre) {
   const Op write{.code = OpCode::kPwrite, .length = kPage};
   EXPECT_EQ(verdict(write, {}), "");
   EXPECT_EQ(verdict(write, {fallocate(kPunch, 3 * kPage, kPage)}), "LC6");
+}
+
+// LC7
+TEST(LoneCall, DontNeedLeavesNothingMapped) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const auto at = world.process
+                        ->mmap(daxfs::VirtAddr(0), 2 * kPage, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
+                               daxfs::vfs::kMmapPrivate, world.fd, 0)
+                        .value();
+    const std::array<std::byte, 1> byte{};
+    const auto verdict = [&](uint32_t advice, int64_t length, auto call) {
+      const Op op{.code = OpCode::kMadvise, .flags = advice, .length = length};
+      oracle::OpRecord record = answer(0);
+      record.address = at.value();
+      EXPECT_TRUE(world.process->store(at + kPage, byte).ok());
+      return world.said(op, record, call);
+    };
+    const auto drop = [&] {
+      EXPECT_TRUE(world.process->madvise(at, 2 * kPage, daxfs::vfs::kAdviseDontNeed, nullptr).ok());
+    };
+    EXPECT_EQ(verdict(prog::kAdvDontNeed, 2 * kPage, drop), "");
+    EXPECT_EQ(verdict(prog::kAdvDontNeed, 2 * kPage, kNothing), "LC7");
+    EXPECT_EQ(verdict(prog::kAdvDontNeed, kPage + 1, kNothing), "LC7") << "the length is rounded up";
+    EXPECT_EQ(verdict(prog::kAdvDontNeed, kPage, kNothing), "") << "behind the range";
+    EXPECT_EQ(verdict(prog::kAdvWillNeed, 2 * kPage, kNothing), "");
+    world.end();
+  });
 }
 
 // LC4
