@@ -160,9 +160,9 @@ void Executor::Run::step(Interpreter& interpreter, const prog::Op& op, oracle::O
   std::optional<LoneCall> lone;
   const bool alone = __atomic_load_n(&running, __ATOMIC_RELAXED) == 1;
   if (lone_calls && alone && !lone_wrong_of(record)) { lone.emplace(machine, *fs, program, op); }
-  interpreter.prepare(states[record.process], op, record);
-  if (lone) { lone->note_file(record); }
-  interpreter.step(states[record.process], op, record);
+  interpreter.step(states[record.process], op, record, [&] {
+    if (lone) { lone->note_file(record); }
+  });
   durability.finish(record);
   if (lone && __atomic_load_n(&sequence, __ATOMIC_RELAXED) == record.begin_seq) { judge_lone(*lone, record); }
   record.end_seq = next_sequence();

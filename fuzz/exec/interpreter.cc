@@ -89,7 +89,7 @@ struct Interpreter::Call {
   std::string_view path2() const { return program.path_text(op.path2); }
   uint64_t length() const { return static_cast<uint64_t>(op.length); }
 
-  // Of prepare(): the record and the call mean the same descriptor.
+  // Read once, when the operation begins: the record and the call mean the same descriptor.
   int fd() const { return record.fd; }
   VirtAddr address(const prog::Memory& memory) const {
     switch (memory.kind) {
@@ -135,17 +135,15 @@ struct Interpreter::Call {
   }
 };
 
-void Interpreter::prepare(ProcessState& process, const prog::Op& op, oracle::OpRecord& record) {
+void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record,
+                       daxfs::mm::FunctionRef<void()> before_call) {
   Call call{process, op, record, program_};
   record.op = &op;
   call.process().fs().wake_daemons();
   if (op.info().has(prog::OperandKind::kFd)) { call.note_file(op.fd != prog::kBadFd ? process.fd(op.fd) : -1); }
   record.address = call.address(op.addr).value();
   record.buffer_address = call.address(op.buffer).value();
-}
-
-void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record) {
-  Call call{process, op, record, program_};
+  before_call();
   switch (op.code) {
     case OpCode::kOpen:
     case OpCode::kClose:

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "fs/mm/function_ref.h"
 #include "fs/vfs/process.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/prog/program.h"
@@ -63,10 +64,11 @@ class Interpreter {
   Interpreter(const prog::Program& program, Arena& arena, uint64_t* sequence)
       : program_(program), arena_(arena), sequence_(sequence) {}
 
-  // Fills `record` with what the operation is about: descriptor, file, addresses. YIELDS.
-  void prepare(ProcessState& process, const prog::Op& op, oracle::OpRecord& record);
-  // Runs the operation and fills the rest of `record` (all but its times and place). REQUIRES: prepared. YIELDS.
-  void step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record);
+  // Runs the operation and fills `record` (all but its times and place). `before_call`: called when the record says
+  // what the operation is about: descriptor, file, addresses. YIELDS.
+  void step(
+      ProcessState& process, const prog::Op& op, oracle::OpRecord& record,
+      daxfs::mm::FunctionRef<void()> before_call = [] {});
   // Takes the events of up to `wanted` (0: all) asynchronous transfers of the process, and puts results and data where
   // they began. RETURNS: how many. `hash`: of what they say. YIELDS.
   size_t collect_events(ProcessState& process, size_t wanted, uint64_t* hash);

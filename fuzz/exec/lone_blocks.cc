@@ -10,6 +10,7 @@
 namespace daxfuzz::exec {
 
 using daxfs::div_round_up;
+using daxfs::kBlockSize;
 using daxfs::check::TreeExtent;
 using oracle::Objection;
 using oracle::OpRecord;
@@ -17,7 +18,6 @@ using prog::OpCode;
 
 namespace {
 
-constexpr uint64_t kBlock = daxfs::kBlockSize;
 constexpr uint64_t kEnd = UINT64_MAX;
 
 }  // namespace
@@ -61,7 +61,7 @@ std::optional<Objection> LoneBlocks::wrong(const char* tag, uint64_t block, cons
                                              ino_, what, block),
                       .detail = "nothing ran beside the call\n"};
   objection.ino = ino_;
-  objection.offset = block * kBlock;
+  objection.offset = block * kBlockSize;
   return objection;
 }
 
@@ -80,7 +80,7 @@ std::optional<Objection> LoneBlocks::compare(Blocks range, Rule rule, int64_t fr
 
 std::optional<Objection> LoneBlocks::check_truncate(uint64_t new_size) const {
   if (new_size > size_) { return compare({0, kEnd}, Rule::kSame); }
-  const uint64_t past = div_round_up(new_size, kBlock);
+  const uint64_t past = div_round_up(new_size, kBlockSize);
   if (auto objection = compare({0, past}, Rule::kSame)) { return objection; }
   return compare({past, kEnd}, Rule::kNone);
 }
@@ -98,9 +98,9 @@ std::optional<Objection> LoneBlocks::check_allocation(Blocks touched) const {
 
 std::optional<Objection> LoneBlocks::check_punch(uint64_t begin, uint64_t end) const {
   if (begin >= size_) { return compare({0, kEnd}, Rule::kSame); }
-  end = std::min(end, daxfs::round_up(size_, kBlock));  // behind it nothing is punched
-  const Blocks touched{begin / kBlock, div_round_up(end, kBlock)};
-  const Blocks whole{div_round_up(begin, kBlock), end / kBlock};
+  end = std::min(end, daxfs::round_up(size_, kBlockSize));  // behind it nothing is punched
+  const Blocks touched{begin / kBlockSize, div_round_up(end, kBlockSize)};
+  const Blocks whole{div_round_up(begin, kBlockSize), end / kBlockSize};
   for (uint64_t at = whole.first; at < whole.past;) {
     const Stretch stretch = stretch_at(after_, at);
     if (stretch.mapped) { return wrong("LC5", at, "punched a hole and left"); }
@@ -126,12 +126,12 @@ std::optional<Objection> LoneBlocks::check(const daxfs::check::ImageReader& read
   const auto length = static_cast<uint64_t>(op_->length);
   if (op_->code == OpCode::kFtruncate) { return check_truncate(length); }
   // A write that gets less far than it had allocated cuts off what is behind the end.
-  if (writes) { return compare({0, div_round_up(size_, kBlock)}, Rule::kKept); }
+  if (writes) { return compare({0, div_round_up(size_, kBlockSize)}, Rule::kKept); }
   if ((op_->flags & prog::kFallocPunch) != 0) { return check_punch(begin, begin + length); }
-  const uint64_t first = begin / kBlock;
-  const uint64_t blocks = length / kBlock;
+  const uint64_t first = begin / kBlockSize;
+  const uint64_t blocks = length / kBlockSize;
   if ((op_->flags & (prog::kFallocCollapse | prog::kFallocInsert)) == 0) {
-    return check_allocation({first, div_round_up(begin + length, kBlock)});
+    return check_allocation({first, div_round_up(begin + length, kBlockSize)});
   }
   if (!record.dax) { return std::nullopt; }
   if (auto objection = compare({0, first}, Rule::kSame)) { return objection; }
