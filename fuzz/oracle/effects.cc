@@ -280,7 +280,14 @@ void Model::write_bytes(const OpRecord& record, FileHistory& file) {
   const uint64_t end = clip(*pos + asked(record));
   const uint64_t done_end = std::min(clip(*pos + done), end);
   if (done != 0) {
-    write_from(record, file, *pos, *pos, done_end, !may_be_overtaken(record, file));
+    const bool overtaken = may_be_overtaken(record, file);
+    write_from(record, file, *pos, *pos, done_end, !overtaken);
+    // Of a block that was new when it looked, direct I/O zeroes the rest, whatever the page cache has written there
+    // since.
+    if (overtaken) {
+      file.write(page_down(*pos), *pos, period, Source::zero(), false);
+      file.write(done_end, page_up(done_end), period, Source::zero(), false);
+    }
     if (record.dax) { file.cure(*pos, done_end, period); }
   }
   if (done_end == end) { return; }

@@ -400,6 +400,23 @@ TEST(JudgeMappings, ADirectWriteMayLoseToAPageThatIsMadeDirtyMeanwhile) {
   EXPECT_NE(story(prog::kAdvPopulateRead).find("only 0x02 possible"), std::string::npos);
 }
 
+// Of a block that was new when it looked, it zeroes what it does not write.
+TEST(JudgeMappings, ADirectWriteMayZeroAroundItWhatIsStoredMeanwhile) {
+  const auto story = [](uint64_t store_at, uint8_t left) {
+    Story s;
+    s.open(0, prog::kORdWr | prog::kODirect).ftruncate(0, 2 * kPage).mmap(0, 0, 2 * kPage, kAddr);
+    s.during(100, 120).pwrite(0, fill(1), 512, 512);
+    s.during(store_at, store_at + 5).task(1).store(kAddr, 2 * kPage, fill(2));
+    s.finally(0, bytes(512, left) + bytes(512, 1) + bytes(kPage - 1024, store_at < 100 ? 2 : 0) + bytes(kPage, 2));
+    for (OpRecord& record : s.history().records) { record.dax = false; }
+    return s.said();
+  };
+  EXPECT_EQ(story(110, 0), "");
+  EXPECT_EQ(story(110, 2), "");
+  EXPECT_NE(story(110, 3), "");
+  EXPECT_NE(story(80, 0), "") << "it was there before the write began";
+}
+
 // Scratch memory of a direct transfer that somebody unmaps: its place may go to another transfer,
 // whose memory the first one then unmaps.
 TEST(JudgeMappings, UnmappingMakesOverlappingDirectTransfersUnclear) {
