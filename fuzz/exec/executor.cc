@@ -328,7 +328,10 @@ void Executor::Run::collect_events() {
 
 void Executor::Run::finish() {
   rt::run_pending_system_tasks();
-  if (submits(program)) { collect_events(); }
+  if (submits(program)) {
+    collect_events();
+    rt::run_pending_system_tasks();  // a buffer that is looked at may be a mapping by now, and its file be read ahead
+  }
   audit();
   const bool looks = machine.device().watches_durability() && !outcome.history.foreign_image && !options.read_only;
   std::optional<oracle::Objection> lone_wrong = first_lone_wrong();

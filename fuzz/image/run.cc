@@ -195,6 +195,7 @@ void Runner::Run::finish() {
     interpreter.collect_events(states[p], 0, &hash);
     rt::trace_mix(hash);
   }
+  rt::run_pending_system_tasks();  // looking at buffers may have begun to read pages
   if (outcome.sound) {
     daxfs::check::AuditScope scope{*fs, {}};
     for (size_t p = 0; p < input.program.processes.size(); ++p) { scope.mms.push_back(&processes[p]->mm()); }
