@@ -270,7 +270,8 @@ void Device::note_user_store(uint64_t offset, uint64_t size) {
 void Device::note_non_temporal(uint64_t offset, uint64_t size) {
   if (marks_.empty()) { return; }
   const uint64_t now = watch_time_.next();
-  if (rt::current_task() != rt::kNoTask) { stores_of_[static_cast<size_t>(rt::current_task())].set(now); }
+  const rt::TaskId task = rt::current_task();
+  if (task != rt::kNoTask) { stores_of_[static_cast<size_t>(task)].set(now); }
   for (uint64_t b = offset / kBlockSize; b * kBlockSize < offset + size; ++b) { marks_[b].non_temporal.set(now); }
   if (!unfenced_.any()) { return; }
   const uint64_t begin = div_round_up(offset, kBlockSize);

@@ -65,14 +65,23 @@ std::optional<Objection> LoneBlocks::wrong(const char* tag, uint64_t block, cons
   return objection;
 }
 
+std::optional<uint64_t> LoneBlocks::first_block(Blocks range, bool mapped) const {
+  for (uint64_t at = range.first; at < range.past;) {
+    const Stretch stretch = stretch_at(after_, at);
+    if (stretch.mapped == mapped) { return at; }
+    at = stretch.end;
+  }
+  return std::nullopt;
+}
+
 std::optional<Objection> LoneBlocks::compare(Blocks range, Rule rule, int64_t from) const {
   const auto shift = static_cast<uint64_t>(from);
   for (uint64_t at = range.first; at < range.past;) {
     const Stretch now = stretch_at(after_, at);
-    const Stretch was = rule == Rule::kNone ? Stretch{} : stretch_at(before_, at + shift);
+    const Stretch was = stretch_at(before_, at + shift);
     if (was.mapped && !now.mapped) { return wrong("LC6", at, "took away"); }
     if (was.mapped && now.physical != was.physical) { return wrong("LC6", at, "moved"); }
-    if (now.mapped && !was.mapped && rule != Rule::kKept) { return wrong("LC6", at, "made, or left behind the end,"); }
+    if (now.mapped && !was.mapped && rule == Rule::kSame) { return wrong("LC6", at, "made"); }
     at = std::min(now.end, was.end == kEnd ? kEnd : was.end - shift);
   }
   return std::nullopt;
@@ -81,16 +90,12 @@ std::optional<Objection> LoneBlocks::compare(Blocks range, Rule rule, int64_t fr
 std::optional<Objection> LoneBlocks::check_truncate(uint64_t new_size) const {
   if (new_size > size_) { return compare({0, kEnd}, Rule::kSame); }
   const uint64_t past = div_round_up(new_size, kBlockSize);
-  if (auto objection = compare({0, past}, Rule::kSame)) { return objection; }
-  return compare({past, kEnd}, Rule::kNone);
+  if (const auto block = first_block({past, kEnd}, true)) { return wrong("LC6", *block, "left, behind the end,"); }
+  return compare({0, past}, Rule::kSame);
 }
 
 std::optional<Objection> LoneBlocks::check_allocation(Blocks touched) const {
-  for (uint64_t at = touched.first; at < touched.past;) {
-    const Stretch stretch = stretch_at(after_, at);
-    if (!stretch.mapped) { return wrong("LC5", at, "left out"); }
-    at = stretch.end;
-  }
+  if (const auto block = first_block(touched, false)) { return wrong("LC5", *block, "left out"); }
   if (auto objection = compare({0, touched.first}, Rule::kSame)) { return objection; }
   if (auto objection = compare(touched, Rule::kKept)) { return objection; }
   return compare({touched.past, kEnd}, Rule::kSame);
@@ -101,11 +106,7 @@ std::optional<Objection> LoneBlocks::check_punch(uint64_t begin, uint64_t end) c
   end = std::min(end, daxfs::round_up(size_, kBlockSize));  // behind it nothing is punched
   const Blocks touched{begin / kBlockSize, div_round_up(end, kBlockSize)};
   const Blocks whole{div_round_up(begin, kBlockSize), end / kBlockSize};
-  for (uint64_t at = whole.first; at < whole.past;) {
-    const Stretch stretch = stretch_at(after_, at);
-    if (stretch.mapped) { return wrong("LC5", at, "punched a hole and left"); }
-    at = stretch.end;
-  }
+  if (const auto block = first_block(whole, true)) { return wrong("LC5", *block, "punched a hole and left"); }
   if (auto objection = compare({0, touched.first}, Rule::kSame)) { return objection; }
   // Parts of blocks are written back first, which may give them one.
   if (auto objection = compare({touched.first, std::min(whole.first, touched.past)}, Rule::kKept)) { return objection; }
@@ -138,7 +139,7 @@ std::optional<Objection> LoneBlocks::check(const daxfs::check::ImageReader& read
   if ((op_->flags & prog::kFallocCollapse) != 0) {
     return compare({first, kEnd}, Rule::kSame, static_cast<int64_t>(blocks));
   }
-  if (auto objection = compare({first, first + blocks}, Rule::kNone)) { return objection; }
+  if (const auto block = first_block({first, first + blocks}, true)) { return wrong("LC6", *block, "made"); }
   return compare({first + blocks, kEnd}, Rule::kSame, -static_cast<int64_t>(blocks));
 }
 

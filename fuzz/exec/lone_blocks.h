@@ -44,12 +44,14 @@ class LoneBlocks {
   std::optional<oracle::Objection> check(const daxfs::check::ImageReader& reader, const oracle::OpRecord& record);
 
  private:
-  enum class Rule : uint8_t { kSame, kKept, kNone };  // kKept: what was mapped is where it was
+  enum class Rule : uint8_t { kSame, kKept };  // kKept: what was mapped is where it was, and there may be more
   struct Blocks {
     uint64_t first;
     uint64_t past;
   };
 
+  // The first block of the range that is mapped now, or is not.
+  std::optional<uint64_t> first_block(Blocks range, bool mapped) const;
   std::optional<oracle::Objection> check_truncate(uint64_t new_size) const;
   std::optional<oracle::Objection> check_allocation(Blocks touched) const;
   std::optional<oracle::Objection> check_punch(uint64_t begin, uint64_t end) const;

@@ -50,19 +50,21 @@ bool cached_page_promised(Model& model, const OpRecord& record) {
   });
 }
 
+bool is_fsync(OpCode code) { return code == OpCode::kFsync || code == OpCode::kFdatasync; }
+
+// Whether the call may tell its caller of an error of writeback: with O_SYNC writes do, too.
+bool asks_for_errors(const OpRecord& record) {
+  return is_fsync(record.op->code) || record.op->code == OpCode::kMsync || is_write(record.op->code);
+}
+
 // Who syncs first through an open file is told of an error, and nobody after that; nor who opens the file when somebody
 // was told. So nobody else may have been beside, or have been told.
 std::optional<Objection> check_refused(const Model& model, const OpRecord& record) {
   const auto order = model.order();
   const bool crowded = std::any_of(order.begin(), order.end(), [&](const OpRecord* other) {
+    if (other == &record || !asks_for_errors(*other)) { return false; }
     const bool told = other->error == Errc::kIo && other->begin_seq < record.end_seq;
-    if (other == &record || (!told && !period_of(*other).overlaps(period_of(record)))) { return false; }
-    switch (other->op->code) {
-      case OpCode::kFsync:
-      case OpCode::kFdatasync:
-      case OpCode::kMsync: return true;
-      default: return is_write(other->op->code);  // with O_SYNC
-    }
+    return told || period_of(*other).overlaps(period_of(record));
   });
   if (crowded || !model.descriptors().certain(record)) { return std::nullopt; }
   return Objection{"O8",
@@ -127,27 +129,18 @@ std::optional<Objection> check_fenced(Model& model, const OpRecord& record) {
                    {}};
 }
 
-// --- errors of writeback
-
-bool asks_for_errors(OpCode code) { return code == OpCode::kFsync || code == OpCode::kFdatasync; }
-
-// Whether the call may have told somebody of an error: O_SYNC makes writes ask, too.
-bool told(const OpRecord& record) {
-  return record.error == Errc::kIo &&
-         (asks_for_errors(record.op->code) || record.op->code == OpCode::kMsync || is_write(record.op->code));
-}
-
 // One write of a page fails in such a run, and nothing else says EIO: each open file is told of it once, also if it
 // was opened afterwards, unless somebody had been told by then.
 std::optional<Objection> check_told_once(const Model& model, const OpRecord& record) {
-  if (!model.one_bio_fails() || !asks_for_errors(record.op->code)) { return std::nullopt; }
+  if (!model.one_bio_fails() || !is_fsync(record.op->code)) { return std::nullopt; }
   const OpRecord* const open = model.descriptors().opened_by(record);
   if (open == nullptr || (record.error != Errc::kOk && record.error != Errc::kIo)) { return std::nullopt; }
   const auto order = model.order();
   const OpRecord* other_told = nullptr;  // through another open file, which may have been told at the same time
   for (const OpRecord* other : order) {
-    if (other == &record || !told(*other) || other->begin_seq > record.end_seq) { continue; }
-    const OpRecord* const through = asks_for_errors(other->op->code) ? model.descriptors().opened_by(*other) : nullptr;
+    const bool told = other->error == Errc::kIo && asks_for_errors(*other);
+    if (other == &record || !told || other->begin_seq > record.end_seq) { continue; }
+    const OpRecord* const through = is_fsync(other->op->code) ? model.descriptors().opened_by(*other) : nullptr;
     if (record.error == Errc::kIo) {
       const bool again = through == open && other->end_seq < record.begin_seq && other->ino == record.ino;
       if (!again) { continue; }
@@ -160,7 +153,7 @@ std::optional<Objection> check_told_once(const Model& model, const OpRecord& rec
     if (through == nullptr || through == open || other->begin_seq < open->end_seq) { return std::nullopt; }
     if (other->end_seq < record.begin_seq && other->ino == record.ino) { other_told = other; }
   }
-  if (record.error == Errc::kIo || other_told == nullptr) { return std::nullopt; }
+  if (other_told == nullptr) { return std::nullopt; }
   return Objection{"O8",
                    format("%s returned, and is not told of the error that %s was told of", name_of(record).c_str(),
                           name_of(*other_told).c_str()),

@@ -284,7 +284,7 @@ void Model::write_bytes(const OpRecord& record, FileHistory& file) {
     write_from(record, file, *pos, *pos, done_end, !overtaken);
     // Of a block that was new when it looked, direct I/O zeroes the rest, whatever the page cache has written there
     // since.
-    if (overtaken) {
+    if (overtaken && may_be_direct(record)) {
       file.write(page_down(*pos), *pos, period, Source::zero(), false);
       file.write(done_end, page_up(done_end), period, Source::zero(), false);
     }

@@ -402,10 +402,11 @@ TEST(JudgeMappings, ADirectWriteMayLoseToAPageThatIsMadeDirtyMeanwhile) {
 
 // Of a block that was new when it looked, it zeroes what it does not write.
 TEST(JudgeMappings, ADirectWriteMayZeroAroundItWhatIsStoredMeanwhile) {
-  const auto story = [](uint64_t store_at, uint8_t left) {
+  const auto story = [](uint64_t store_at, uint8_t left, uint32_t open_flags = prog::kORdWr | prog::kODirect) {
     Story s;
     s.open(0, prog::kORdWr | prog::kODirect).ftruncate(0, 2 * kPage).mmap(0, 0, 2 * kPage, kAddr);
     s.during(100, 120).pwrite(0, fill(1), 512, 512);
+    s.last().open_flags = open_flags;
     s.during(store_at, store_at + 5).task(1).store(kAddr, 2 * kPage, fill(2));
     s.finally(0, bytes(512, left) + bytes(512, 1) + bytes(kPage - 1024, store_at < 100 ? 2 : 0) + bytes(kPage, 2));
     for (OpRecord& record : s.history().records) { record.dax = false; }
@@ -414,6 +415,7 @@ TEST(JudgeMappings, ADirectWriteMayZeroAroundItWhatIsStoredMeanwhile) {
   EXPECT_EQ(story(110, 0), "");
   EXPECT_EQ(story(110, 2), "");
   EXPECT_NE(story(110, 3), "");
+  EXPECT_NE(story(110, 0, prog::kORdWr), "") << "through the cache";
   EXPECT_NE(story(80, 0), "") << "it was there before the write began";
 }
 

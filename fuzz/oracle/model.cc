@@ -377,6 +377,13 @@ bool Model::may_be_overtaken(const OpRecord& write, const FileHistory& file) {
   });
 }
 
+bool Model::may_be_direct(const OpRecord& write) const {
+  if (write.dax) { return false; }
+  return (write.open_flags & prog::kODirect) != 0 || std::ranges::any_of(order_, [&](const OpRecord* other) {
+           return other->op->code == OpCode::kSetFl && period_of(*other).overlaps(period_of(write));
+         });
+}
+
 bool Model::scratch_untouched(const OpRecord& record) {
   if (!uses_scratch(record)) { return true; }
   const Period period = period_of(record);

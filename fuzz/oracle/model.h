@@ -53,6 +53,8 @@ class Model {
   bool scratch_untouched(const OpRecord& record);
   // A direct write while others make pages of the file dirty: a page that came into the cache before it may be written
   // back after it, and takes its bytes back (as in the kernel, whose manual says not to do this).
+  // Past the page cache of a file without DAX.
+  bool may_be_direct(const OpRecord& write) const;
   bool may_be_overtaken(const OpRecord& write, const FileHistory& file);
 
  private:
