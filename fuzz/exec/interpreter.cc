@@ -349,12 +349,12 @@ void Interpreter::run_space_call(Call& call) {
       std::vector<daxfs::mm::FrameUser> users;
       const Status failed = process.memory_failure(call.fd(), static_cast<uint64_t>(op.offset), &users);
       call.answer(failed);
-      // What a result line shows: [process, address, order] of each mapping that the page was taken from.
-      const auto bytes = arena_.take(users.size() * 3 * sizeof(uint64_t));
+      // What a result line shows: each mapping that the page was taken from.
+      const auto bytes = arena_.take(users.size() * sizeof(oracle::FailureRow));
       std::byte* at = bytes.data();
       for (const auto& user : users) {
-        const uint64_t row[3] = {user.process, user.address.value(), user.order};
-        std::memcpy(at, row, sizeof(row));
+        const oracle::FailureRow row = {user.process, user.address.value(), user.order};
+        std::memcpy(at, row.data(), sizeof(row));
         at += sizeof(row);
       }
       return call.set_data(bytes);

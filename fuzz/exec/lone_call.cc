@@ -116,9 +116,13 @@ LoneCall::LoneCall(Machine& machine, daxfs::vfs::Filesystem& fs, const prog::Pro
 }
 
 void LoneCall::note_file(const OpRecord& record) {
-  if (record.ino == 0 || !LoneBlocks::about(op_)) { return; }
+  const bool failure = op_.code == OpCode::kMemoryFailure;
+  if (record.ino == 0 || (!failure && !LoneBlocks::about(op_))) { return; }
   const ObserverReads atomic;
   if (!fs_.volume().journal().idle()) { return; }
+  if (failure) {
+    return failure_.note(machine_, program_.processes.size(), record.ino, static_cast<uint64_t>(op_.offset));
+  }
   const daxfs::ext4::Inode* const inode = in_memory(fs_, record.ino);
   if (inode != nullptr) { blocks_.note(reader(), record.ino, inode->peek_size()); }
 }
@@ -403,6 +407,7 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
     case OpCode::kLstat:
     case OpCode::kFstat: return check_stat(record);
     case OpCode::kMadvise: return check_dropped(record);
+    case OpCode::kMemoryFailure: return failure_.check(record);
     default: break;
   }
   if (record.error != daxfs::Errc::kOk) { return std::nullopt; }

@@ -27,6 +27,7 @@
 #include "fs/check/media_tree.h"
 #include "fs/vfs/filesystem.h"
 #include "fuzz/exec/lone_blocks.h"
+#include "fuzz/exec/lone_failure.h"
 #include "fuzz/exec/machine.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/oracle/judge.h"
@@ -89,6 +90,7 @@ class LoneCall {
   std::array<Untouched, 12> untouched_;
   size_t untouched_count_ = 0;
   LoneBlocks blocks_;
+  LoneFailure failure_;
 };
 
 }  // namespace daxfuzz::exec

@@ -1,10 +1,11 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC7.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC8.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
 #include <cstring>
 #include <functional>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -38,6 +39,13 @@ struct World {
     write(3 * kPage);
     ino = (*process->inode_of(fd))->ino().value();
     generation = (*process->inode_of(fd))->generation();
+  }
+  // Two pages from the beginning of the file, the first one read.
+  uint64_t map(uint32_t flags) {
+    const auto at = process->mmap(daxfs::VirtAddr(0), 2 * kPage, daxfs::mm::kProtRead, flags, fd, 0).value();
+    std::array<std::byte, 1> byte{};
+    EXPECT_TRUE(process->load(at, byte).ok());
+    return at.value();
   }
   void write(int64_t offset) {
     const std::vector<std::byte> bytes(kPage, std::byte{1});
@@ -301,6 +309,31 @@ TEST(LoneCall, DontNeedLeavesNothingMapped) {
     EXPECT_EQ(verdict(prog::kAdvDontNeed, kPage + 1, kNothing), "LC7") << "the length is rounded up";
     EXPECT_EQ(verdict(prog::kAdvDontNeed, kPage, kNothing), "") << "behind the range";
     EXPECT_EQ(verdict(prog::kAdvWillNeed, 2 * kPage, kNothing), "");
+    world.end();
+  });
+}
+
+// LC8
+TEST(LoneCall, MemoryFailureTellsWhoeverMapsThePage) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const uint64_t pages[] = {world.map(daxfs::vfs::kMmapShared), world.map(daxfs::vfs::kMmapPrivate)};
+    const auto verdict = [&](std::vector<oracle::FailureRow> told, daxfs::Errc error = daxfs::Errc::kOk) {
+      const Op op{.code = OpCode::kMemoryFailure};
+      oracle::OpRecord record = answer(0, error);
+      record.data = std::as_bytes(std::span(told));
+      return world.said(op, record, kNothing);
+    };
+    const uint64_t process = world.machine->mm(0).id();
+    const oracle::FailureRow one{process, pages[0], 0}, other{process, pages[1], 0};
+    EXPECT_EQ(verdict({one, other}), "");
+    EXPECT_EQ(verdict({other, one}), "") << "in any order";
+    EXPECT_EQ(verdict({one}), "LC8");
+    EXPECT_EQ(verdict({one, other, other}), "LC8");
+    EXPECT_EQ(verdict({one, other, {process, pages[0] + kPage, 0}}), "LC8");
+    EXPECT_EQ(verdict({one, {process, pages[1], 9}}), "LC8") << "by another size";
+    EXPECT_EQ(verdict({}, daxfs::Errc::kBusy), "LC8") << "mapped, and in no tree";
+    EXPECT_EQ(verdict({}, daxfs::Errc::kNxio), "");
     world.end();
   });
 }

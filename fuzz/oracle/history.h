@@ -35,6 +35,8 @@ struct LostStore {
 
 // One extent of fiemap's answer, bytes: logical, physical, length, unwritten, last.
 using FiemapRow = std::array<uint64_t, 5>;
+// One mapping that memory_failure told of: process, address, order.
+using FailureRow = std::array<uint64_t, 3>;
 
 // statfs' answer.
 struct SpaceAnswer {
