@@ -26,7 +26,7 @@ class Honesty : public testing::Test {
     Outcome outcome;
     executor_.run(program_, {}, &outcome);
     ASSERT_TRUE(outcome.finding);
-    key_ = finding_key(*outcome.finding);
+    finding_ = *outcome.finding;
     trace_ = outcome.trace_hash;
   }
   void TearDown() override { daxfs::set_historical({}); }
@@ -34,22 +34,30 @@ class Honesty : public testing::Test {
   daxfs::BugSet bugs_;
   Executor executor_;
   prog::Program program_;
-  std::string key_;
+  daxfs::Finding finding_;
   uint64_t trace_ = 0;
 };
 
 TEST_F(Honesty, AFindingReplaysEveryTimeOnWarmAndColdMachines) {
-  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_), kHonestReplays);
+  EXPECT_EQ(equal_replays(executor_, program_, finding_, trace_), kHonestReplays);
+}
+
+TEST_F(Honesty, ALoopThatAClockEndsIsNotWaitedForTwentyTimes) {
+  EXPECT_EQ(replays_needed(finding_), kHonestReplays);
+  finding_.tag = kLoopTag;
+  EXPECT_EQ(replays_needed(finding_), 2u);
 }
 
 TEST_F(Honesty, AnotherTraceOrAnotherKeyIsNotTheSame) {
-  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_ + 1), 0u);
-  EXPECT_EQ(equal_replays(executor_, program_, "0123456789abcdef", trace_), 0u);
+  EXPECT_EQ(equal_replays(executor_, program_, finding_, trace_ + 1), 0u);
+  daxfs::Finding another = finding_;
+  another.tag = "O99";
+  EXPECT_EQ(equal_replays(executor_, program_, another, trace_), 0u);
 }
 
 TEST_F(Honesty, OneReplayInTwentyThatDiffersIsNoticed) {
   const auto weather = [&](unsigned turn) { daxfs::set_historical(turn == 17 ? daxfs::BugSet() : bugs_); };
-  EXPECT_EQ(equal_replays(executor_, program_, key_, trace_, weather), 17u);
+  EXPECT_EQ(equal_replays(executor_, program_, finding_, trace_, weather), 17u);
 }
 
 }  // namespace

@@ -85,10 +85,11 @@ Collected collect(exec::Executor& executor, const prog::Program& program, const 
     return Collected::kNoFinding;
   }
   describe(*outcome.finding, outcome.trace_hash, out);
-  out->replays =
-      exec::equal_replays(executor, program, out->key, outcome.trace_hash, options.before_replay, options.events_max);
-  if (out->replays != exec::kHonestReplays) {
-    *error = "it did not replay: " + std::to_string(out->replays) + " of " + std::to_string(exec::kHonestReplays) +
+  out->replays = exec::equal_replays(executor, program, *outcome.finding, outcome.trace_hash, options.before_replay,
+                                     options.events_max);
+  const unsigned needed = exec::replays_needed(*outcome.finding);
+  if (out->replays != needed) {
+    *error = "it did not replay: " + std::to_string(out->replays) + " of " + std::to_string(needed) +
              " runs showed key " + out->key + " with trace " + out->trace;
     return Collected::kDishonest;
   }

@@ -22,6 +22,7 @@
 #include "fs/base/symbols.h"
 #include "fs/rt/engine.h"
 #include "fuzz/exec/finding_key.h"
+#include "fuzz/exec/honesty.h"
 
 // Of the sanitizers' runtimes; absent elsewhere. Declared here because not every compiler's headers do.
 extern "C" {
@@ -58,6 +59,7 @@ constexpr int kFatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
 constexpr size_t kFramesMax = 64;
 constexpr size_t kFramesTold = 12;
 constexpr unsigned kReportSeconds = 20;
+constexpr unsigned kTicksPerSecond = 4;
 #if defined(DAXFS_TSAN)
 constexpr bool kUnderTsan = true;
 #else
@@ -78,6 +80,7 @@ const char* kept(const std::string& text) {
 
 struct Stack {
   std::string innermost = "?";  // function of the library, else of the harness
+  std::string outermost = "?";  // the same, without the engine
   std::string text;
 };
 
@@ -95,6 +98,7 @@ Stack stack_of(std::span<void* const> frames) {
       const bool trap = own_name.starts_with("daxfuzz::tools::");
       const bool ours = own_name.starts_with("daxfuzz::") && !trap;
       if (library && stack.innermost == "?") { stack.innermost = name; }
+      if (library && !own_name.starts_with("daxfs::rt::")) { stack.outermost = name; }
       if (ours && harness.empty()) { harness = name; }
       if (stack.innermost != "?" && told < kFramesTold) {
         stack.text += "  " + name + "\n";
@@ -103,6 +107,7 @@ Stack stack_of(std::span<void* const> frames) {
     }
   }
   if (stack.innermost == "?" && !harness.empty()) { stack.innermost = harness; }
+  if (stack.outermost == "?") { stack.outermost = stack.innermost; }
   return stack;
 }
 
@@ -112,8 +117,9 @@ Stack stack_here() {
   return stack_of(std::span(frames).first(static_cast<size_t>(count)));
 }
 
-// `tag` and `what` are parts of the dedup key.
-daxfs::Finding finding_of(daxfs::Verdict verdict, const char* tag, const char* what) {
+// `tag`, `what` and the function are parts of the dedup key.
+daxfs::Finding finding_of(daxfs::Verdict verdict, const char* tag, const char* what,
+                          std::string Stack::* function = &Stack::innermost) {
   std::signal(SIGALRM, SIG_DFL);
   alarm(kReportSeconds);
   const Stack stack = stack_here();
@@ -123,7 +129,7 @@ daxfs::Finding finding_of(daxfs::Verdict verdict, const char* tag, const char* w
   finding.tag = tag;
   finding.title = what;
   finding.detail = stack.text;
-  finding.function = kept(stack.innermost);
+  finding.function = kept(stack.*function);
   finding.message = kept(what);
   return finding;
 }
@@ -229,7 +235,7 @@ void on_signal(int signal) {
   raise(signal);
 }
 
-// Each second of processor time.
+// Each tick of processor time.
 void on_tick(int /*signal*/) {
   static uint64_t events = 0;
   static unsigned ticks = 0;
@@ -238,7 +244,9 @@ void on_tick(int /*signal*/) {
   events = now;
   if (ticks == g_ticks_max) {
     ticks = 0;
-    daxfs::report_finding(finding_of(daxfs::Verdict::kLivelock, "LOOP", "goes round without a scheduling point"));
+    // Where in the loop the clock strikes is chance, what was called is not.
+    daxfs::report_finding(finding_of(daxfs::Verdict::kLivelock, exec::kLoopTag, "goes round without a scheduling point",
+                                     &Stack::outermost));
   }
 }
 
@@ -262,7 +270,7 @@ void give_signals_a_stack() {
 }  // namespace
 
 void catch_crashes(unsigned seconds) {
-  g_ticks_max = seconds;
+  g_ticks_max = seconds * kTicksPerSecond;
   if (&__asan_set_error_report_callback != nullptr) { __asan_set_error_report_callback(&on_asan_report); }
   if (kUnderTsan) { return; }
   if (&__sanitizer_set_death_callback != nullptr) { __sanitizer_set_death_callback(&on_death); }
@@ -271,8 +279,9 @@ void catch_crashes(unsigned seconds) {
   give_signals_a_stack();
   for (const int signal : kFatal) { handle(signal, &on_signal, SA_NODEFER | SA_ONSTACK); }
   handle(SIGVTALRM, &on_tick, SA_RESTART | SA_NODEFER);
-  const itimerval each_second{.it_interval = {1, 0}, .it_value = {1, 0}};
-  setitimer(ITIMER_VIRTUAL, &each_second, nullptr);
+  constexpr timeval kTick{.tv_sec = 0, .tv_usec = 1'000'000 / kTicksPerSecond};
+  const itimerval each_tick{.it_interval = kTick, .it_value = kTick};
+  setitimer(ITIMER_VIRTUAL, &each_tick, nullptr);
 }
 
 void print_no_reports() {

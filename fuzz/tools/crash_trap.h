@@ -2,7 +2,8 @@
 //
 // Crashes are reports of sanitizers, fatal signals, and a loop that goes round without a scheduling point, which no
 // budget of events ends. The finding has the verdict `crash` (the loop: `livelock`, of TSan: `data-race`) and names the
-// innermost function of the library; the run has a schedule like any other, replays, and has a dedup key.
+// innermost function of the library (of the loop: the outermost); the run has a schedule like any other, replays, and
+// has a dedup key.
 //
 // A report of ASan or TSan ends the run at its next event, because they hold locks while they report: they must go on
 // then, and ASan must leave signals to us. A report of UBSan ends it at once; with a runtime whose lock we do not find
@@ -27,7 +28,7 @@ namespace daxfuzz::tools {
 // From now on. Replaces handlers of fatal signals and of SIGVTALRM, and callbacks of the sanitizers. A child of fork()
 // inherits all but the timer, so it calls this again. `seconds`: of processor time without a scheduling point; the
 // longest step, the judging of a large image under ASan, takes a tenth of one.
-void catch_crashes(unsigned seconds = 3);
+void catch_crashes(unsigned seconds = 2);
 
 // Sanitizers print nothing from now on; what they report is the detail of findings. Otherwise the first report of the
 // process is printed, too; but TSan's never inside runs.

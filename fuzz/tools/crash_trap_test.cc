@@ -38,8 +38,18 @@ FS_NOINLINE void gives_up() { std::abort(); }
 
 FS_NOINLINE void counts_unordered() { ++g_count; }
 
+FS_NOINLINE void half_round() {
+  for (int i = 0; i < 1000; ++i) { g_sink = g_sink + 1; }
+}
+FS_NOINLINE void other_half() {
+  for (int i = 0; i < 1000; ++i) { g_sink = g_sink + 2; }
+}
+
 FS_NOINLINE void goes_round() {
-  for (;;) { g_sink = g_sink + 1; }
+  for (;;) {
+    half_round();
+    other_half();
+  }
 }
 
 FS_NOINLINE uint64_t fills_the_stack(uint64_t depth) {

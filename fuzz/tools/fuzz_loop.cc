@@ -223,10 +223,11 @@ std::optional<LoopFinding> FuzzLoop::take_finding() {
     return found;
   }
   if (exec::kReplaysCold) { describe_from_cold(&found); }
-  found.replays = exec::equal_replays(executor_, found.program, found.key, found.trace_hash, options_.before_replay);
+  found.replays =
+      exec::equal_replays(executor_, found.program, found.finding, found.trace_hash, options_.before_replay);
   // What TSan still knows of an earlier access may depend on where the heap put things; the race is one all the same.
   const bool of_tsan = exec::kReplaysCold && found.finding.verdict == daxfs::Verdict::kDataRace;
-  found.replayed = of_tsan ? found.replays > 0 : found.replays == exec::kHonestReplays;
+  found.replayed = of_tsan ? found.replays > 0 : found.replays == exec::replays_needed(found.finding);
   // More switches than a program holds: leave the key open, another run will show it with fewer.
   if (!complete && !found.replayed) { return std::nullopt; }
   known_keys_.push_back(found.key);

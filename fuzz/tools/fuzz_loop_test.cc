@@ -34,7 +34,7 @@ TEST_F(FuzzLoopTest, ARunIsToldBeforeItBeginsAndItsScheduleAsItGoes) {
   switch_on("no-break-layouts-at-all/punch");
   prog::Program told;
   daxfs::rt::SwitchLog log;
-  LoopOptions options{.seed = 2, .policy = PolicyKind::kRandom, .feedback = false};  // the same in every flavour
+  LoopOptions options{.seed = 3, .policy = PolicyKind::kRandom, .feedback = false};  // the same in every flavour
   options.before_run = [&](const prog::Program& program) { told = program; };
   options.log = &log;
   FuzzLoop loop(options);

@@ -119,7 +119,7 @@ class Worker {
     ++shared_->harness_defects;
     const std::string path = options_.findings_dir + "/harness-defect-" + found.key + ".txt";
     const std::string what = found.title + ": " + std::to_string(found.replays) + " of " +
-                             std::to_string(exec::kHonestReplays) + " replays were equal";
+                             std::to_string(exec::replays_needed(found.finding)) + " replays were equal";
     std::fprintf(stderr, "daxfuzz: harness defect, no finding: %s\n  kept as %s\n", what.c_str(), path.c_str());
     file_program(path, found.program, "# HARNESS DEFECT, no finding: " + what + "\n");
   }
