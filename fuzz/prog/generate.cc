@@ -116,7 +116,7 @@ class Generator {
   void set_up() {
     // With dax=inode new files inherit the flag from the templates' root directory; g0 exists there without it.
     cached_ = random_.chance(1, world_.huge_size() != 0 ? 16 : 5);           // the page cache has no huge pages
-    if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 4)) {  // what becomes dirty is written soon
+    if (cached_ && program_.mount == "dax=inode" && random_.chance(1, 2)) {  // what becomes dirty is written soon
       add_mount_option(program_, "flush=" + std::to_string(1 << random_.below(4)));
     }
     const uint8_t file = cached_ ? kG0 : kF0;
@@ -241,6 +241,10 @@ class Generator {
                            : synced     ? random_.pick(kSyncers)
                                         : random_.pick(kChangers);
     add_duellist(second, changer, meet ? page_of(user) : -1);
+    if (small_ && program_.tasks.size() == 3 && random_.chance(1, 2)) {  // and a third party, who meets both
+      const OpCode third = random_.chance(2, 3) ? random_.pick(kUsers) : random_.pick(kChangers);
+      add_duellist(static_cast<uint8_t>(3 - first - second), third, page_of(user));
+    }
   }
 
   // Two tasks touch one huge page of a mapping that nobody has touched yet.

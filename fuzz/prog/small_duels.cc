@@ -118,7 +118,12 @@ class SmallDuel {
                                                   "d0/f0", "d0/f1", "d1/f0", "d0/d1", "l0"};
     names_count_ = 2 + random_.below(2);
     for (size_t i = 0; i < names_count_; ++i) {
-      const std::string_view name = random_.pick(kNames);
+      std::string_view name = random_.pick(kNames);
+      // Often a directory and what is in it, or two of one directory.
+      const bool near = i != 0 && random_.chance(1, 2);
+      for (int tries = 0; near && tries < 4 && top_of(name) != top_of(program_.path_text(names_[0])); ++tries) {
+        name = random_.pick(kNames);
+      }
       names_[i] = static_cast<uint8_t>(find_path(name));
       if (const size_t slash = name.rfind('/'); slash != std::string_view::npos) {
         make_directory(name.substr(0, slash));
@@ -144,6 +149,8 @@ class SmallDuel {
                   .flags = kORdOnly | kODirectory});
     }
   }
+
+  static std::string_view top_of(std::string_view name) { return name.substr(0, name.find('/')); }
 
   void make_directory(std::string_view name) {
     add_init(Op{.code = OpCode::kMkdir, .path = static_cast<uint8_t>(find_path(name)), .mode = 0755});
