@@ -170,6 +170,7 @@ class Mm {
 
   // For auditors at rest: no points, no locks.
   void for_each_pte(FunctionRef<void(const Vma&, VirtAddr, Pte)> visit) const;
+  void peek_vmas(FunctionRef<void(const Vma&)> visit) const;  // by address
   // Appends one line per violation of MM6, MM7, MM8; true if there is none.
   bool audit(std::vector<std::string>* report) const;
   // The same as an assertion: each kind of violation becomes a finding.

@@ -50,6 +50,10 @@ void Mm::for_each_pte(FunctionRef<void(const Vma&, VirtAddr, Pte)> visit) const 
   }
 }
 
+void Mm::peek_vmas(FunctionRef<void(const Vma&)> visit) const {
+  for (const Vma* vma : vmas_.peek()) { visit(*vma); }
+}
+
 bool Mm::audit(std::vector<std::string>* report) const {
   const size_t before = report->size();
   VirtAddr end(0);

@@ -116,6 +116,10 @@ LoneCall::LoneCall(Machine& machine, daxfs::vfs::Filesystem& fs, const prog::Pro
 }
 
 void LoneCall::note_file(const OpRecord& record) {
+  if (LoneLayout::about(op_)) {
+    const ObserverReads atomic;
+    return layout_.note(machine_.mm(record.process));
+  }
   const bool failure = op_.code == OpCode::kMemoryFailure;
   if (record.ino == 0 || (!failure && !LoneBlocks::about(op_))) { return; }
   const ObserverReads atomic;
@@ -396,6 +400,7 @@ std::optional<Objection> LoneCall::check_dropped(const OpRecord& record) const {
 
 std::optional<Objection> LoneCall::finish(const OpRecord& record) {
   const ObserverReads atomic;
+  if (auto objection = layout_.check(machine_.mm(record.process), record)) { return objection; }
   if (!fs_.volume().journal().idle() || fs_.volume().read_only()) { return std::nullopt; }
   if (auto objection = check_untouched()) { return objection; }
   if (auto objection = blocks_.check(reader(), record)) { return objection; }

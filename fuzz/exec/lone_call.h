@@ -28,6 +28,7 @@
 #include "fs/vfs/filesystem.h"
 #include "fuzz/exec/lone_blocks.h"
 #include "fuzz/exec/lone_failure.h"
+#include "fuzz/exec/lone_layout.h"
 #include "fuzz/exec/machine.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/oracle/judge.h"
@@ -91,6 +92,7 @@ class LoneCall {
   size_t untouched_count_ = 0;
   LoneBlocks blocks_;
   LoneFailure failure_;
+  LoneLayout layout_;
 };
 
 }  // namespace daxfuzz::exec

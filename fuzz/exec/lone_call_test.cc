@@ -1,4 +1,4 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC8.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC9.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
@@ -116,9 +116,9 @@ TEST(LoneCall, ACallThatOnlyReadsLeavesTheTimes) {
     const Op into_file{.code = OpCode::kPread, .length = kPage, .buffer = {.kind = prog::MemoryKind::kMapping}};
     EXPECT_EQ(world.said(into_file, answer(kPage), [&] { world.write(0); }), "");
     const Op mmap{.code = OpCode::kMmap, .flags = prog::kMapShared, .length = kPage};
-    EXPECT_EQ(world.said(mmap, answer(0), [&] { world.write(0); }), "LC1");
+    EXPECT_EQ(world.said(mmap, answer(-1, daxfs::Errc::kNoMem), [&] { world.write(0); }), "LC1");
     const Op in_place{.code = OpCode::kMmap, .flags = prog::kMapShared | prog::kMapFixed, .length = kPage};
-    EXPECT_EQ(world.said(in_place, answer(0), [&] { world.write(0); }), "");
+    EXPECT_EQ(world.said(in_place, answer(-1, daxfs::Errc::kNoMem), [&] { world.write(0); }), "");
     world.end();
   });
 }
@@ -334,6 +334,83 @@ TEST(LoneCall, MemoryFailureTellsWhoeverMapsThePage) {
     EXPECT_EQ(verdict({one, {process, pages[1], 9}}), "LC8") << "by another size";
     EXPECT_EQ(verdict({}, daxfs::Errc::kBusy), "LC8") << "mapped, and in no tree";
     EXPECT_EQ(verdict({}, daxfs::Errc::kNxio), "");
+    world.end();
+  });
+}
+
+// LC9: what a call did, `did`, against what its operands ask for.
+TEST(LoneCall, MappingsAreWhatOperandsAskFor) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    constexpr uint64_t kAt = 0x10000000;
+    constexpr uint64_t kTo = 0x20000000;
+    constexpr uint8_t kBoth = prog::kProtRead | prog::kProtWrite;
+    auto& process = *world.process;
+    const auto map = [&](uint64_t at, int64_t page, int64_t pages, uint32_t prot, uint32_t flags) {
+      return [=, &world, &process] {
+        EXPECT_TRUE(
+            process.mmap(daxfs::VirtAddr(at), pages * kPage, prot, flags | prog::kMapFixed, world.fd, page * kPage)
+                .ok());
+      };
+    };
+    const auto unmap = [&](uint64_t at, int64_t pages) {
+      return [=, &process] { EXPECT_TRUE(process.munmap(daxfs::VirtAddr(at), pages * kPage).ok()); };
+    };
+    const auto protect = [&](uint64_t at, int64_t pages, uint32_t prot) {
+      return [=, &process] { EXPECT_TRUE(process.mprotect(daxfs::VirtAddr(at), pages * kPage, prot).ok()); };
+    };
+    const auto move = [&](int64_t pages, uint32_t flags) {
+      return [=, &process] {
+        EXPECT_TRUE(process.mremap(daxfs::VirtAddr(kAt), 2 * kPage, pages * kPage, flags, daxfs::VirtAddr(kTo)).ok());
+      };
+    };
+    // Each begins with four pages of the file at kAt.
+    const auto verdict = [&](Op op, uint64_t address, uint64_t ret, auto did) {
+      unmap(kAt, 16)();
+      unmap(kTo, 16)();
+      map(kAt, 0, 4, kBoth, prog::kMapShared)();
+      oracle::OpRecord record = answer(static_cast<int64_t>(ret));
+      record.address = address;
+      return world.said(op, record, did);
+    };
+    const Op two_pages{.code = OpCode::kMunmap, .length = kPage + 1};
+    EXPECT_EQ(verdict(two_pages, kAt + kPage, 0, unmap(kAt + kPage, 2)), "");
+    EXPECT_EQ(verdict(two_pages, kAt + kPage, 0, unmap(kAt + kPage, 1)), "LC9");
+    EXPECT_EQ(verdict(two_pages, kAt + kPage, 0, unmap(kAt, 3)), "LC9");
+
+    const Op read_only{.code = OpCode::kMprotect, .prot = prog::kProtRead, .length = 2 * kPage};
+    EXPECT_EQ(verdict(read_only, kAt + kPage, 0, protect(kAt + kPage, 2, prog::kProtRead)), "");
+    EXPECT_EQ(verdict(read_only, kAt + kPage, 0, protect(kAt + kPage, 3, prog::kProtRead)), "LC9");
+    EXPECT_EQ(verdict(read_only, kAt + kPage, 0, protect(kAt + kPage, 2, prog::kProtNone)), "LC9");
+    EXPECT_EQ(verdict(read_only, kAt + 3 * kPage, 0, kNothing), "LC9") << "a hole behind it";
+
+    Op mmap{.code = OpCode::kMmap, .prot = kBoth, .flags = prog::kMapPrivate, .offset = kPage, .length = kPage};
+    EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 1, 1, kBoth, prog::kMapPrivate)), "");
+    EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 1, 1, kBoth, prog::kMapShared)), "LC9");
+    EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 0, 1, kBoth, prog::kMapPrivate)), "LC9") << "another page";
+    EXPECT_EQ(verdict(mmap, 0, kAt, map(kAt, 1, 1, kBoth, prog::kMapPrivate)), "LC9") << "over another one";
+    mmap.flags |= prog::kMapFixed;
+    EXPECT_EQ(verdict(mmap, 0, kAt, map(kAt, 1, 1, kBoth, prog::kMapPrivate)), "");
+
+    constexpr uint32_t kFixed = prog::kRemapMayMove | prog::kRemapFixed;
+    Op mremap{.code = OpCode::kMremap, .flags = kFixed, .length = 2 * kPage, .length2 = 3 * kPage};
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(3, kFixed)), "");
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed)), "LC9");
+    mremap.length2 = 2 * kPage;
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed)), "");
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed | prog::kRemapDontUnmap)), "LC9");
+    mremap.flags |= prog::kRemapDontUnmap;
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed | prog::kRemapDontUnmap)), "");
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed)), "LC9");
+    mremap.flags = 0;
+    EXPECT_EQ(verdict(mremap, kAt, kTo, move(2, kFixed)), "LC9") << "may not move";
+    mremap.length2 = kPage;
+    EXPECT_EQ(verdict(mremap, kAt, kAt, unmap(kAt + kPage, 1)), "");
+    EXPECT_EQ(verdict(mremap, kAt, kAt, kNothing), "LC9") << "does not shrink";
+    mremap.length2 = 3 * kPage;
+    EXPECT_EQ(verdict(mremap, kAt, kAt, kNothing), "LC9") << "grows over its neighbour";
+    EXPECT_EQ(verdict(mremap, kAt + 2 * kPage, kAt + 2 * kPage, map(kAt + 4 * kPage, 4, 1, kBoth, prog::kMapShared)),
+              "");
     world.end();
   });
 }
