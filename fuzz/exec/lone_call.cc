@@ -21,6 +21,7 @@ namespace daxfuzz::exec {
 using daxfs::format;
 using daxfs::check::TreeExtent;
 using daxfs::check::TreeInode;
+using daxfs::ext4::kFlagImmutable;
 using oracle::Objection;
 using oracle::OpRecord;
 using prog::OpCode;
@@ -29,6 +30,8 @@ namespace {
 
 constexpr uint64_t kBlock = daxfs::kBlockSize;
 constexpr uint64_t kNsPerSecond = 1'000'000'000;
+// Whose bytes, or names, may not change; to an append-only one may be added.
+constexpr uint32_t kFixed = kFlagImmutable | daxfs::ext4::kFlagAppend;
 
 std::optional<Objection> against(const char* tag, std::string title) {
   return Objection{.tag = tag, .title = std::move(title), .detail = "nothing ran beside the call\n"};
@@ -142,10 +145,10 @@ uint32_t LoneCall::parent_of(std::string_view path) const {
   return ino != 0 && reader().inode(ino, inode) && inode.is_directory() ? ino : 0;
 }
 
-void LoneCall::expect(uint32_t ino, bool mtime) {
+void LoneCall::expect(uint32_t ino, bool mtime, uint32_t forbidding_flags) {
   TreeInode inode;
   if (ino == 0 || touched_count_ == touched_.size() || !reader().inode(ino, inode)) { return; }
-  touched_[touched_count_++] = {ino, inode.generation, mtime};
+  touched_[touched_count_++] = {ino, inode.generation, mtime, (inode.flags & forbidding_flags) != 0};
 }
 
 void LoneCall::note_untouched() {
@@ -161,29 +164,29 @@ void LoneCall::expect_names() {
   const auto path = [&] { return program_.path_text(op_.path); };
   const auto path2 = [&] { return program_.path_text(op_.path2); };
   switch (op_.code) {
-    case OpCode::kMkdir:
-    case OpCode::kRmdir: return expect(parent_of(path()), /*mtime=*/true);
-    case OpCode::kSymlink: return expect(parent_of(path2()), /*mtime=*/true);
+    case OpCode::kMkdir: return expect(parent_of(path()), /*mtime=*/true, kFlagImmutable);
+    case OpCode::kRmdir: return expect(parent_of(path()), /*mtime=*/true, kFixed);
+    case OpCode::kSymlink: return expect(parent_of(path2()), /*mtime=*/true, kFlagImmutable);
     case OpCode::kUnlink:
-      expect(parent_of(path()), /*mtime=*/true);
-      return expect(reader().lookup(path()), /*mtime=*/false);
+      expect(parent_of(path()), /*mtime=*/true, kFixed);
+      return expect(reader().lookup(path()), /*mtime=*/false, kFixed);
     case OpCode::kLink:
-      expect(parent_of(path2()), /*mtime=*/true);
-      return expect(reader().lookup(path()), /*mtime=*/false);
+      expect(parent_of(path2()), /*mtime=*/true, kFlagImmutable);
+      return expect(reader().lookup(path()), /*mtime=*/false, kFixed);
     case OpCode::kRename: {
       const uint32_t from = reader().lookup(path());
       const uint32_t to = reader().lookup(path2());
       if (from == 0 || from == to) { return; }             // two names of one file: nothing is done
       if (to == 0 && parent_of(path2()) == 0) { return; }  // through a symbolic link, perhaps to the same name
-      expect(parent_of(path()), /*mtime=*/true);
-      expect(parent_of(path2()), /*mtime=*/true);
-      expect(from, /*mtime=*/false);
-      return expect(to, /*mtime=*/false);
+      expect(parent_of(path()), /*mtime=*/true, kFixed);
+      expect(parent_of(path2()), /*mtime=*/true, kFlagImmutable);
+      expect(from, /*mtime=*/false, kFixed);
+      return expect(to, /*mtime=*/false, kFixed);
     }
     case OpCode::kTruncate: {
       const uint32_t ino = reader().lookup(path());
       TreeInode inode;
-      if (ino != 0 && reader().inode(ino, inode) && inode.is_regular()) { expect(ino, /*mtime=*/true); }
+      if (ino != 0 && reader().inode(ino, inode) && inode.is_regular()) { expect(ino, /*mtime=*/true, kFixed); }
       return;
     }
     default: return;
@@ -197,11 +200,40 @@ void LoneCall::expect_open() {
   const std::string_view path = program_.path_text(op_.path);
   const uint32_t ino = reader().lookup(path);
   if (ino == 0) {
-    if ((flags & prog::kOCreat) != 0) { expect(parent_of(path), /*mtime=*/true); }
+    if ((flags & prog::kOCreat) != 0) { expect(parent_of(path), /*mtime=*/true, kFlagImmutable); }
     return;
   }
   TreeInode inode;
-  if ((flags & prog::kOTrunc) != 0 && reader().inode(ino, inode) && inode.is_regular()) { expect(ino, /*mtime=*/true); }
+  if ((flags & prog::kOTrunc) != 0 && reader().inode(ino, inode) && inode.is_regular()) {
+    expect(ino, /*mtime=*/true, kFixed);
+  }
+}
+
+// Calls by name were looked at before they began.
+std::optional<Objection> LoneCall::check_forbidden(const OpRecord& record) const {
+  if (record.error != daxfs::Errc::kOk) { return std::nullopt; }
+  const auto changed = [&](uint32_t ino) {
+    auto objection = against(
+        "LC10", format("%s changed inode %u, whose flags forbid it", std::string(op_.info().name).c_str(), ino));
+    objection->ino = ino;
+    return objection;
+  };
+  for (const Touched& touched : std::span(touched_).first(touched_count_)) {
+    if (touched.forbidden) { return changed(touched.ino); }
+  }
+  uint32_t forbidding = 0;
+  switch (op_.code) {
+    case OpCode::kWrite:
+    case OpCode::kPwrite: forbidding = record.ret > 0 ? kFlagImmutable : 0; break;
+    case OpCode::kFtruncate: forbidding = kFixed; break;
+    case OpCode::kFallocate:
+      forbidding = (op_.flags & ~prog::kFallocKeepSize) != 0 ? kFixed : uint32_t{kFlagImmutable};
+      break;
+    default: return std::nullopt;
+  }
+  TreeInode inode;
+  const bool known = record.ino != 0 && reader().inode(record.ino, inode) && inode.generation == record.generation;
+  return known && (inode.flags & forbidding) != 0 ? changed(record.ino) : std::nullopt;
 }
 
 std::optional<Objection> LoneCall::check_touched() const {
@@ -240,7 +272,7 @@ std::optional<Objection> LoneCall::check_file_times(const OpRecord& record) {
   const bool attributes = op_.code == OpCode::kSetXflags || op_.code == OpCode::kSetFlags;
   if ((!changes && !attributes) || record.ino == 0 || !reader().inode(record.ino, inode)) { return std::nullopt; }
   if (inode.generation != record.generation) { return std::nullopt; }
-  touched_[0] = {record.ino, record.generation, /*mtime=*/changes};
+  touched_[0] = {record.ino, record.generation, /*mtime=*/changes, /*forbidden=*/false};
   touched_count_ = 1;
   return check_touched();
 }
@@ -402,6 +434,7 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
   const ObserverReads atomic;
   if (auto objection = layout_.check(machine_.mm(record.process), record)) { return objection; }
   if (!fs_.volume().journal().idle() || fs_.volume().read_only()) { return std::nullopt; }
+  if (auto objection = check_forbidden(record)) { return objection; }
   if (auto objection = check_untouched()) { return objection; }
   if (auto objection = blocks_.check(reader(), record)) { return objection; }
   switch (op_.code) {

@@ -12,6 +12,8 @@
 //       unwritten ones.
 //   LC3 the count of free blocks is what the groups count, without those promised to pages; statfs says so.
 //   LC4 stat says mode, links and sectors as they are on the medium, with the blocks promised to pages.
+//   LC10 a call changes no immutable file, and no name in an immutable directory or of such a file; nor does it cut or
+//       rename an append-only file, or take a name out of an append-only directory.
 //   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.
@@ -57,6 +59,7 @@ class LoneCall {
     uint32_t ino;
     uint32_t generation;
     bool mtime;
+    bool forbidden;  // by its flags
   };
   // One that it may not touch.
   struct Untouched {
@@ -68,10 +71,11 @@ class LoneCall {
 
   const daxfs::check::ImageReader& reader() const { return machine_.reader(); }
   uint32_t parent_of(std::string_view path) const;
-  void expect(uint32_t ino, bool mtime);
+  void expect(uint32_t ino, bool mtime, uint32_t forbidding_flags);
   void expect_names();
   void expect_open();
   void note_untouched();
+  std::optional<oracle::Objection> check_forbidden(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_touched() const;
   std::optional<oracle::Objection> check_untouched() const;
   std::optional<oracle::Objection> check_file_times(const oracle::OpRecord& record);

@@ -1,4 +1,4 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC9.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC10.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
@@ -334,6 +334,43 @@ TEST(LoneCall, MemoryFailureTellsWhoeverMapsThePage) {
     EXPECT_EQ(verdict({one, {process, pages[1], 9}}), "LC8") << "by another size";
     EXPECT_EQ(verdict({}, daxfs::Errc::kBusy), "LC8") << "mapped, and in no tree";
     EXPECT_EQ(verdict({}, daxfs::Errc::kNxio), "");
+    world.end();
+  });
+}
+
+// LC10
+TEST(LoneCall, FlagsForbidChanges) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    EXPECT_TRUE(world.process->mkdir("d0", 0755).ok());
+    EXPECT_TRUE(world.process->link("f0", "d0/f0").ok());
+    const int dir = world.process->open("d0", prog::kORdOnly, 0).value();
+    // Whether the judge speaks of a call that succeeded on what has these flags.
+    const auto forbidden = [&](int fd, uint32_t flags, const Op& op) {
+      EXPECT_TRUE(world.process->setxflags(fd, flags).ok());
+      const bool spoke = world.said(op, answer(1), kNothing) == "LC10";
+      EXPECT_TRUE(world.process->setxflags(fd, 0).ok());
+      return spoke;
+    };
+    constexpr uint32_t kImmutable = prog::kXflagImmutable;
+    constexpr uint32_t kAppend = prog::kXflagAppend;
+    const Op pwrite{.code = OpCode::kPwrite, .length = 1};
+    const Op fallocate_more{.code = OpCode::kFallocate, .length = kPage};
+    const Op punch{.code = OpCode::kFallocate, .flags = prog::kFallocPunch | prog::kFallocKeepSize, .length = kPage};
+    const Op ftruncate{.code = OpCode::kFtruncate, .length = 4 * kPage};
+    const auto path = [](const char* name) { return static_cast<uint8_t>(prog::find_path(name)); };
+    const Op unlink{.code = OpCode::kUnlink, .path = path("d0/f0")};
+    const Op make{.code = OpCode::kMkdir, .path = path("d0/d1")};
+    const Op cut{.code = OpCode::kOpen, .path = path("f0"), .flags = prog::kORdWr | prog::kOTrunc};
+    for (const Op& op : {pwrite, fallocate_more, punch, ftruncate, unlink, cut}) {
+      EXPECT_TRUE(forbidden(world.fd, kImmutable, op)) << op.info().name;
+      EXPECT_FALSE(forbidden(world.fd, 0, op)) << op.info().name;
+    }
+    for (const Op& op : {punch, ftruncate, unlink, cut}) { EXPECT_TRUE(forbidden(world.fd, kAppend, op)); }
+    for (const Op& op : {pwrite, fallocate_more}) { EXPECT_FALSE(forbidden(world.fd, kAppend, op)); }
+    for (const Op& op : {unlink, make}) { EXPECT_TRUE(forbidden(dir, kImmutable, op)); }
+    EXPECT_TRUE(forbidden(dir, kAppend, unlink));
+    EXPECT_FALSE(forbidden(dir, kAppend, make));
     world.end();
   });
 }

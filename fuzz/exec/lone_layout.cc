@@ -132,6 +132,7 @@ const char* LoneLayout::apply_mremap(const OpRecord& record) {
   const uint64_t kept = std::min(old_length, length);
   const Piece* const source = at(from);
   if (source == nullptr) { return "succeeded where nothing is mapped"; }
+  if (old_length == 0 && !source->shared) { return "mapped private memory twice"; }
   const Piece whole = *source;
   cut(from + kept, from + old_length);
   if (to == from) {  // in its place
