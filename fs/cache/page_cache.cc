@@ -57,6 +57,7 @@ void detach(mm::AddressSpace& mapping, Page& page, Site site) FS_REQUIRES(mappin
 bool may_remove(const Page& page, Remove when, Site site) {
   if (when == Remove::kAlways) { return true; }
   if (mm::folio_test(page, Folio::kDirty, site)) { return false; }
+  if (when == Remove::kUnused && mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }
   const uint32_t state = mm::folio_state(page);
   return when == Remove::kClean || mm::read_page_ref(page, site) == ((state & Folio::kPrivate) != 0 ? 3 : 2);
 }
@@ -150,7 +151,8 @@ bool remove_page(mm::AddressSpace& mapping, Page& page, Remove when, Site site) 
     if (!may_remove(page, when, site)) { return false; }
     detach(mapping, page, site);
   }
-  mapping.cache_ops->invalidate_page(mapping, page);
+  // Nothing keeps the file of an unused page once the page is out of it.
+  if (when != Remove::kUnused) { mapping.cache_ops->invalidate_page(mapping, page); }
   drop_buffer(page, site);
   mm::put_page(page, site);
   return true;

@@ -40,7 +40,9 @@ Result<mm::Page*> add_page(mm::AddressSpace& mapping, PgOff index, Site site = S
 enum class Remove : uint8_t {
   kAlways,  // what was dirty is lost
   kClean,   // not if it is dirty
-  kUnused,  // not if it is dirty, or somebody but the tree, the buffer and the caller has a reference
+  // Not if it is dirty or delayed, or somebody but the tree, the buffer and the caller has a reference. The caller need
+  // not have the file: the mapping may be gone afterwards.
+  kUnused,
 };
 // Out of the file (CF2), and then the buffer and the tree's reference go: in this order, since a device may make the
 // page

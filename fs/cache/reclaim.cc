@@ -58,7 +58,6 @@ bool shrink_locked(mm::AddressSpace& mapping, Page& page, bool* unlocked, Site s
     }
     if (mm::read_mapcount(page, site) != 0) { return false; }
   }
-  if (mm::folio_of(page).buffer == mm::BufferState::kDelayed) { return false; }
   // Bug: the buffer goes before it is known whether the page can.
   if (ignores_pins) { drop_buffer(page, site); }
   return remove_page(mapping, page, Remove::kUnused, site);

@@ -56,7 +56,9 @@ void end_writeback(mm::AddressSpace& mapping, Page& page, Site site) {
     xas.load(site);
     xas.clear_mark(mm::kPageWriteback, site);
     mm::folio_clear(page, Folio::kWriteback, site);
-    ++mm::folio_of(page).writes_ended;
+    mm::Folio& folio = mm::folio_of(page);
+    ++folio.writes_ended;
+    folio.last_write_ended = page.memory->device().watch_time();
     FS_TRACE_WRITE(writeback_ref(mm::page_pfn(page)), 1, 0);
   }
   page.memory->folio_waiters().wake_all(mm::page_pfn(page).value() + 1, nullptr, site);

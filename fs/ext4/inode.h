@@ -196,7 +196,7 @@ class Inode final : public io::IomapHost {
 
   // Guarded by the cache's lock.
   rt::Shared<uint32_t, "i_count"> references_ = 0;
-  rt::Shared<bool, "i_state"> evicting_ = false;
+  rt::Shared<bool, "i_state"> busy_ = false;  // on its way in or out
   struct RcuLink : rt::RcuHead {
     Inode* inode = nullptr;
   } rcu_;

@@ -101,16 +101,16 @@ InodeCache::Lookup InodeCache::try_get(Ino ino, Inode** found, uint64_t* evictio
   *found = find_locked(ino);
   *evictions = evictions_;
   if (*found == nullptr) { return Lookup::kAbsent; }
-  if ((*found)->evicting_) { return Lookup::kBusy; }
+  if ((*found)->busy_) { return Lookup::kBusy; }
   ++(*found)->references_;
   return Lookup::kFound;
 }
 
-void InodeCache::wait_eviction(Ino ino) {
+void InodeCache::wait_busy(Ino ino) {
   state_changed_.wait_event([&] {
     const rt::SpinGuard guard(lock_);
     const Inode* inode = find_locked(ino);
-    return inode == nullptr || !inode->evicting_;
+    return inode == nullptr || !inode->busy_;
   });
 }
 
@@ -121,7 +121,7 @@ Result<InodeRef> InodeCache::iget(Ino ino, bool allow_unlinked) {
     const Lookup lookup = try_get(ino, &found, &evictions);
     if (lookup == Lookup::kFound) { return InodeRef::adopt(found); }
     if (lookup == Lookup::kBusy) {
-      wait_eviction(ino);
+      wait_busy(ino);
       continue;
     }
     if (!volume_.geometry().valid_ino(ino)) { return FS_CORRUPT("inode number %u is out of range", ino.value()); }
@@ -130,21 +130,39 @@ Result<InodeRef> InodeCache::iget(Ino ino, bool allow_unlinked) {
     auto inode = std::make_unique<Inode>(volume_, ino, raw.i_mode);
     inode->load(raw);
     inode->references_ = 1;
-    // All of it: what it names has no checksums, and a loop in it would keep walks busy for ever.
-    if (inode->block_format() == BlockFormat::kIndirect) { FS_RETURN_IF_ERROR(check_extent_tree(*inode)); }
-    const rt::SpinGuard guard(lock_);
-    // Reloaded: meanwhile another task may have loaded it, or even loaded, changed and evicted it.
-    if (find_locked(ino) != nullptr || evictions_ != evictions) { continue; }
-    insert_locked(inode.get());
-    return InodeRef::adopt(inode.release());
+    const bool checked_first = inode->block_format() == BlockFormat::kIndirect;
+    if (checked_first) { inode->busy_ = true; }
+    {
+      const rt::SpinGuard guard(lock_);
+      // Reloaded: meanwhile another task may have loaded it, or even loaded, changed and evicted it.
+      if (find_locked(ino) != nullptr || evictions_ != evictions) { continue; }
+      insert_locked(inode.get());
+    }
+    Inode* const loaded = inode.release();
+    if (checked_first) { FS_RETURN_IF_ERROR(check_block_map(loaded)); }
+    return InodeRef::adopt(loaded);
   }
+}
+
+// All of it: what it names has no checksums, and a loop in it would keep walks busy for ever. Nobody else may change
+// the file meanwhile, or the check would meet blocks that are free by then.
+Status InodeCache::check_block_map(Inode* inode) {
+  const Status status = check_extent_tree(*inode);
+  {
+    const rt::SpinGuard guard(lock_);
+    inode->busy_ = false;
+    if (!status.ok()) { remove_locked(inode); }
+  }
+  state_changed_.wake_all();
+  if (!status.ok()) { delete inode; }
+  return status;
 }
 
 Result<InodeRef> InodeCache::create(jbd2::Handle& handle, Inode& dir, uint16_t mode) {
   const bool directory = (mode & kModeTypeMask) == kModeDirectory;
   FS_ASSIGN_OR_RETURN(const Ino ino, allocate_inode(volume_, handle, dir.ino(), directory));
   // A freed number may be handed out again before its old object has left memory.
-  wait_eviction(ino);
+  wait_busy(ino);
   auto inode = std::make_unique<Inode>(volume_, ino, mode);
   const uint16_t type = mode & kModeTypeMask;
   const bool has_data = directory || type == kModeRegular || type == kModeSymlink;
@@ -173,7 +191,7 @@ void InodeCache::put(Inode* inode) {
     FS_BUG_ON(inode->references_ == 0, "IC3", "inode %u: put without a reference", inode->ino().value());
     --inode->references_;
     if (inode->references_ > 0 || inode->links() > 0) { return; }
-    inode->evicting_ = true;
+    inode->busy_ = true;
   }
   evict(inode);
 }
@@ -226,7 +244,7 @@ std::vector<InodeRef> InodeCache::all() {
   std::vector<InodeRef> references;
   const rt::SpinGuard guard(lock_);
   for (Inode* inode = first_; inode != nullptr; inode = inode->next_in_cache_) {
-    if (inode->evicting_) { continue; }
+    if (inode->busy_) { continue; }
     ++inode->references_;
     references.push_back(InodeRef::adopt(inode));
   }
@@ -236,8 +254,8 @@ std::vector<InodeRef> InodeCache::all() {
 Inode* InodeCache::take_unused() {
   const rt::SpinGuard guard(lock_);
   for (Inode* inode = first_; inode != nullptr; inode = inode->next_in_cache_) {
-    if (inode->references_ == 0 && !inode->evicting_) {
-      inode->evicting_ = true;
+    if (inode->references_ == 0 && !inode->busy_) {
+      inode->busy_ = true;
       return inode;
     }
   }

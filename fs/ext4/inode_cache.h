@@ -1,8 +1,8 @@
 // fs/ext4/inode_cache.h - one in-memory inode per number, counted users, eviction.
 //
 // Kernel: iget_locked/iput/evict (fs/inode.c), ext4_iget, ext4_evict_inode (fs/ext4/inode.c).
-// Locking: the cache lock is a leaf spinlock; loading and evicting drop it; an inode on its way out is
-// marked so and later comers wait.
+// Locking: the cache lock is a leaf spinlock; loading and evicting drop it; an inode on its way in or
+// out is marked so and later comers wait.
 // Invariants:
 //   IC1  at most one Inode object per number is visible at any time.
 //   IC2  at unmount no inode has users left.
@@ -97,8 +97,10 @@ class InodeCache {
   void put(Inode* inode);
   void evict(Inode* inode);
   Status delete_on_media(Inode& inode);
-  // Sleeps until no object of this number is on its way out.
-  void wait_eviction(Ino ino);
+  // Sleeps until no object of this number is on its way in or out.
+  void wait_busy(Ino ino);
+  // Of an inode that is in the cache, and busy until it is checked. On failure it is gone.
+  Status check_block_map(Inode* inode);
   Inode* take_unused();
   void remove_locked(Inode* inode) FS_REQUIRES(lock_);
   Inode* find_locked(Ino ino) FS_REQUIRES(lock_);

@@ -57,11 +57,13 @@ struct Folio {
   BufferState buffer = BufferState::kNone;
   FsBlock block;
   // For oracles, which ask whether what was dirty has been written since: when the page came, whether the tree has it
-  // marked as dirty (before that nobody need know), and how many writes of it began and ended. Under the tree lock.
+  // marked as dirty (before that nobody need know), how many writes of it began and ended, and when the last one did
+  // (Device::watch_time). Under the tree lock.
   uint64_t came = 0;
   bool marked_dirty = false;
   uint32_t writes_begun = 0;
   uint32_t writes_ended = 0;
+  uint64_t last_write_ended = 0;
   uint32_t write_refused = 0;  // which of those that began the device refused last, from 1 on; 0: none
 };
 
