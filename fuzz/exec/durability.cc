@@ -90,10 +90,10 @@ void DurabilityCheck::finish_pages(oracle::OpRecord& record) const {
     if (!page.is_cached() || page.mapping != was.mapping || page.index != was.index) { continue; }
     const daxfs::mm::Folio& folio = daxfs::mm::folio_of(page);
     const bool written = folio.writes_ended >= was.writes;
-    // The write that the call waited for, and no later one, is what the block waits for.
-    const bool unfenced = written && folio.writes_begun == was.writes &&
-                          folio.buffer == daxfs::mm::BufferState::kMapped &&
-                          machine_.device().unfenced_store_in(folio.block) != 0;
+    // The write that the call waited for, and no later one, nor a direct one, is what the block waits for.
+    const bool last = written && folio.writes_begun == was.writes && folio.buffer == daxfs::mm::BufferState::kMapped;
+    const uint64_t store = last ? machine_.device().unfenced_store_in(folio.block) : 0;
+    const bool unfenced = store != 0 && store <= folio.last_write_ended;
     if (folio.came != was.came || (written && !unfenced)) { continue; }
     const uint32_t ino = was.mapping->host().ino().value();
     if (by_file && ino != record.ino) { continue; }

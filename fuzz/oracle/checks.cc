@@ -303,6 +303,7 @@ std::optional<Objection> check_stop(Model& model, const OpRecord& record, uint64
   const Period period = period_of(record);
   const Region* const region = model.mappings(record).certain_at(address, period);
   if (region == nullptr || !region->prot_certain || (region->prot & prog::kProtRead) == 0) { return std::nullopt; }
+  if (model.memory_ran_out()) { return std::nullopt; }
   if (region->file != nullptr) {
     const uint64_t offset = region->offset + (address - region->begin);
     if (page_down(offset) >= region->file->size(period).least) { return std::nullopt; }

@@ -65,10 +65,8 @@ bool refused(const OpRecord& record) {
   const prog::Op& op = *record.op;
   switch (record.error) {
     case Errc::kBadf:
-    case Errc::kPerm:
     case Errc::kRoFs:
     case Errc::kIsDir:
-    case Errc::kFBig:
     case Errc::kNoEnt:
     case Errc::kExist:
     case Errc::kNotDir:
@@ -79,6 +77,9 @@ bool refused(const OpRecord& record) {
     case Errc::kNoDev:
     case Errc::kNxio:
     case Errc::kTxtBsy: return true;
+    // What a direct write cannot fill goes through the cache, which looks again whether the file may be written to.
+    case Errc::kPerm:
+    case Errc::kFBig: return !is_write(op.code) || record.dax || (record.open_flags & prog::kODirect) == 0;
     case Errc::kInval:
       // Direct I/O finds out about alignment piece by piece.
       return !is_transfer(op.code) || record.dax || op.length < 0 || (op.offset < 0 && is_positioned(op.code));
