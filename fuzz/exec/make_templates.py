@@ -42,7 +42,9 @@ FILLED_FILES = {
 }
 # And what names need to meet each other: a directory with a file, an empty one, a link to the first; and a file of many extents.
 FILLED_DIRS = {"d0": ["f0"], "d0/d1": [], "d1": []}
-FILLED_HARD_LINKS = {"d0/f1": "d0/f0"}
+# The long names leave room for one short one in the directory's block: the next makes it grow.
+LONG_NAMES = [letter * 255 for letter in "abcdefghijklmop"] + ["q" * 43]
+FILLED_HARD_LINKS = {link: "d0/f0" for link in ["d0/f1", *(f"d0/{name}" for name in LONG_NAMES)]}
 FILLED_LINKS = {"l0": "d0"}
 FILLED_BLOCKS = 16
 FILLED_BYTE = b"\x66"

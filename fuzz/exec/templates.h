@@ -2,8 +2,9 @@
 //
 // All have empty files g0..g5 without the DAX flag. "files" begins in the middle of things: 64 KiB each of written
 // blocks (f0, f3), unwritten blocks (f1), hole (f2) and every other block (f4), with the DAX flag; g0, g1, g2 as f0, f1
-// and f2 without it; directories d0, with an empty f0 that is also d0/f1, and d1 and d0/d1, empty; a symbolic link l0
-// to d0. "maps" is the same without extents (`mke2fs -O ^extent`), with holes for unwritten blocks.
+// and f2 without it; directories d0, with an empty f0 that is also d0/f1 and has long names that all but fill the
+// directory's block, and d1 and d0/d1, empty; a symbolic link l0 to d0. "maps" is the same without extents (`mke2fs -O
+// ^extent`), with holes for unwritten blocks.
 //
 // Made by mke2fs when the project is built (make_templates.py) and compiled in, because a fuzzing service offers
 // neither mke2fs nor files. Expanded once a process.  Tested by: fuzz/exec/templates_test.cc.

@@ -32,7 +32,11 @@ struct Options {
   // World::may_copy_onto_itself.
   bool self_copies = false;
 
-  static constexpr std::string_view kDefaultImages[] = {"small"};
+  // Mostly an empty one; and some that begin in the middle of things: files with blocks, a directory that is full,
+  // trees with nodes, block maps, checksums with a seed.
+  static constexpr std::string_view kDefaultImages[] = {"small", "small", "small", "small", "small", "small",
+                                                        "small", "small", "small", "small", "small", "files",
+                                                        "files", "files", "maps",  "csum"};
   // dax=inode has files with and without DAX side by side: direct I/O on the latter pins pages of
   // the former. Four in fifteen have huge pages, small enough for small files; more of the known bugs need them.
   static constexpr std::string_view kDefaultMounts[] = {"dax=always",
