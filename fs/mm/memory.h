@@ -21,11 +21,11 @@
 #include <string>
 #include <vector>
 
+#include "fs/base/function_ref.h"
 #include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
 #include "fs/mm/frame_history.h"
-#include "fs/mm/function_ref.h"
 #include "fs/mm/page.h"
 #include "fs/pmem/device.h"
 #include "fs/rt/shared.h"

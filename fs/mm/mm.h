@@ -23,10 +23,10 @@
 #include <vector>
 
 #include "fs/base/compiler.h"
+#include "fs/base/function_ref.h"
 #include "fs/base/raw_lock.h"
 #include "fs/base/result.h"
 #include "fs/base/types.h"
-#include "fs/mm/function_ref.h"
 #include "fs/mm/page_table.h"
 #include "fs/mm/tlb_gate.h"
 #include "fs/mm/vma.h"

@@ -28,10 +28,10 @@
 #include <cstdint>
 
 #include "fs/base/compiler.h"
+#include "fs/base/function_ref.h"
 #include "fs/base/result.h"
 #include "fs/base/site.h"
 #include "fs/base/types.h"
-#include "fs/mm/function_ref.h"
 #include "fs/mm/pte.h"
 #include "fs/rt/shared.h"
 #include "fs/rt/spinlock.h"

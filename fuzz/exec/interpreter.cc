@@ -136,7 +136,7 @@ struct Interpreter::Call {
 };
 
 void Interpreter::step(ProcessState& process, const prog::Op& op, oracle::OpRecord& record,
-                       daxfs::mm::FunctionRef<void()> before_call) {
+                       daxfs::FunctionRef<void()> before_call) {
   Call call{process, op, record, program_};
   record.op = &op;
   call.process().fs().wake_daemons();

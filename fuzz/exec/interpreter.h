@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "fs/mm/function_ref.h"
+#include "fs/base/function_ref.h"
 #include "fs/vfs/process.h"
 #include "fuzz/oracle/history.h"
 #include "fuzz/prog/program.h"
@@ -68,7 +68,7 @@ class Interpreter {
   // what the operation is about: descriptor, file, addresses. YIELDS.
   void step(
       ProcessState& process, const prog::Op& op, oracle::OpRecord& record,
-      daxfs::mm::FunctionRef<void()> before_call = [] {});
+      daxfs::FunctionRef<void()> before_call = [] {});
   // Takes the events of up to `wanted` (0: all) asynchronous transfers of the process, and puts results and data where
   // they began. RETURNS: how many. `hash`: of what they say. YIELDS.
   size_t collect_events(ProcessState& process, size_t wanted, uint64_t* hash);

@@ -1,5 +1,4 @@
-// fs/mm/function_ref.h - a borrowed callable: two words, no heap, valid for the call it is passed
-// to.
+// fs/base/function_ref.h - a borrowed callable: two words, no heap, valid for the call it is passed to.
 // Tested by: fs/mm/memory_test.cc.
 #pragma once
 
@@ -7,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace daxfs::mm {
+namespace daxfs {
 
 template <typename Signature>
 class FunctionRef;
@@ -29,4 +28,4 @@ class FunctionRef<R(Args...)> {
   R (*call_)(void*, Args...);
 };
 
-}  // namespace daxfs::mm
+}  // namespace daxfs
