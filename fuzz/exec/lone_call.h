@@ -12,9 +12,9 @@
 //       unwritten ones.
 //   LC3 the count of free blocks is what the groups count, without those promised to pages; statfs says so.
 //   LC4 stat says mode, links and sectors as they are on the medium, with the blocks promised to pages.
+//   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 //   LC10 a call changes no immutable file, and no name in an immutable directory or of such a file; nor does it cut or
 //       rename an append-only file, or take a name out of an append-only directory.
-//   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.
 // Tested by: fuzz/exec/lone_call_test.cc
