@@ -426,6 +426,8 @@ TEST(LoneCall, MappingsAreWhatOperandsAskFor) {
     EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 1, 1, kBoth, prog::kMapShared)), "LC9");
     EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 0, 1, kBoth, prog::kMapPrivate)), "LC9") << "another page";
     EXPECT_EQ(verdict(mmap, 0, kAt, map(kAt, 1, 1, kBoth, prog::kMapPrivate)), "LC9") << "over another one";
+    mmap.prot |= 0x40;
+    EXPECT_EQ(verdict(mmap, 0, kTo, map(kTo, 1, 1, kBoth, prog::kMapPrivate)), "") << "a bit that means nothing";
     mmap.flags |= prog::kMapFixed;
     EXPECT_EQ(verdict(mmap, 0, kAt, map(kAt, 1, 1, kBoth, prog::kMapPrivate)), "");
 

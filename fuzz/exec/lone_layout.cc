@@ -16,6 +16,9 @@ using prog::OpCode;
 
 namespace {
 
+// Other bits mean nothing to a mapping.
+constexpr unsigned kProtBits = prog::kProtRead | prog::kProtWrite | prog::kProtExec;
+
 uint64_t page_up(int64_t length) { return daxfs::round_up(static_cast<uint64_t>(length), kPageSize); }
 
 }  // namespace
@@ -100,7 +103,7 @@ const char* LoneLayout::apply_mmap(const OpRecord& record) {
   const bool replaces = (op.flags & prog::kMapFixed) != 0 && (op.flags & prog::kMapFixedNoReplace) == 0;
   if (!replaces && !free(begin, end)) { return "took the place of another mapping"; }
   cut(begin, end);
-  Piece piece{begin, end, 0, 0, op.prot, (op.flags & prog::kMapType) != prog::kMapPrivate};
+  Piece piece{begin, end, 0, 0, op.prot & kProtBits, (op.flags & prog::kMapType) != prog::kMapPrivate};
   if ((op.flags & prog::kMapAnon) == 0) {
     piece.ino = record.ino;
     piece.pgoff = static_cast<uint64_t>(op.offset) / kPageSize;
@@ -115,7 +118,7 @@ const char* LoneLayout::apply_mprotect(const OpRecord& record) {
     const Piece* const piece = at(address);
     if (piece == nullptr) { return "succeeded where nothing is mapped"; }
     Piece changed = piece->part(address, std::min(piece->end, end));
-    changed.prot = record.op->prot;
+    changed.prot = record.op->prot & kProtBits;
     cut(changed.begin, changed.end);
     put(changed);
     address = changed.end;
