@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <string>
+#include <string_view>
 
 #include "fuzz/minimize/cost.h"
 #include "fuzz/prog/names.h"
@@ -274,8 +277,29 @@ Edit append_task(uint8_t from, uint8_t to) {
   };
 }
 
+namespace {
+
+// What fails on order, fail_alloc=8 and its like, fails earlier: what came before need not be there then.
+void add_earlier_failures(std::string_view mount, std::vector<Edit>* edits) {
+  constexpr unsigned kEarlierMax = 4;
+  const size_t name = mount.find("fail_");
+  const size_t begin = mount.find('=', name);
+  if (name == std::string_view::npos || begin == std::string_view::npos) { return; }
+  const std::string_view digits = mount.substr(begin + 1, mount.find(',', begin) - (begin + 1));
+  unsigned order = 0;
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), order).ec != std::errc()) { return; }
+  for (unsigned earlier = 1; earlier <= kEarlierMax && earlier < order; ++earlier) {
+    std::string options(mount);
+    options.replace(begin + 1, digits.size(), std::to_string(order - earlier));
+    edits->push_back(set_mount(options));
+  }
+}
+
+}  // namespace
+
 std::vector<Edit> preparations(const Program& program) {
   std::vector<Edit> edits;
+  add_earlier_failures(program.mount, &edits);
   // Files that programs name, and what they could be called instead.
   std::vector<uint8_t> paths;
   Program copy = program;

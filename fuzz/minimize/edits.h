@@ -34,7 +34,7 @@ Edit first_op_to_setup(uint8_t task);
 Edit append_task(uint8_t from, uint8_t to);
 
 // Edits that make nothing smaller by themselves, but may make another operation superfluous: other names for files that
-// templates have, mappings that populate.
+// templates have, mappings that populate, failures on order that come earlier.
 std::vector<Edit> preparations(const prog::Program& program);
 // One descriptor or mapping stands for another of its process, whose maker goes; a descriptor that takes over can read
 // and write.

@@ -70,6 +70,25 @@ TEST(Edits, OneDescriptorStandsForAnother) {
                            "task T0 in P0\n  fsync f0\n  store m0 0 1 0x41\n"));
 }
 
+TEST(Edits, AFailureOnOrderMayComeEarlier) {
+  const char* body = "process P0\ntask T0 in P0\n  fsync bad\n";
+  const auto mounts = [&](const std::string& mount) {
+    const prog::Program program = parse("mount " + mount + "\n" + body);
+    std::vector<std::string> all;
+    for (const Edit& edit : preparations(program)) {
+      prog::Program changed = program;
+      if (edit(changed)) { all.push_back(changed.mount); }
+    }
+    return all;
+  };
+  EXPECT_EQ(mounts("dax=never,fail_alloc=12"),
+            (std::vector<std::string>{"dax=never,fail_alloc=11", "dax=never,fail_alloc=10", "dax=never,fail_alloc=9",
+                                      "dax=never,fail_alloc=8"}));
+  EXPECT_EQ(mounts("fail_bio=2,dax=inode"), std::vector<std::string>{"fail_bio=1,dax=inode"});
+  EXPECT_EQ(mounts("fail_bio=1"), std::vector<std::string>{});
+  EXPECT_EQ(mounts("dax=inode"), std::vector<std::string>{});
+}
+
 TEST(Edits, SimplificationsAreValidAndSomeAreCheaper) {
   const prog::Program program = parse(
       "process P0\ninit in P0\n  f0 = open \"f1\" rdwr|creat|direct 0600\n"
