@@ -35,9 +35,12 @@ namespace {
 constexpr unsigned kSlots = 48;
 constexpr unsigned kReaders = 4;
 
+// Signed: baseline x86-64 has a maximum of four signed numbers at once, and none of unsigned ones.
+using Clock = int32_t;
+
 // Small: fields are looked at more often than anything else here.
 struct Access {
-  uint32_t clock = 0;  // 0: there was none
+  Clock clock = 0;  // 0: there was none
   uint32_t event = 0;
   uint16_t op = kNoOp;
   uint8_t slot = 0;
@@ -55,8 +58,11 @@ struct Field {
   uint8_t next_victim = 0;
 };
 
+constexpr unsigned kGroup = 4;  // clocks that are joined at once
+static_assert(kSlots % kGroup == 0);
+
 struct Clocks {
-  uint32_t at[kSlots];
+  Clock at[kSlots];
 };
 
 // TSan sees what memcpy and memset do, whoever calls them, and an assignment of a large struct may be such a call.
@@ -169,8 +175,12 @@ FS_NO_TSAN unsigned current_slot() {
 
 FS_NO_TSAN void join(Clocks* into, const Clocks& from) {
   const unsigned used = g_detector.slots_used;
-  for (unsigned i = 0; i < used; ++i) {
-    if (from.at[i] > into->at[i]) { into->at[i] = from.at[i]; }
+  for (unsigned i = 0; i < used; i += kGroup) {
+    Clock latest[kGroup];
+    for (unsigned j = 0; j < kGroup; ++j) {
+      latest[j] = from.at[i + j] > into->at[i + j] ? from.at[i + j] : into->at[i + j];
+    }
+    for (unsigned j = 0; j < kGroup; ++j) { into->at[i + j] = latest[j]; }
   }
 }
 
