@@ -128,7 +128,7 @@ class Ext4IomapOps final : public io::IomapOps {
 
   Status iomap_begin(io::IomapHost& host, uint64_t pos, uint64_t length, unsigned flags, io::Iomap* iomap) override {
     Inode& inode = to_inode(host);
-    if (pos / kBlockSize >= kLogicalEnd) { return Errc::kFBig; }
+    if (pos / kBlockSize >= kLogicalEnd) { return Errc::kInval; }  // a read across the end of the largest file
     if (mode_ != Mode::kNormal) { flags &= ~unsigned{io::kIomapWrite}; }
     FS_ASSIGN_OR_RETURN(const MapResult map,
                         mode_ == Mode::kNoLock ? look_nolock(inode, pos, length) : map_for(inode, pos, length, flags));
