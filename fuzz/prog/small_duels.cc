@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint8_t kOwnFd = 3;  // the slots that a set-up leaves free begin here
 constexpr uint8_t kDirectoryFd = 4;
+constexpr uint8_t kCopies = 4;  // of mappings
 
 class SmallDuel {
  public:
@@ -41,11 +42,14 @@ class SmallDuel {
                                         OpCode::kMprotect, OpCode::kPread,   OpCode::kFallocate, OpCode::kFtruncate};
     const int64_t pages = std::clamp<int64_t>(world_.mapping(0, 0).length / kPage, 1, 4);
     const int64_t page = random_.between(0, pages - 1) * kPage;
+    const bool copies = random_.chance(1, 3);
+    if (copies) { map_copies(pages * kPage); }
     in_tasks(kCodes, [&](Op& op) {
       const OpInfo& info = op.info();
       // The page, or one that goes into it or begins in it.
       const int64_t at = std::max<int64_t>(page + (random_.chance(3, 4) ? 0 : random_.between(-1, 1) * kPage), 0);
-      const Memory there{.kind = MemoryKind::kMapping, .offset = at};
+      const uint8_t slot = copies && random_.chance(1, 2) ? kCopies : 0;
+      const Memory there{.kind = MemoryKind::kMapping, .slot = slot, .offset = at};
       if (info.has(OperandKind::kAddr) || info.has(OperandKind::kSplitAddr)) { op.addr = there; }
       if (info.has(OperandKind::kDest)) { op.buffer = there; }
       if (info.has(OperandKind::kFd)) { op.fd = op.code == OpCode::kPread ? 1 : 0; }
@@ -110,6 +114,22 @@ class SmallDuel {
   void add_init(const Op& op) {
     const auto end = static_cast<uint8_t>(program_.processes[0].init.size());
     if (insert_op(program_, Place{true, 0, end}, op)) { world_.apply(0, op); }
+  }
+
+  // The same pages once more, with private copies of them, or of some: they live on whatever becomes of the file's.
+  void map_copies(int64_t length) {
+    const Memory there{.kind = MemoryKind::kMapping, .slot = kCopies};
+    add_init(Op{.code = OpCode::kMmap,
+                .result = kCopies,
+                .fd = 0,
+                .prot = kProtRead | kProtWrite,
+                .flags = kMapPrivate,
+                .length = length});
+    if (random_.chance(1, 2)) { add_init(Op{.code = OpCode::kLoad, .length = length, .addr = there}); }
+    add_init(Op{.code = OpCode::kTouch,
+                .length = random_.chance(1, 2) ? length : kPage,
+                .addr = there,
+                .buffer = Memory{.kind = MemoryKind::kAnonymous, .fill = 0x43}});
   }
 
   // Two or three names; the directories that they are in, and most of the names themselves, exist.
