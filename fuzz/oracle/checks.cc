@@ -9,8 +9,8 @@
 #include "fs/base/text.h"
 #include "fs/base/types.h"
 #include "fuzz/oracle/durable.h"
+#include "fuzz/oracle/errors.h"
 #include "fuzz/oracle/model.h"
-#include "fuzz/oracle/room.h"
 
 namespace daxfuzz::oracle {
 
@@ -189,15 +189,12 @@ std::optional<Objection> check_target(Model& model, const OpRecord& record, uint
   return objection;
 }
 
-// Behind it a file without extents has no place for a block, and reads say EIO (2 TiB, less what the map takes itself).
-constexpr uint64_t kBlockMapEnd = uint64_t{1} << 40;
-
 // Whether a read of `length` bytes may have met a bad page. Without DAX there is no telling what was cured.
 bool may_meet_bad_page(Model& model, const OpRecord& record, uint64_t length) {
   const FileHistory* const file = model.file_of(record);
   const auto pos = model.position(record);
   if (file == nullptr || !pos || !record.dax || model.foreign_image() || model.bios_fail()) { return true; }
-  if (*pos >= kBlockMapEnd) { return true; }  // check_error judges that
+  if (*pos >= kFar) { return true; }  // check_error judges that
   return file->may_be_bad(*pos, *pos + length, period_of(record));
 }
 
@@ -509,16 +506,6 @@ std::optional<Objection> check_lseek(Model& model, const OpRecord& record) {
 
 // --- errors
 
-bool has_mount_option(const std::string& mount, std::string_view option) {
-  std::string_view rest = mount;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    if (rest.substr(0, comma) == option) { return true; }
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-  }
-  return false;
-}
-
 std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& record) {
   const OpRecord* const open = model.descriptors().opened_by(record);
   if (open == nullptr) { return std::nullopt; }
@@ -544,51 +531,6 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
 }
 
 }  // namespace
-
-namespace {
-
-// Where `read` reads is not told by the operation.
-bool reads_far(const prog::Op& op) {
-  return op.code == OpCode::kRead || ((op.code == OpCode::kPread || op.code == OpCode::kIoSubmitPread) &&
-                                      op.offset >= static_cast<int64_t>(kBlockMapEnd));
-}
-
-// Memory may have gone bad before the call ended. Which page that is matters for reads only: others reach pages that
-// they do not name, such as the tail of a file that grows, and blocks take their bad sectors along.
-bool some_memory_failed(const History& history, const OpRecord& record) {
-  return std::any_of(history.records.begin(), history.records.end(), [&](const OpRecord& other) {
-    return other.op != nullptr && other.op->code == OpCode::kMemoryFailure && other.begin_seq <= record.end_seq &&
-           !refused(other);
-  });
-}
-
-}  // namespace
-
-std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record) {
-  switch (record.error) {
-    case Errc::kIo:
-      // Pages of pmem are not the page allocator's to take offline: the kernel says EIO, too.
-      if (record.op->code == OpCode::kMadvise && record.op->flags == prog::kAdvSoftOffline) { return std::nullopt; }
-      if (may_have_block_maps(program, history) && reads_far(*record.op)) { return std::nullopt; }
-      [[fallthrough]];
-    case Errc::kCorrupted:
-    case Errc::kHwPoison:
-      if (history.foreign_image) { return std::nullopt; }
-      if (record.error != Errc::kCorrupted && some_memory_failed(history, record)) { return std::nullopt; }
-      if (record.error == Errc::kIo && orders_failing_bio(program)) { return std::nullopt; }
-      break;
-    case Errc::kNoSpc:
-      if (!plenty_of_room(program, history)) { return std::nullopt; }
-      return Objection{
-          "NR1", name_of(record) + " failed with ENOSPC, and there is room for all that the program does", {}};
-    case Errc::kRoFs:
-      if (history.foreign_image || has_mount_option(program.mount, "ro")) { return std::nullopt; }
-      break;
-    default: return std::nullopt;
-  }
-  return object(format("%s failed with %s", name_of(record).c_str(), daxfs::errc_name(record.error)),
-                "nothing in the run can cause this error");
-}
 
 std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   if (auto objection = check_durable(model, record)) { return objection; }

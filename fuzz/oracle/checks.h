@@ -10,8 +10,6 @@
 
 namespace daxfuzz::oracle {
 
-// Errors that nothing in a clean run can cause.
-std::optional<Objection> check_error(const prog::Program& program, const History& history, const OpRecord& record);
 // Bytes, counts, sizes and signals of one operation.
 std::optional<Objection> check_result(Model& model, const OpRecord& record);
 // A file on the medium after the unmount.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fuzz/oracle/checks.h"
+#include "fuzz/oracle/errors.h"
 #include "fuzz/oracle/model.h"
 #include "fuzz/oracle/names.h"
 #include "fuzz/oracle/stale.h"

@@ -134,7 +134,7 @@ TEST(JudgeBytes, FailedExtendingWriteMayClearWhatLiesBehindEof) {
   const auto story = [](uint8_t value) {
     Story s;
     s.open(0).ftruncate(0, 3).mmap(0, 0, 4096, kAddr).store(kAddr, 4096, fill(7));
-    s.pwrite(0, fill(9), 31, 2048 * kK, -1, Errc::kFault).ftruncate(0, 4096);
+    s.mount("fail_alloc=1").pwrite(0, fill(9), 31, 2048 * kK, -1, Errc::kNoMem).ftruncate(0, 4096);
     s.pread(0, 4096, 0, bytes(3, 7) + bytes(4093, value));
     return s.said();
   };

@@ -15,6 +15,8 @@ constexpr int kRoot = 0;
 constexpr int kLinksMax = 8;           // symbolic links on one path; more are not followed here
 constexpr size_t kNameBytesMax = 255;  // longer ones fail for their length
 
+constexpr const char* kThroughDirectories = "said ENOTDIR where a directory is";
+
 bool done(const OpRecord& record) { return record.error == Errc::kOk; }
 
 // A path whose end says "a directory": most calls have rules of their own for it.
@@ -160,6 +162,11 @@ NameTree::Result NameTree::open(const OpRecord& record, std::string_view path, b
     if (record.error == Errc::kExist && (!exclusive || (place.reached && place.node < 0))) {
       return {true, "said EEXIST, but nothing was there"};
     }
+    const bool is_directory = place.reached && place.node >= 0 && is_dir(place.node);
+    if (record.error == Errc::kIsDir && !is_directory) { return {true, "said EISDIR of what is no directory"}; }
+    if (record.error == Errc::kNotDir && place.reached && ((flags & prog::kODirectory) == 0 || is_directory)) {
+      return {true, kThroughDirectories};
+    }
     if (creates && !surely_nothing(record) && place.node < 0) { certain_ = false; }
     return {};
   }
@@ -189,6 +196,10 @@ NameTree::Result NameTree::attributes(const OpRecord& record, std::string_view p
     if (!place.known) { return {}; }
     if (record.error == Errc::kNoEnt && place.reached && place.node >= 0) {
       return {true, "said ENOENT; the name was there"};
+    }
+    if (record.error == Errc::kNotDir && place.reached) { return {true, kThroughDirectories}; }
+    if (record.error == Errc::kIsDir && (code != OpCode::kTruncate || !place.reached || !is_dir(place.node))) {
+      return {true, "said EISDIR of what is no directory"};
     }
     if (!done(record)) { return {}; }
     if (!place.reached || place.node < 0) { return {true, "succeeded on a name that did not exist"}; }
@@ -224,6 +235,7 @@ NameTree::Result NameTree::link(const OpRecord& record, std::string_view from, s
   if (record.error == Errc::kExist && target.reached && target.node < 0) {
     return {true, "said EEXIST, but nothing was there"};
   }
+  if (record.error == Errc::kNotDir && source.reached && target.reached) { return {true, kThroughDirectories}; }
   if (!done(record)) { return {}; }
   if (!there) { return {true, "linked a name that did not exist"}; }
   if (!target.reached || target.node >= 0) { return {true, "made a link where a name was"}; }
@@ -248,6 +260,7 @@ NameTree::Result NameTree::make(const OpRecord& record, std::string_view path, N
   if (record.error == Errc::kExist && place.reached && place.node < 0) {
     return {true, "said EEXIST, but nothing was there"};
   }
+  if (record.error == Errc::kNotDir && place.reached) { return {true, kThroughDirectories}; }
   if (!done(record)) { return {}; }
   if (!place.reached || place.node >= 0) { return {true, "made a name where one was"}; }
   add(place.dir, place.name, std::move(node));
@@ -259,6 +272,10 @@ NameTree::Result NameTree::unlink(const OpRecord& record, std::string_view path)
   if (!place.known) { return {}; }
   const bool there = place.reached && place.node >= 0;
   if (record.error == Errc::kNoEnt && there) { return {true, "said ENOENT; the name was there"}; }
+  if (record.error == Errc::kNotDir && place.reached) { return {true, kThroughDirectories}; }
+  if (record.error == Errc::kIsDir && there && !is_dir(place.node)) {
+    return {true, "said EISDIR of what is no directory"};
+  }
   if (!done(record)) { return {}; }
   if (!there) { return {true, "removed a name that did not exist"}; }
   if (is_dir(place.node)) { return {true, "removed a directory"}; }
@@ -275,12 +292,32 @@ NameTree::Result NameTree::rmdir(const OpRecord& record, std::string_view path) 
   if (record.error == Errc::kNotEmpty && there && !place.name.empty() && is_dir(place.node) && empty(place.node)) {
     return {true, "said ENOTEMPTY of an empty directory"};
   }
+  if (record.error == Errc::kNotDir && there && is_dir(place.node)) { return {true, kThroughDirectories}; }
   if (!done(record)) { return {}; }
   if (!there || !is_dir(place.node) || place.name.empty()) { return {true, "removed what was no directory"}; }
   if (!empty(place.node)) { return {true, "removed a directory that was not empty"}; }
   remove(place.dir, place.name);
   drop(place.node, place.dir);
   return {};
+}
+
+// Of a rename whose both paths are known. RETURNS: null if there is nothing wrong about its error.
+const char* NameTree::wrong_refusal(const OpRecord& record, const Place& source, const Place& target) const {
+  if (!source.reached || source.node < 0 || !target.reached) { return nullptr; }
+  const bool exchanges = (record.op->flags & prog::kRenameExchange) != 0;
+  const bool from_dir = is_dir(source.node);
+  const bool to_dir = target.node >= 0 && is_dir(target.node);
+  const bool to_file = target.node >= 0 && !to_dir;
+  switch (record.error) {
+    case Errc::kNotDir: return from_dir && to_file && !exchanges ? nullptr : kThroughDirectories;
+    case Errc::kIsDir:
+      return !from_dir && to_dir && !exchanges ? nullptr : "said EISDIR, but no file takes a directory's place";
+    case Errc::kNotEmpty: return to_dir && !empty(target.node) ? nullptr : "said ENOTEMPTY of no full directory";
+    case Errc::kBusy: return source.name.empty() || target.name.empty() ? nullptr : "said EBUSY of two names";
+    case Errc::kInval:
+      return from_dir || (record.op->flags & ~prog::kRenameNoReplace) != 0 ? nullptr : "said EINVAL of a file";
+    default: return nullptr;
+  }
 }
 
 NameTree::Result NameTree::rename(const OpRecord& record, std::string_view from, std::string_view to) {
@@ -300,6 +337,7 @@ NameTree::Result NameTree::rename(const OpRecord& record, std::string_view from,
   if (record.error == Errc::kExist && target.reached && !occupied) {
     return {true, "said EEXIST, but nothing was there"};
   }
+  if (const char* const wrong = wrong_refusal(record, source, target)) { return {true, wrong}; }
   if (!done(record)) { return {}; }
   if (!there) { return {true, "moved a name that did not exist"}; }
   if (!target.reached || target.name.empty()) { return {true, "moved a name to where no path led"}; }

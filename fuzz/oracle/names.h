@@ -3,12 +3,13 @@
 // A model that follows the calls in their order. Of changes that ran at the same time it tries every order, and goes on
 // with the trees that some order makes; if none explains what they returned, that is the objection. It is silent from
 // changes on whose effect is no single step: links, symbolic links, and changes of a directory that another path leads
-// through. A call that only looks and ran beside a change is not judged. Judged are
-// success, and the errors that speak of a name's presence (ENOENT, EEXIST, ENOTEMPTY); numbers of links; targets of
-// symbolic links; the listing of a directory; the names on the medium after the unmount. Objections have the tag NS.
+// through. A call that only looks and ran beside a change is not judged. Judged are success, and the errors that speak
+// of a name's presence and kind (ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, rename's EBUSY and EINVAL); numbers of
+// links; targets of symbolic links; the listing of a directory; the names on the medium after the unmount. Objections
+// have the tag NS.
 //
-// Not covered: other errors, and which of two that apply comes first; attributes but the number of links; orders of
-// more than four changes at the same time.
+// Not covered: other errors (errors.h), and which of two that apply comes first; attributes but the number of links;
+// orders of more than four changes at the same time.
 // Tested by: fuzz/oracle/names_test.cc
 #pragma once
 
@@ -100,6 +101,7 @@ class NameTree {
   Result unlink(const OpRecord& record, std::string_view path);
   Result make(const OpRecord& record, std::string_view path, Node node);  // mkdir, symlink
   Result rmdir(const OpRecord& record, std::string_view path);
+  const char* wrong_refusal(const OpRecord& record, const Place& source, const Place& target) const;
   Result rename(const OpRecord& record, std::string_view from, std::string_view to);
   Result getdents(const OpRecord& record, const Descriptors& descriptors) const;
 

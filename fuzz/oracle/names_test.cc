@@ -85,6 +85,53 @@ TEST(JudgeNames, ExistenceMustFitEachCall) {
   EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1", prog::kRenameExchange).said(), "");
 }
 
+TEST(JudgeNames, KindsMustFitEachError) {
+  constexpr const char* kDirectory = "d0";
+  const auto wrong = [](OpCode code, const char* path, Errc error, const char* path2 = "f1", uint32_t flags = 0) {
+    Names names;
+    names.call(code, path, error, path2, flags);
+    return names.said();
+  };
+  const auto wrong_open = [](const char* path, uint32_t flags, Errc error) {
+    Names names;
+    names.opens(path, flags, 0, 0, error);
+    return names.said();
+  };
+  for (const OpCode code :
+       {OpCode::kStat, OpCode::kLstat, OpCode::kTruncate, OpCode::kUnlink, OpCode::kLink, OpCode::kRename}) {
+    EXPECT_NE(wrong(code, "f0", Errc::kNotDir), "");
+    EXPECT_EQ(wrong(code, "f0/f0", Errc::kNotDir), "");
+  }
+  EXPECT_NE(wrong(OpCode::kMkdir, "d0/d1", Errc::kNotDir), "");
+  EXPECT_EQ(wrong(OpCode::kMkdir, "f0/f0", Errc::kNotDir), "");
+  EXPECT_NE(wrong(OpCode::kRmdir, "d1", Errc::kNotDir), "");
+  EXPECT_EQ(wrong(OpCode::kRmdir, "f0", Errc::kNotDir), "");
+  EXPECT_NE(wrong(OpCode::kUnlink, "f0", Errc::kIsDir), "");
+  EXPECT_EQ(wrong(OpCode::kUnlink, kDirectory, Errc::kIsDir), "");
+  EXPECT_NE(wrong(OpCode::kTruncate, "f0", Errc::kIsDir), "");
+  EXPECT_EQ(wrong(OpCode::kTruncate, kDirectory, Errc::kIsDir), "");
+  EXPECT_NE(wrong(OpCode::kStat, kDirectory, Errc::kIsDir), "");
+
+  EXPECT_NE(wrong_open("f0", prog::kORdWr, Errc::kIsDir), "");
+  EXPECT_NE(wrong_open("f1", prog::kORdWr | prog::kOCreat, Errc::kIsDir), "");
+  EXPECT_EQ(wrong_open(kDirectory, prog::kORdWr, Errc::kIsDir), "");
+  EXPECT_NE(wrong_open("f0", prog::kORdWr, Errc::kNotDir), "");
+  EXPECT_NE(wrong_open(kDirectory, prog::kODirectory, Errc::kNotDir), "");
+  EXPECT_EQ(wrong_open("f0", prog::kODirectory, Errc::kNotDir), "");
+
+  // Between a file and a directory.
+  EXPECT_NE(wrong(OpCode::kRename, kDirectory, Errc::kNotDir), "");
+  EXPECT_EQ(wrong(OpCode::kRename, kDirectory, Errc::kNotDir, "f0"), "");
+  EXPECT_NE(wrong(OpCode::kRename, kDirectory, Errc::kNotDir, "f0", prog::kRenameExchange), "");
+  EXPECT_NE(wrong(OpCode::kRename, kDirectory, Errc::kIsDir, "d1"), "");
+  EXPECT_EQ(wrong(OpCode::kRename, "f0", Errc::kIsDir, "d1"), "");
+  EXPECT_NE(wrong(OpCode::kRename, kDirectory, Errc::kNotEmpty, "d1"), "");
+  EXPECT_EQ(wrong(OpCode::kRename, "d1", Errc::kNotEmpty, "d0"), "");
+  EXPECT_NE(wrong(OpCode::kRename, "f0", Errc::kBusy), "");
+  EXPECT_NE(wrong(OpCode::kRename, "f0", Errc::kInval), "");
+  EXPECT_EQ(wrong(OpCode::kRename, kDirectory, Errc::kInval, "d0/d1"), "");
+}
+
 TEST(JudgeNames, ChangesAreFollowed) {
   EXPECT_EQ(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1").opens("f1", 0, 12, 100).said(), "");
   EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "f1").opens("f0", 0, 12, 100).said(), "");
@@ -195,6 +242,7 @@ TEST(JudgeNames, ChangesOnTheWayOfOthersAreNotJudged) {
 TEST(JudgeNames, AnOpenThatFailedMayHaveMadeAFile) {
   const auto story = [](uint32_t flags, Errc error) {
     Names s;
+    s.mount("fail_alloc=1");
     s.opens("f1", kMake | flags, 0, 0, error);
     return s.opens("f1", prog::kORdWr, 33, 1).said();
   };
