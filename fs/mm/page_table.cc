@@ -269,6 +269,9 @@ void PageTable::exchange(VirtAddr address, uint64_t word) {
 
 void PageTable::set(VirtAddr address, Pte pte, Site site) {
   rt::point(rt::PointKind::kPteWrite, object(address), site);
+  FS_WARN_ON(!pte.present(), "MM12", about(pte_ref(mm_id_, address)),
+             "process %llu gets a PTE that is neither empty nor present, %#llx",
+             static_cast<unsigned long long>(mm_id_), static_cast<unsigned long long>(pte.word()));
   exchange(address, pte.word());
 }
 

@@ -20,6 +20,7 @@
 //   MM5  a table page given back to the pool holds no entry and no deposit.
 //   MM10 a table has as many deposits as huge mappings.
 //   MM11 a huge mapping is made and changed at its first address.
+//   MM12 a PTE that is set is present: flags without a frame come of changing what another task has cleared.
 // Not covered: freeing of tables at munmap without huge mappings.
 // Tested by: fs/mm/page_table_test.cc, fs/mm/huge_test.cc.
 #pragma once

@@ -26,6 +26,22 @@ static_assert(!Pte::make(Pfn(5)).mk_write().mk_protnone().allows(false));
 static_assert(Pte::make(Pfn(5)).mk_write().mk_dirty().clear_write().clear_dirty() == Pte::make(Pfn(5)));
 static_assert(Pmd::table(0x1000).is_table() && Pmd::table(0x1000).table_address() == 0x1000);
 
+#if defined(DAXFS_RT_FIBER)
+
+// MM12.
+TEST_F(PageTableTest, FlagsWithoutAFrameAreFound) {
+  const auto outcome = rt::run_lambda([&] {
+    table_.ensure(VirtAddr(0));
+    rt::SpinGuard guard(table_.ptl);
+    table_.set(VirtAddr(0), Pte().mk_young().mk_dirty().mk_write());
+  });
+  ASSERT_TRUE(outcome.finding.has_value());
+  EXPECT_EQ(outcome.finding->tag, "MM12");
+  abandon();
+}
+
+#endif  // DAXFS_RT_FIBER
+
 TEST_F(PageTableTest, FarApartEntriesShareNothing) {
   rt::run_for_test([&] {
     const VirtAddr far = kTaskSize - kPageSize;
