@@ -419,7 +419,7 @@ std::optional<Objection> LoneCall::check_stat(const OpRecord& record) const {
 
 // Shared memory without a file keeps its pages (fs/mm/mprotect.cc).
 std::optional<Objection> LoneCall::check_dropped(const OpRecord& record) const {
-  if (record.error != daxfs::Errc::kOk || op_.flags != prog::kAdvDontNeed) { return std::nullopt; }
+  if (record.error != daxfs::Errc::kOk) { return std::nullopt; }
   const uint64_t length = daxfs::round_up(static_cast<uint64_t>(op_.length), daxfs::kPageSize);
   std::optional<Objection> objection;
   machine_.mm(record.process).for_each_pte([&](const daxfs::mm::Vma& vma, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
@@ -428,6 +428,29 @@ std::optional<Objection> LoneCall::check_dropped(const OpRecord& record) const {
     objection = against("LC7", format("madvise(DONTNEED) left the page at %" PRIx64 " mapped", at.value()));
   });
   return objection;
+}
+
+std::optional<Objection> LoneCall::check_populated(const OpRecord& record) const {
+  if (record.error != daxfs::Errc::kOk) { return std::nullopt; }
+  const bool write = op_.flags == prog::kAdvPopulateWrite;
+  const uint64_t length = daxfs::round_up(static_cast<uint64_t>(op_.length), daxfs::kPageSize);
+  uint64_t pages = 0;
+  machine_.mm(record.process).for_each_pte([&](const daxfs::mm::Vma&, daxfs::VirtAddr at, daxfs::mm::Pte pte) {
+    const bool inside = at.value() >= record.address && at.value() - record.address < length;
+    if (inside && pte.allows(write)) { ++pages; }
+  });
+  if (pages == length / daxfs::kPageSize) { return std::nullopt; }
+  return against("LC11", format("madvise(%s) mapped %" PRIu64 " of %" PRIu64 " pages",
+                                write ? "POPULATE_WRITE" : "POPULATE_READ", pages, length / daxfs::kPageSize));
+}
+
+std::optional<Objection> LoneCall::check_advice(const OpRecord& record) const {
+  switch (op_.flags) {
+    case prog::kAdvDontNeed: return check_dropped(record);
+    case prog::kAdvPopulateRead:
+    case prog::kAdvPopulateWrite: return check_populated(record);
+    default: return std::nullopt;
+  }
 }
 
 std::optional<Objection> LoneCall::finish(const OpRecord& record) {
@@ -444,7 +467,7 @@ std::optional<Objection> LoneCall::finish(const OpRecord& record) {
     case OpCode::kStat:
     case OpCode::kLstat:
     case OpCode::kFstat: return check_stat(record);
-    case OpCode::kMadvise: return check_dropped(record);
+    case OpCode::kMadvise: return check_advice(record);
     case OpCode::kMemoryFailure: return failure_.check(record);
     default: break;
   }

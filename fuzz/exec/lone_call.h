@@ -15,6 +15,7 @@
 //   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 //   LC10 a call changes no immutable file, and no name in an immutable directory or of such a file; nor does it cut or
 //       rename an append-only file, or take a name out of an append-only directory.
+//   LC11 after madvise(POPULATE_READ) every page of the range is mapped, after POPULATE_WRITE every one writable.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.
 // Tested by: fuzz/exec/lone_call_test.cc
@@ -83,6 +84,8 @@ class LoneCall {
   std::optional<oracle::Objection> check_seek(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_stat(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_dropped(const oracle::OpRecord& record) const;
+  std::optional<oracle::Objection> check_populated(const oracle::OpRecord& record) const;
+  std::optional<oracle::Objection> check_advice(const oracle::OpRecord& record) const;
   std::optional<oracle::Objection> check_statfs(const oracle::OpRecord& record) const;
 
   Machine& machine_;

@@ -313,6 +313,34 @@ TEST(LoneCall, DontNeedLeavesNothingMapped) {
   });
 }
 
+// LC11
+TEST(LoneCall, PopulateLeavesEveryPageMapped) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    const auto at = world.process
+                        ->mmap(daxfs::VirtAddr(0), 2 * kPage, daxfs::mm::kProtRead | daxfs::mm::kProtWrite,
+                               daxfs::vfs::kMmapShared, world.fd, 0)
+                        .value();
+    const auto verdict = [&](uint32_t advice, int64_t length, auto call) {
+      EXPECT_TRUE(world.process->madvise(at, 2 * kPage, daxfs::vfs::kAdviseDontNeed, nullptr).ok());
+      const Op op{.code = OpCode::kMadvise, .flags = advice, .length = length};
+      oracle::OpRecord record = answer(0);
+      record.address = at.value();
+      return world.said(op, record, call);
+    };
+    const auto populate = [&](uint32_t advice, uint64_t pages) {
+      return
+          [&world, at, advice, pages] { EXPECT_TRUE(world.process->madvise(at, pages * kPage, advice, nullptr).ok()); };
+    };
+    EXPECT_EQ(verdict(prog::kAdvPopulateRead, 2 * kPage, populate(daxfs::vfs::kAdvisePopulateRead, 2)), "");
+    EXPECT_EQ(verdict(prog::kAdvPopulateRead, 2 * kPage, populate(daxfs::vfs::kAdvisePopulateRead, 1)), "LC11");
+    EXPECT_EQ(verdict(prog::kAdvPopulateRead, kPage, populate(daxfs::vfs::kAdvisePopulateRead, 2)), "");
+    EXPECT_EQ(verdict(prog::kAdvPopulateWrite, 2 * kPage, populate(daxfs::vfs::kAdvisePopulateWrite, 2)), "");
+    EXPECT_EQ(verdict(prog::kAdvPopulateWrite, 2 * kPage, populate(daxfs::vfs::kAdvisePopulateRead, 2)), "LC11");
+    world.end();
+  });
+}
+
 // LC8
 TEST(LoneCall, MemoryFailureTellsWhoeverMapsThePage) {
   daxfs::rt::run_for_test([] {
