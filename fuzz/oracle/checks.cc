@@ -163,15 +163,6 @@ std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& 
 
 // --- reads
 
-bool readable(uint32_t flags) {  // access mode 3 gives neither
-  const uint32_t mode = flags & prog::kOAccMode;
-  return (flags & prog::kOPath) == 0 && (mode == prog::kORdOnly || mode == prog::kORdWr);
-}
-bool writable(uint32_t flags) {
-  const uint32_t mode = flags & prog::kOAccMode;
-  return (flags & prog::kOPath) == 0 && (mode == prog::kOWrOnly || mode == prog::kORdWr);
-}
-
 // Where bytes arrived, the caller may store: otherwise EFAULT was due, also from direct I/O (bug B27).
 std::optional<Objection> check_target(Model& model, const OpRecord& record, uint64_t got) {
   const MemoryRange range = memory_of(record);

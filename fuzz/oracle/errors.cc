@@ -19,8 +19,8 @@ using prog::OperandKind;
 
 namespace {
 
-constexpr size_t kNameBytesMax = 255;
-constexpr size_t kPathBytesMax = 4095;
+constexpr size_t kComponentMax = 255;
+constexpr size_t kPathMax = 4095;
 
 // --- the run
 
@@ -96,10 +96,10 @@ bool out_of_range(const Op& op) {
 bool has_path(const Op& op) { return op.info().has(OperandKind::kPath) || op.info().has(OperandKind::kPath2); }
 
 bool too_long(std::string_view path) {
-  if (path.size() > kPathBytesMax) { return true; }
-  while (path.size() > kNameBytesMax) {
+  if (path.size() > kPathMax) { return true; }
+  while (path.size() > kComponentMax) {
     const size_t slash = path.find('/');
-    if (slash == std::string_view::npos || slash > kNameBytesMax) { return true; }
+    if (slash == std::string_view::npos || slash > kComponentMax) { return true; }
     path.remove_prefix(slash + 1);
   }
   return false;
@@ -129,15 +129,6 @@ bool is_known_mode(uint32_t mode) {
     case prog::kFallocInsert: return true;
     default: return false;
   }
-}
-
-bool writable(uint32_t open_flags) {
-  const uint32_t mode = open_flags & prog::kOAccMode;
-  return mode == prog::kOWrOnly || mode == prog::kORdWr;
-}
-bool readable(uint32_t open_flags) {
-  const uint32_t mode = open_flags & prog::kOAccMode;
-  return mode == prog::kORdOnly || mode == prog::kORdWr;
 }
 
 bool aligned(uint64_t number) { return number % daxfs::kPageSize == 0; }

@@ -61,6 +61,16 @@ MemoryRange memory_of(const OpRecord& record) {
   }
 }
 
+bool readable(uint32_t open_flags) {
+  const uint32_t mode = open_flags & prog::kOAccMode;
+  return (open_flags & prog::kOPath) == 0 && (mode == prog::kORdOnly || mode == prog::kORdWr);
+}
+
+bool writable(uint32_t open_flags) {
+  const uint32_t mode = open_flags & prog::kOAccMode;
+  return (open_flags & prog::kOPath) == 0 && (mode == prog::kOWrOnly || mode == prog::kORdWr);
+}
+
 bool refused(const OpRecord& record) {
   const prog::Op& op = *record.op;
   switch (record.error) {

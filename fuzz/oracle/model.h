@@ -132,6 +132,9 @@ bool uses_scratch(const OpRecord& record);
 bool is_write(prog::OpCode code);
 // Of a mapping, and nothing else: load, process_vm_readv.
 bool reads_memory(prog::OpCode code);
+// What the flags of an open let it do: access mode 3 and O_PATH neither.
+bool readable(uint32_t open_flags);
+bool writable(uint32_t open_flags);
 // Failed with an error that is returned before anything is touched.
 bool refused(const OpRecord& record);
 
