@@ -45,8 +45,7 @@ enum class Remove : uint8_t {
   kUnused,
 };
 // Out of the file (CF2), and then the buffer and the tree's reference go: in this order, since a device may make the
-// page
-// dirty at any time (O20). RETURNS: whether it went. REQUIRES: locked.
+// page dirty at any time (O20). RETURNS: whether it went. REQUIRES: locked.
 bool remove_page(mm::AddressSpace& mapping, mm::Page& page, Remove when, Site site = Site::current());
 
 // The buffer comes and goes with one reference. REQUIRES: locked.

@@ -39,8 +39,7 @@ void truncate_pagecache(mm::AddressSpace& mapping, uint64_t new_size);
 void drop_hole_entries(mm::AddressSpace& mapping, PgOff first, PgOff last);
 
 // Deletes entries that are neither locked nor dirty, whoever maps them. Only Bug::kReclaimDropsDax calls it: that an
-// entry
-// is clean does not say that nobody maps its page, so in truth DAX entries stay as long as their inode.
+// entry is clean does not say that nobody maps its page, so in truth DAX entries stay as long as their inode.
 void drop_clean_entries(mm::AddressSpace& mapping);
 
 // Last act on a tree: deletes everything and asserts O2. The caller knows that nobody can reach the

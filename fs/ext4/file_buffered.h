@@ -5,8 +5,7 @@
 // Locking: reads take no inode lock (a concurrent write may be seen in part, page by page); writes want i_rwsem
 //   exclusive; faults mmap_lock, as ever. Inside: invalidate_lock, folio, i_data_sem.
 // Not covered: user bytes are copied before a folio is locked, not while it is (the kernel copies with faults off and
-// tries
-//   again), so a page changes in one step.
+//   tries again), so a page changes in one step.
 // Tested by: fs/check/page_cache_test.cc.
 #pragma once
 

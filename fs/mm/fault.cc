@@ -98,17 +98,6 @@ void unmap_page(Page& page, Pte pte, Site site) {
   put_page(page, site);
 }
 
-FaultResult finish_mkwrite_fault(VmFault& vmf, Site site) {
-  FS_TRACE_SCOPE("finish_mkwrite_fault", pte_ref(vmf.mm.id(), vmf.address));
-  Mm& mm = vmf.mm;
-  rt::SpinGuard guard(mm.page_table.ptl, site);
-  const Pte now = mm.page_table.load(vmf.address, site);
-  if (same_mapping(now, vmf.orig_pte) && !now.huge()) {
-    mm.page_table.set(vmf.address, now.mk_young().mk_dirty().mk_write(), site);
-  }
-  return FaultResult::kDone;
-}
-
 FaultResult finish_cow_fault(VmFault& vmf, Site site) {
   FS_TRACE_SCOPE("finish_fault", pte_ref(vmf.mm.id(), vmf.address));
   Mm& mm = vmf.mm;

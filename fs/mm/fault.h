@@ -1,6 +1,6 @@
 // fs/mm/fault.h - how a fault handler puts its frame into the page table.
 //
-// Kernel: vmf_insert_mixed, vmf_insert_mixed_mkwrite, finish_mkwrite_fault, finish_fault.
+// Kernel: vmf_insert_mixed, vmf_insert_mixed_mkwrite, finish_fault.
 // Locking: all take ptl. The caller holds mmap_lock for read and what keeps the frame valid (the
 // DAX entry lock). Invariants:
 //   MM9  nobody makes a PTE writable that maps another frame, apart from the zero page.
@@ -20,17 +20,13 @@ struct Page;
 // different frame is left alone, and is MM9 if `write`. Takes no reference.
 FaultResult insert_pfn(VmFault& vmf, Pfn pfn, bool write, Site site = Site::current());
 
-// Maps a page of the page cache at vmf.address: read-only, or with `write` writable and dirty; takes a reference for
-// the
-// PTE. If something is mapped there already: the same page and `write` makes it writable, anything else is left alone.
+// Maps a page of the page cache at vmf.address: read-only, or with `write` writable and dirty; takes a reference
+// for the PTE. If something is mapped there already: the same page and `write` makes it writable, anything else is left
+// alone.
 // REQUIRES: the folio locked and of vmf's file and page. Kernel: finish_fault, do_set_pte.
 FaultResult insert_page(VmFault& vmf, Page& page, bool write, Site site = Site::current());
 // What goes with a PTE of the page cache that was taken out: its dirty bit, its reference. REQUIRES: ptl since.
 void unmap_page(Page& page, Pte pte, Site site = Site::current());
-
-// Makes vmf.orig_pte writable and dirty if it is still what is mapped; else nothing (the store will
-// walk again).
-FaultResult finish_mkwrite_fault(VmFault& vmf, Site site = Site::current());
 
 // Maps vmf.cow_page, filled by the caller, writable; if something is mapped already the copy is
 // dropped. Takes over the frame and sets vmf.cow_done.

@@ -45,19 +45,6 @@ TEST_F(FaultTest, AReadInsertionLeavesAnotherFrameAlone) {
   });
 }
 
-TEST_F(FaultTest, MkwriteDoesNothingIfThePteChanged) {
-  rt::run_for_test([&] {
-    const VirtAddr base = map(mm_, kMapShared);
-    EXPECT_EQ(load(mm_, base), "a");
-    with_fault(base, 0, true, [&](VmFault& vmf) {
-      vmf.orig_pte = pte(mm_, base);
-      unmap_mapping_range(file_.mapping(), PgOff(0), 1, false);
-      EXPECT_EQ(finish_mkwrite_fault(vmf), FaultResult::kDone);
-      EXPECT_TRUE(pte(mm_, base).none());
-    });
-  });
-}
-
 TEST_F(FaultTest, ACopyThatComesLateIsDropped) {
   rt::run_for_test([&] {
     const VirtAddr base = map(mm_, kMapPrivate);

@@ -24,7 +24,7 @@ class HugeFile final : public VmFile, public MappingHost {
     if (vmf.cow) { return FaultResult::kSigbus; }
     return insert_pfn(vmf, Pfn(kFirst) + vmf.pgoff.value(), vmf.write);
   }
-  FaultResult pfn_mkwrite(VmFault& vmf) override { return finish_mkwrite_fault(vmf); }
+  FaultResult pfn_mkwrite(VmFault& vmf) override { return fault(vmf); }
   FaultResult huge_fault(VmFault& vmf) override {
     ++huge_faults;
     if (holes) { return insert_huge_zero_page(vmf); }

@@ -75,12 +75,8 @@ class FakeFile final : public VmFile, public MappingHost {
     rt::ReadLock lock(mapping_.invalidate_lock);
     __atomic_fetch_add(&mkwrites, 1, __ATOMIC_SEQ_CST);
     rt::MutexLock entry(entry_lock_);
-    if (vmf.orig_pte.special()) {
-      unmap_mapping_range(mapping_, vmf.pgoff, 1, false);
-      return map(vmf);
-    }
-    dirty_.insert(vmf.pgoff.value());
-    return finish_mkwrite_fault(vmf);
+    if (vmf.orig_pte.special()) { unmap_mapping_range(mapping_, vmf.pgoff, 1, false); }
+    return map(vmf);
   }
 
   // Frees the blocks of [first, end) as punch hole and truncate do, but for the wait for pins.

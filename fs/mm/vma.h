@@ -44,7 +44,7 @@ class VmFile {
   // held. mmap_lock is held for read. YIELDS.
   virtual FaultResult fault(VmFault& vmf) = 0;
   // A store met the read-only PTE vmf.orig_pte of a shared writable mapping. Ends with
-  // insert_pfn(.., write) or finish_mkwrite_fault(). mmap_lock is held for read. YIELDS.
+  // insert_pfn(.., write) or insert_page(.., write). mmap_lock is held for read. YIELDS.
   virtual FaultResult pfn_mkwrite(VmFault& vmf) = 0;
   // The huge range around vmf.address lies in the VMA (huge_range_fits), and no page of it is mapped by itself:
   // nothing is mapped, or a huge mapping that is read-only while vmf.write. Ends with an insert of huge.h;

@@ -212,9 +212,11 @@ void LoneCall::expect_open() {
 // Calls by name were looked at before they began.
 std::optional<Objection> LoneCall::check_forbidden(const OpRecord& record) const {
   if (record.error != daxfs::Errc::kOk) { return std::nullopt; }
+  const bool by_access = op_.code == OpCode::kOpen || op_.code == OpCode::kMmap;
   const auto changed = [&](uint32_t ino) {
-    auto objection = against(
-        "LC10", format("%s changed inode %u, whose flags forbid it", std::string(op_.info().name).c_str(), ino));
+    auto objection =
+        against("LC10", format("%s %s inode %u, whose flags forbid it", std::string(op_.info().name).c_str(),
+                               by_access ? "may change" : "changed", ino));
     objection->ino = ino;
     return objection;
   };
@@ -229,6 +231,17 @@ std::optional<Objection> LoneCall::check_forbidden(const OpRecord& record) const
     case OpCode::kFallocate:
       forbidding = (op_.flags & ~prog::kFallocKeepSize) != 0 ? kFixed : uint32_t{kFlagImmutable};
       break;
+    case OpCode::kOpen:
+      if ((op_.flags & (prog::kOPath | prog::kOTmpfile)) != 0 || !oracle::writable(op_.flags)) { return std::nullopt; }
+      forbidding = (op_.flags & prog::kOAppend) != 0 ? uint32_t{kFlagImmutable} : kFixed;
+      break;
+    case OpCode::kMmap: {
+      const uint32_t type = op_.flags & prog::kMapType;
+      const bool shared = type == prog::kMapShared || type == prog::kMapSharedValidate;
+      const bool stores = shared && (op_.flags & prog::kMapAnon) == 0 && oracle::writable(record.open_flags);
+      forbidding = stores ? daxfs::ext4::kFlagAppend : 0;
+      break;
+    }
     default: return std::nullopt;
   }
   TreeInode inode;

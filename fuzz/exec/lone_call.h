@@ -14,7 +14,8 @@
 //   LC4 stat says mode, links and sectors as they are on the medium, with the blocks promised to pages.
 //   LC7 after madvise(DONTNEED) nothing of the range is mapped, private copies neither.
 //   LC10 a call changes no immutable file, and no name in an immutable directory or of such a file; nor does it cut or
-//       rename an append-only file, or take a name out of an append-only directory.
+//       rename an append-only file, or take a name out of an append-only directory. Nor is the one opened for writing,
+//       or the other for more than appending, or mapped for stores.
 //   LC11 after madvise(POPULATE_READ) every page of the range is mapped, after POPULATE_WRITE every one writable.
 // Not covered: atime; times of stores through mappings; asynchronous calls; runs with daemons (flush=, reclaim=), with
 // failures on order, or of foreign images; native threads.

@@ -1,4 +1,4 @@
-// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC10.
+// fuzz/exec/lone_call_test.cc - answers and traces of calls that nothing ran beside. LC1 to LC11.
 #include "fuzz/exec/lone_call.h"
 
 #include <array>
@@ -59,6 +59,7 @@ struct World {
     record.ino = ino;
     record.generation = generation;
     record.dax = true;
+    record.open_flags = prog::kORdWr;
     LoneCall lone(*machine, *fs, program, op);
     lone.note_file(record);
     call();
@@ -367,6 +368,34 @@ TEST(LoneCall, MemoryFailureTellsWhoeverMapsThePage) {
 }
 
 // LC10
+TEST(LoneCall, FlagsForbidMappingsForStores) {
+  daxfs::rt::run_for_test([] {
+    World world;
+    // Through a descriptor of another kind than the record says: the library refuses as it should.
+    const int fd = world.process->open("f0", prog::kORdOnly, 0).value();
+    const auto mapped = [&](uint32_t type, uint32_t xflags) {
+      const Op op{.code = OpCode::kMmap, .prot = prog::kProtRead, .flags = type, .length = kPage};
+      const auto map = [&] {
+        return world.process->mmap(daxfs::VirtAddr(0), kPage, prog::kProtRead, type, fd, 0).value();
+      };
+      const daxfs::VirtAddr address = map();  // and there again, since nothing else comes or goes
+      EXPECT_TRUE(world.process->munmap(address, kPage).ok());
+      EXPECT_TRUE(world.process->setxflags(world.fd, xflags).ok());
+      const std::string said =
+          world.said(op, answer(static_cast<int64_t>(address.value())), [&] { EXPECT_EQ(map(), address); });
+      EXPECT_TRUE(world.process->setxflags(world.fd, 0).ok());
+      EXPECT_TRUE(world.process->munmap(address, kPage).ok());
+      return said;
+    };
+    EXPECT_EQ(mapped(prog::kMapShared, 0), "");
+    EXPECT_EQ(mapped(prog::kMapShared, prog::kXflagImmutable), "");
+    EXPECT_EQ(mapped(prog::kMapShared, prog::kXflagAppend), "LC10");
+    EXPECT_EQ(mapped(prog::kMapPrivate, prog::kXflagAppend), "");
+    world.end();
+  });
+}
+
+// LC10
 TEST(LoneCall, FlagsForbidChanges) {
   daxfs::rt::run_for_test([] {
     World world;
@@ -397,6 +426,13 @@ TEST(LoneCall, FlagsForbidChanges) {
     for (const Op& op : {punch, ftruncate, unlink, cut}) { EXPECT_TRUE(forbidden(world.fd, kAppend, op)); }
     for (const Op& op : {pwrite, fallocate_more}) { EXPECT_FALSE(forbidden(world.fd, kAppend, op)); }
     for (const Op& op : {unlink, make}) { EXPECT_TRUE(forbidden(dir, kImmutable, op)); }
+    const Op open{.code = OpCode::kOpen, .path = path("f0"), .flags = prog::kORdWr};
+    const Op open_more{.code = OpCode::kOpen, .path = path("f0"), .flags = prog::kORdWr | prog::kOAppend};
+    const Op look{.code = OpCode::kOpen, .path = path("f0"), .flags = prog::kORdOnly};
+    for (const Op& op : {open, open_more}) { EXPECT_TRUE(forbidden(world.fd, kImmutable, op)); }
+    EXPECT_FALSE(forbidden(world.fd, kImmutable, look));
+    EXPECT_TRUE(forbidden(world.fd, kAppend, open));
+    for (const Op& op : {open_more, look}) { EXPECT_FALSE(forbidden(world.fd, kAppend, op)); }
     EXPECT_TRUE(forbidden(dir, kAppend, unlink));
     EXPECT_FALSE(forbidden(dir, kAppend, make));
     world.end();

@@ -11,6 +11,7 @@
 #include "fuzz/oracle/durable.h"
 #include "fuzz/oracle/errors.h"
 #include "fuzz/oracle/model.h"
+#include "fuzz/oracle/refusals.h"
 
 namespace daxfuzz::oracle {
 
@@ -163,6 +164,14 @@ std::optional<Objection> check_bytes(const OpRecord& record, const FileHistory& 
 
 // --- reads
 
+bool may_read_zero(const FileHistory& file, uint64_t offset, Period period) {
+  static PossibleBytes possible;
+  file.possible_bytes(offset, period, &possible);
+  const auto sources = std::span(possible.sources).first(possible.count);
+  return possible.anything ||
+         std::ranges::any_of(sources, [offset](const Source& source) { return source.at(offset) == 0; });
+}
+
 // Where bytes arrived, the caller may store: otherwise EFAULT was due, also from direct I/O (bug B27).
 std::optional<Objection> check_target(Model& model, const OpRecord& record, uint64_t got) {
   const MemoryRange range = memory_of(record);
@@ -214,7 +223,9 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   const bool whole = record.op->buffer.kind == MemoryKind::kAnonymous && model.scratch_untouched(record);
   const bool cut_short = whole && got < least && !file->may_be_bad(*pos, *pos + length, period_of(record)) &&
                          (!uses_scratch(record) || !model.memory_ran_out());
-  if (got > most || cut_short) {
+  // Into whatever memory: bytes or an error. Only holes of files with DAX end a read at memory that is not there.
+  const bool stopped = got == 0 && least != 0 && !(record.dax && may_read_zero(*file, *pos, period_of(record)));
+  if (got > most || cut_short || stopped) {
     return object(
         format("%s at file offset %" PRIu64 " returned %" PRIu64 " bytes; only %" PRIu64 " to %" PRIu64 " possible",
                name_of(record).c_str(), *pos, got, least, most),
@@ -224,14 +235,6 @@ std::optional<Objection> check_read(Model& model, const OpRecord& record) {
   // Who mixes direct I/O and the cache may find a size whose bytes are still in the cache.
   const bool coherent = !model.direct_in_doubt() && !(file->through_cache && file->opened_direct);
   return check_bytes(record, *file, *pos, record.data, /*in_file=*/coherent);
-}
-
-std::optional<Objection> check_access_mode(Model& model, const OpRecord& record) {
-  const OpRecord* const open = model.descriptors().opened_by(record);
-  if (open == nullptr || record.error != Errc::kOk) { return std::nullopt; }
-  const bool reads = is_transfer(record.op->code) && !is_write(record.op->code);
-  if (reads ? readable(open->op->flags) : writable(open->op->flags)) { return std::nullopt; }
-  return object(name_of(record) + " succeeded on a descriptor that was not opened for it", {});
 }
 
 std::optional<Objection> check_number(Model& model, const OpRecord& record) {
@@ -245,7 +248,9 @@ std::optional<Objection> check_number(Model& model, const OpRecord& record) {
 
 std::optional<Objection> check_write(const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
-  if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= asked(record)) { return std::nullopt; }
+  const uint64_t length = asked(record);
+  const bool nothing = record.ret == 0 && length != 0;
+  if (record.ret >= 0 && static_cast<uint64_t>(record.ret) <= length && !nothing) { return std::nullopt; }
   return object(format("%s returned %lld for %" PRIu64 " bytes", name_of(record).c_str(),
                        static_cast<long long>(record.ret), asked(record)),
                 {});
@@ -526,24 +531,10 @@ std::optional<Objection> check_bad_descriptor(Model& model, const OpRecord& reco
 std::optional<Objection> check_result(Model& model, const OpRecord& record) {
   if (auto objection = check_durable(model, record)) { return objection; }
   if (record.error == Errc::kBadf) { return check_bad_descriptor(model, record); }
+  if (auto objection = check_objects(model, record)) { return objection; }
   switch (record.op->code) {
-    case OpCode::kRead:
-    case OpCode::kPread:
-    case OpCode::kWrite:
-    case OpCode::kPwrite:
-    case OpCode::kFtruncate:
-    case OpCode::kFallocate:
-    case OpCode::kIoSubmitPread:
-    case OpCode::kIoSubmitPwrite:
-      if (auto objection = check_access_mode(model, record)) { return objection; }
-      break;
     case OpCode::kOpen:
-    case OpCode::kDup:
-      if (auto objection = check_number(model, record)) { return objection; }
-      break;
-    default: break;
-  }
-  switch (record.op->code) {
+    case OpCode::kDup: return check_number(model, record);
     case OpCode::kRead:
     case OpCode::kPread:
     case OpCode::kIoSubmitPread: return check_read(model, record);

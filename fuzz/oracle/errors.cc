@@ -7,6 +7,7 @@
 #include "fs/base/text.h"
 #include "fs/base/types.h"
 #include "fuzz/oracle/model.h"
+#include "fuzz/oracle/refusals.h"
 #include "fuzz/oracle/room.h"
 
 namespace daxfuzz::oracle {
@@ -18,9 +19,6 @@ using prog::OpCode;
 using prog::OperandKind;
 
 namespace {
-
-constexpr size_t kComponentMax = 255;
-constexpr size_t kPathMax = 4095;
 
 // --- the run
 
@@ -80,6 +78,11 @@ bool may_have_symlinks(const History& history) {
          any_op(history, [](const Op& op) { return op.code == OpCode::kSymlink; });
 }
 
+// What the number of a descriptor stands for may have become another file since the call began.
+bool may_reopen(const History& history) {
+  return any_op(history, [](const Op& op) { return op.code == OpCode::kClose; });
+}
+
 // --- one call
 
 bool far(int64_t number) { return number < 0 || static_cast<uint64_t>(number) >= kFar; }
@@ -95,16 +98,6 @@ bool out_of_range(const Op& op) {
 
 bool has_path(const Op& op) { return op.info().has(OperandKind::kPath) || op.info().has(OperandKind::kPath2); }
 
-bool too_long(std::string_view path) {
-  if (path.size() > kPathMax) { return true; }
-  while (path.size() > kComponentMax) {
-    const size_t slash = path.find('/');
-    if (slash == std::string_view::npos || slash > kComponentMax) { return true; }
-    path.remove_prefix(slash + 1);
-  }
-  return false;
-}
-
 bool is_mapping_call(OpCode code) {
   switch (code) {
     case OpCode::kMmap:
@@ -113,20 +106,6 @@ bool is_mapping_call(OpCode code) {
     case OpCode::kMprotect:
     case OpCode::kMadvise:
     case OpCode::kMsync: return true;
-    default: return false;
-  }
-}
-
-// Modes that ext4 does for any file with extents.
-bool is_known_mode(uint32_t mode) {
-  switch (mode) {
-    case 0:
-    case prog::kFallocKeepSize:
-    case prog::kFallocPunch | prog::kFallocKeepSize:
-    case prog::kFallocZero:
-    case prog::kFallocZero | prog::kFallocKeepSize:
-    case prog::kFallocCollapse:
-    case prog::kFallocInsert: return true;
     default: return false;
   }
 }
@@ -153,7 +132,7 @@ bool may_be_invalid(const History& history, const OpRecord& record) {
       // At which position `read` reads, and which files are not DAX's, is known to the model alone.
       return far(op) || is_asynchronous(op.code) || any_op(history, is_direct) ||
              (!is_positioned(op.code) && any_op(history, moves_far));
-    case OpCode::kFtruncate: return op.length < 0 || !writable(record.open_flags);
+    case OpCode::kFtruncate: return op.length < 0 || !writable(record.open_flags) || may_reopen(history);
     case OpCode::kTruncate: return op.length < 0 || may_have_special_files(history);
     case OpCode::kFallocate:
       return far(op) || op.length == 0 || !is_known_mode(op.flags) || op.flags == prog::kFallocCollapse ||
@@ -190,7 +169,7 @@ bool may_be_denied(const History& history, const OpRecord& record) {
   if (op.code != OpCode::kMmap) { return false; }
   const bool stores = (op.flags & prog::kMapType) != prog::kMapPrivate && (op.prot & prog::kProtWrite) != 0;
   return record.ino == 0 || !readable(record.open_flags) || (stores && !writable(record.open_flags)) ||
-         any_op(history, forbids_changes);
+         may_reopen(history) || any_op(history, forbids_changes);
 }
 
 // EOPNOTSUPP.
@@ -232,6 +211,7 @@ bool may_be_too_far(const History& history, const Op& op) {
     case OpCode::kFtruncate:
     case OpCode::kTruncate:
     case OpCode::kFallocate:
+    case OpCode::kMadvise:  // of a file, to remove
     case OpCode::kFiemap: break;
     default: return false;
   }
@@ -246,7 +226,7 @@ bool may_return(const prog::Program& program, const History& history, const OpRe
     case Errc::kPerm: return code == OpCode::kLink || any_op(history, forbids_changes);
     case Errc::kNoEnt: return has_path(op) || code == OpCode::kGetdents;  // of a directory that was removed
     case Errc::kNameTooLong:
-      return has_path(op) && (too_long(program.path_text(op.path)) || too_long(program.path_text(op.path2)) ||
+      return has_path(op) && (is_too_long(program.path_text(op.path)) || is_too_long(program.path_text(op.path2)) ||
                               may_have_symlinks(history));
     case Errc::kLoop: return has_path(op) && may_have_symlinks(history);
     case Errc::kNotDir: return has_path(op) || code == OpCode::kGetdents;

@@ -90,6 +90,14 @@ TEST(Errors, OperandsMayBeInvalid) {
   EXPECT_EQ(said({.code = OpCode::kMsync, .flags = prog::kMsSync | prog::kMsAsync, .length = 1}, Errc::kInval), "");
 }
 
+TEST(Errors, ANumberMayHaveBeenReused) {
+  const Op close{.code = OpCode::kClose, .fd = 1};
+  EXPECT_EQ(said(kTruncate, Errc::kInval), "ER1");
+  EXPECT_EQ(said(kTruncate, Errc::kInval, {close}), "");
+  EXPECT_EQ(said(kMap, Errc::kAccess), "ER1");
+  EXPECT_EQ(said(kMap, Errc::kAccess, {close}), "");
+}
+
 TEST(Errors, SomeModesAreNotSupported) {
   EXPECT_EQ(said(with_flags(kPunch, prog::kFallocPunch), Errc::kOpNotSupp), "");
   EXPECT_EQ(said(kPunch, Errc::kOpNotSupp, {{.code = OpCode::kSetFlags}}), "");  // blocks may be mapped without extents
@@ -100,6 +108,9 @@ TEST(Errors, FilesAreLargeOnlyIfSomebodyMadeThem) {
   EXPECT_EQ(said(kWrite, Errc::kFBig, {kFarTruncate}), "");
   EXPECT_EQ(said({.code = OpCode::kWrite, .length = 1, .buffer = fill(1)}, Errc::kFBig), "ER1");
   EXPECT_EQ(said(kRead, Errc::kFBig, {kFarTruncate}), "ER1");
+  const Op remove{.code = OpCode::kMadvise, .flags = prog::kAdvRemove, .length = 4096, .addr = in_mapping()};
+  EXPECT_EQ(said(remove, Errc::kFBig, {with(kMap, int64_t{1} << 43, 4096)}), "");
+  EXPECT_EQ(said(remove, Errc::kFBig), "ER1");
 }
 
 TEST(Errors, PathsHaveTheirOwn) {

@@ -133,6 +133,14 @@ int FileHistory::epoch_of(Period period) const {
 
 SizeRange FileHistory::size(Period reader) const { return size_at(reader, epoch_of(reader), {}); }
 
+SizeRange FileHistory::size_before_shift(Period shift) const {
+  for (size_t i = 0; i < shifts_.size(); ++i) {
+    const Period period = shifts_[i].period;
+    if (period.begin == shift.begin && period.end == shift.end) { return size_at(period, static_cast<int>(i), {}); }
+  }
+  return {0, kEverything};
+}
+
 bool FileHistory::counts(const SizeChange& change, Period reader, Without without) const {
   if (without.own && change.period.begin == reader.begin && change.period.end == reader.end) { return false; }
   if (without.through == kEverything || !change.grows || change.period.before(reader)) { return true; }

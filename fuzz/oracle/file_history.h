@@ -116,8 +116,7 @@ class FileHistory {
   void set_size(SizeRange to, Period period, bool certain);
   void grow_size(uint64_t to, Period period, bool certain);
   // Bytes [begin, end) were stored through a mapping. Behind EOF, writeback of a file with cached pages makes them
-  // zeros
-  // again, now or later.
+  // zeros again, now or later.
   void stored(uint64_t begin, uint64_t end, Period period);
   // Contents and size are unknown to whoever ends behind `from`.
   void blur(uint64_t from) { blur_from_ = from < blur_from_ ? from : blur_from_; }
@@ -139,6 +138,7 @@ class FileHistory {
   // Number of exact shifts before; -1 if one overlaps.
   int epoch_of(Period period) const;
   SizeRange size(Period reader) const;
+  SizeRange size_before_shift(Period shift) const;
   // Without the changes of the call with this very period.
   SizeRange size_without(Period reader) const { return size_at(reader, epoch_of(reader), {.own = true}); }
   // `in_file`: the reader found the byte to be in front of EOF.

@@ -7,6 +7,7 @@
 #include "fuzz/oracle/errors.h"
 #include "fuzz/oracle/model.h"
 #include "fuzz/oracle/names.h"
+#include "fuzz/oracle/refusals.h"
 #include "fuzz/oracle/stale.h"
 
 namespace daxfuzz::oracle {
@@ -39,6 +40,7 @@ std::optional<Objection> judge(const prog::Program& program, const History& hist
     // A run that ended inside an operation is somebody else's finding.
     if (!record.finished || record.op == nullptr) { return std::nullopt; }
     if (auto objection = check_error(program, history, record)) { return about(record, std::move(*objection)); }
+    if (auto objection = check_operands(program, record)) { return about(record, std::move(*objection)); }
   }
   if (!worth_a_model(history)) { return std::nullopt; }
 

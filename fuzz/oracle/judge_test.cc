@@ -642,8 +642,27 @@ TEST(JudgeSignals, ReadIntoMemoryNeedsPermission) {
     return s.said();
   };
   EXPECT_EQ(story(prog::kProtRead | prog::kProtWrite, 4096), "");
-  EXPECT_EQ(story(prog::kProtRead, 0), "");
+  EXPECT_THAT(story(prog::kProtRead, 0), HasSubstr("returned 0 bytes"));  // EFAULT was due
   EXPECT_THAT(story(prog::kProtRead, 4096), HasSubstr("without write permission"));
+}
+
+TEST(JudgeSignals, AReadThatMovesNothingSaysWhy) {
+  const auto read = [](uint64_t written, bool dax) {
+    Story s;
+    s.open(0).ftruncate(0, 8192);
+    if (written != 0) { s.pwrite(0, fill(1), written, 0); }
+    s.pread_to(0, 4096, 0, kAddr, 0);  // nothing is mapped there
+    s.on(0).dax = dax;
+    return s.said();
+  };
+  EXPECT_THAT(read(4096, true), HasSubstr("returned 0 bytes"));
+  EXPECT_EQ(read(0, true), "");  // a hole: Linux 6.1 says 0
+  EXPECT_THAT(read(0, false), HasSubstr("returned 0 bytes"));
+}
+
+TEST(JudgeSignals, AWriteThatMovesNothingSaysWhy) {
+  EXPECT_THAT(Story().open(0).pwrite(0, fill(1), 10, 0, 0).said(), HasSubstr("returned 0 for 10 bytes"));
+  EXPECT_EQ(Story().open(0).pwrite(0, fill(1), 0, 0, 0).said(), "");
 }
 
 TEST(JudgeErrors, CleanRunHasNoMediaErrors) {

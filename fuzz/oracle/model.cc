@@ -439,6 +439,7 @@ void Model::build(const prog::Program& program, const History& history) {
   direct_in_doubt_ = false;
   shifts_seen_ = false;
   foreign_image_ = history.foreign_image;
+  block_maps_possible_ = history.foreign_image || may_have_block_maps(program, history);
   appends_.clear();
   mapping_calls_.clear();
   for (size_t i = 0; i < program.processes.size(); ++i) { mappings_[i].reset(); }

@@ -33,6 +33,7 @@ class Model {
   bool writeback_may_fail() const { return writeback_may_fail_; }
   bool bios_fail() const { return bios_fail_; }                           // some bio fails on order
   bool one_bio_fails() const { return bios_fail_ && !stores_may_fail_; }  // and nothing else that is EIO
+  bool block_maps_possible() const { return block_maps_possible_; }       // some file may have no extents
   bool foreign_image() const { return foreign_image_; }                   // History::foreign_image
   bool plenty_of_room() const { return plenty_of_room_; }
   bool asynchronous() const { return asynchronous_; }  // some transfer may go on after its call
@@ -102,6 +103,7 @@ class Model {
   bool append_in_doubt_ = false;  // some descriptor has O_APPEND, and we do not know of which file
   bool direct_in_doubt_ = false;  // F_SETFL was called, and we do not know on which file
   bool foreign_image_ = false;
+  bool block_maps_possible_ = false;
   bool bios_fail_ = false;
   bool plenty_of_room_ = false;
   bool stores_may_fail_ = false;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "fuzz/oracle/model.h"
+
 namespace daxfuzz::oracle {
 
 using daxfs::Errc;
@@ -145,6 +147,38 @@ NameTree::Place NameTree::walk_from(int at, std::string_view path, bool follow_l
 
 // --- calls
 
+// Of a call that succeeded on a path that ends in a slash: what no directory is, nor becomes one, has no such path.
+const char* NameTree::wrong_slash(const prog::Op& op, std::string_view path, std::string_view path2) const {
+  const bool first = ends_in_slash(path);
+  const bool second = ends_in_slash(path2);
+  const auto is_other = [&](std::string_view text, bool follow) {
+    const Place place = walk(text.substr(0, text.find_last_not_of('/') + 1), follow);
+    return place.known && place.reached && place.node >= 0 && !is_dir(place.node);
+  };
+  switch (op.code) {
+    case OpCode::kOpen:
+      if (first && (op.flags & (prog::kOPath | prog::kOCreat)) == prog::kOCreat) {
+        return "made a file of such a path";
+      }
+      [[fallthrough]];
+    case OpCode::kStat:
+    case OpCode::kLstat:
+    case OpCode::kTruncate:
+    case OpCode::kStatfs: return first && is_other(path, true) ? "found what is no directory behind a slash" : nullptr;
+    case OpCode::kReadlink:
+    case OpCode::kUnlink: return first ? "took a path of a directory for a name" : nullptr;
+    case OpCode::kLink: return first || second ? "linked a path of a directory" : nullptr;
+    case OpCode::kSymlink: return second ? "made a link of such a path" : nullptr;
+    case OpCode::kRename:
+      if (first && is_other(path, false)) { return "moved what is no directory from behind a slash"; }
+      if ((op.flags & prog::kRenameExchange) != 0) {
+        return second && is_other(path2, false) ? "exchanged what is no directory behind a slash" : nullptr;
+      }
+      return second && is_other(path, false) ? "moved what is no directory to behind a slash" : nullptr;
+    default: return nullptr;
+  }
+}
+
 NameTree::Result NameTree::open(const OpRecord& record, std::string_view path, bool trusted) {
   const uint32_t flags = record.op->flags;
   constexpr uint32_t kTmpfileBit = prog::kOTmpfile & ~prog::kODirectory;
@@ -178,6 +212,13 @@ NameTree::Result NameTree::open(const OpRecord& record, std::string_view path, b
     return {};
   }
   const Node& node = nodes_[static_cast<size_t>(place.node)];
+  const bool by_path = (flags & prog::kOPath) != 0;
+  if ((flags & prog::kODirectory) != 0 && !is_dir(place.node)) { return {true, "opened as a directory what is none"}; }
+  if (!by_path && node.kind == NameKind::kSymlink) { return {true, "opened a symbolic link"}; }
+  const bool changes = creates || writable(flags) || (flags & prog::kOTrunc) != 0;
+  if (!by_path && is_dir(place.node) && (changes || (flags & prog::kODirect) != 0)) {
+    return {true, "opened a directory as if it were a file"};
+  }
   if (trusted && node.ino != 0 && (node.ino != record.ino || node.generation != record.generation)) {
     return {true, "opened another inode than the one of that name"};
   }
@@ -206,7 +247,9 @@ NameTree::Result NameTree::attributes(const OpRecord& record, std::string_view p
     at = place.node;
   }
   const Node& node = nodes_[static_cast<size_t>(at)];
-  if (code == OpCode::kTruncate) { return {}; }
+  if (code == OpCode::kTruncate) {
+    return node.kind == NameKind::kFile ? Result{} : Result{true, "cut what is no file"};
+  }
   if (code == OpCode::kReadlink) {
     const std::string_view got(reinterpret_cast<const char*>(record.data.data()), record.data.size());
     if (node.kind != NameKind::kSymlink) { return {true, "read a name that is no symbolic link"}; }
@@ -401,6 +444,9 @@ NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& re
   const prog::Op& op = *record.op;
   const auto path = [&] { return program.path_text(op.path); };
   const auto path2 = [&] { return program.path_text(op.path2); };
+  if (done(record)) {
+    if (const char* const wrong = wrong_slash(op, path(), path2())) { return {true, wrong}; }
+  }
   switch (op.code) {
     case OpCode::kOpen: return open(record, path(), descriptors.certain(record));
     case OpCode::kStat:

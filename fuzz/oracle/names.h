@@ -101,6 +101,7 @@ class NameTree {
   Result unlink(const OpRecord& record, std::string_view path);
   Result make(const OpRecord& record, std::string_view path, Node node);  // mkdir, symlink
   Result rmdir(const OpRecord& record, std::string_view path);
+  const char* wrong_slash(const prog::Op& op, std::string_view path, std::string_view path2) const;
   const char* wrong_refusal(const OpRecord& record, const Place& source, const Place& target) const;
   Result rename(const OpRecord& record, std::string_view from, std::string_view to);
   Result getdents(const OpRecord& record, const Descriptors& descriptors) const;

@@ -64,6 +64,35 @@ class Names : public testing::Story {
 
 constexpr uint32_t kMake = prog::kORdWr | prog::kOCreat;
 
+TEST(JudgeNames, WhatIsOpenedIsOfTheRightKind) {
+  EXPECT_EQ(Names().opens("d1", prog::kORdOnly, 21, 0).said(), "");
+  EXPECT_EQ(Names().opens("d1", prog::kORdOnly | prog::kODirectory, 21, 0).said(), "");
+  EXPECT_NE(Names().opens("f0", prog::kORdOnly | prog::kODirectory, 12, 100).said(), "");
+  for (const uint32_t flags : {prog::kOWrOnly, prog::kORdWr, kMake, prog::kOTrunc, prog::kODirect}) {
+    EXPECT_NE(Names().opens("d1", flags, 21, 0).said(), "") << flags;
+    EXPECT_EQ(Names().opens("d1", flags | prog::kOPath, 21, 0).said(), "") << flags;
+  }
+  EXPECT_NE(Names().opens("l0", prog::kORdOnly | prog::kONoFollow, 30, 0).said(), "");
+  EXPECT_EQ(Names().opens("l0", prog::kORdOnly | prog::kONoFollow | prog::kOPath, 30, 0).said(), "");
+  EXPECT_EQ(Names().call(OpCode::kTruncate, "f0").said(), "");
+  EXPECT_NE(Names().call(OpCode::kTruncate, "d1").said(), "");
+}
+
+TEST(JudgeNames, BehindASlashAreDirectories) {
+  EXPECT_EQ(Names().opens("d0/", prog::kORdOnly, 20, 0).said(), "");
+  EXPECT_NE(Names().opens("f0/", prog::kORdOnly, 12, 100).said(), "");
+  EXPECT_NE(Names().opens("d0/", kMake, 20, 0).said(), "");
+  EXPECT_NE(Names().call(OpCode::kTruncate, "f0/").said(), "");
+  EXPECT_NE(Names().call(OpCode::kUnlink, "f0/").said(), "");
+  EXPECT_NE(Names().call(OpCode::kLink, "f0/", Errc::kOk, "f1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kLink, "f0", Errc::kOk, "d0/").said(), "");
+  EXPECT_NE(Names().call(OpCode::kSymlink, "f0", Errc::kOk, "d0/").said(), "");
+  EXPECT_EQ(Names().call(OpCode::kRename, "d0/", Errc::kOk, "d1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "f0/", Errc::kOk, "f1").said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "f0", Errc::kOk, "d0/").said(), "");
+  EXPECT_NE(Names().call(OpCode::kRename, "d1", Errc::kOk, "f0/", prog::kRenameExchange).said(), "");
+}
+
 TEST(JudgeNames, ExistenceMustFitEachCall) {
   EXPECT_EQ(Names().opens("f0", prog::kORdWr, 12, 100).said(), "");
   EXPECT_EQ(Names().opens("l0/f0", prog::kORdWr, 12, 100).said(), "");
@@ -276,7 +305,7 @@ TEST(JudgeNames, AnOpenReturnsTheLowestFreeNumber) {
     for (int i = 0; i < 3; ++i) { s.add({.code = OpCode::kOpen, .path = 0}, i); }
     s.add({.code = OpCode::kClose}, 0).fd = 1;
     s.add({.code = OpCode::kOpen, .path = 0}, fd);
-    s.ftruncate(0, 0);  // makes the model worth its while
+    s.pread(0, 1, 0, {});  // makes the model worth its while
     return s.said();
   };
   EXPECT_EQ(story(1), "");

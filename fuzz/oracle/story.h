@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,7 @@ class Story {
     record.ino = kInoBase + file;
     record.generation = 100 + file;
     record.dax = true;
+    record.open_flags = open_flags_[file];
     if (record.fd < 0) { record.fd = 3 + static_cast<int>(file); }
     return record;
   }
@@ -106,6 +108,7 @@ class Story {
          .path = static_cast<uint8_t>(file),
          .flags = flags},
         3 + file);
+    open_flags_[file] = flags;
     on(file);
     return *this;
   }
@@ -319,6 +322,7 @@ class Story {
   std::deque<Op> ops_;
   std::deque<std::vector<uint8_t>> data_;
   uint64_t next_ = 1;
+  std::map<uint32_t, uint32_t> open_flags_;  // of the last open of each file
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
   uint8_t task_ = 0;

@@ -50,6 +50,7 @@ class Generator {
     }
     if (random_.chance(1, 24)) { fragment(); }
     if (random_.chance(1, 32)) { accident(); }
+    if (random_.chance(1, 16)) { mistake(); }
     const uint32_t preemptions = random_.below(options_.preemptions_max + uint64_t{1});
     for (uint32_t i = 0; i < preemptions; i++) {
       program_.schedule.push_back(random_preemption(program_, random_, options_));
@@ -317,6 +318,39 @@ class Generator {
     }
     if (program_.tasks.size() < std::min<size_t>(options_.tasks_max, kTasksMax)) { add_task(program_, 0); }
     add_duellist(static_cast<uint8_t>(program_.tasks.size() - 1), OpCode::kMemoryFailure);
+  }
+
+  // A call that is to be refused, for what its descriptor is for or for one of its operands; or is not, and then shows
+  // what it does all the same.
+  void mistake() {
+    static constexpr uint32_t kOpens[] = {kOWrOnly,
+                                          kORdOnly,
+                                          kOPath,
+                                          kOWrOnly | kODirect,
+                                          kORdWr | kOAppend,
+                                          kORdOnly | kODirectory,
+                                          kORdWr | kOTmpfile,
+                                          kORdOnly | kOTmpfile,
+                                          kORdWr | kOCreat | kODirectory,
+                                          kORdWr | kOTrunc,
+                                          kORdWr | kONoFollow};
+    constexpr uint8_t kSlot = 5;
+    const auto task = static_cast<uint8_t>(random_.below(program_.tasks.size()));
+    const uint8_t process = program_.tasks[task].process;
+    auto at = static_cast<uint8_t>(random_.below(program_.tasks[task].ops.size() + 1));
+    OperandMaker maker(world_, process, random_, options_);
+    Op op = random_op(random_, options_, world_, process);
+    if (op.info().has(OperandKind::kFd) && random_.chance(1, 2)) {
+      Op open{.code = OpCode::kOpen};
+      maker.randomise_all(open);
+      open.result = op.fd = kSlot;
+      open.flags = random_.pick(kOpens);
+      if (random_.chance(1, 2)) { open.path = cached_ ? kG0 : kF0; }
+      if (insert_op(program_, Place{false, task, at}, open)) { at++; }
+    } else {
+      maker.spoil(op);
+    }
+    insert_op(program_, Place{false, task, at}, op);
   }
 
   // `page` is where the operation shall begin, if it has a range; -1: anywhere.

@@ -2,6 +2,7 @@
 #include "fuzz/prog/operands.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "fs/base/types.h"
 #include "fuzz/prog/binary_tags.h"
@@ -268,6 +269,7 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
     case OperandKind::kLength2: op.length2 = length(size_of_target(op)); return;
     case OperandKind::kAddr:
       op.addr = random_.chance(1, 48) ? Memory{.kind = MemoryKind::kBad} : address(op.length);
+      if (random_.chance(1, 64)) { op.addr.offset += random_.chance(1, 2) ? kSector : 1; }  // refused
       return;
     case OperandKind::kSplitAddr: {
       op.addr = address(op.length);
@@ -284,6 +286,7 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
       if (fixed && op.code == OpCode::kMremap && random_.chance(2, 3)) {
         op.at.offset += (1 + random_.below(4)) * kFarPages * kPage;
       }
+      if (fixed && random_.chance(1, 48)) { op.at.offset += 1; }
       return;
     }
     case OperandKind::kDest: op.buffer = buffer(op, false); return;
@@ -291,6 +294,38 @@ void OperandMaker::randomise(OperandKind kind, Op& op) {
     case OperandKind::kFill: op.buffer = fill(); return;
     default: op.flags = flags(kind); return;
   }
+}
+
+void OperandMaker::spoil(Op& op) {
+  const OpInfo& info = op.info();
+  if (info.operands().empty()) { return; }
+  const OperandKind kind = random_.pick(info.operands());
+  // A transfer that is merely too long would be cut, and cost more than all the rest of the run.
+  const bool moves =
+      info.has(OperandKind::kDest) || info.has(OperandKind::kSource) || info.has(OperandKind::kSplitAddr);
+  const auto spoilt = [&](int64_t number, bool any) {
+    static constexpr int64_t kNumbers[] = {-1, 0, std::numeric_limits<int64_t>::max(), int64_t{1} << 44};
+    if (random_.chance(1, 2)) { return number + (random_.chance(1, 2) ? 1 : kSector); }
+    return kNumbers[random_.below(any ? std::size(kNumbers) : 2)];
+  };
+  switch (kind) {
+    case OperandKind::kFd: op.fd = kBadFd; break;
+    case OperandKind::kOffset: op.offset = spoilt(op.offset, true); break;
+    case OperandKind::kLength: op.length = spoilt(op.length, !moves); break;
+    case OperandKind::kLength2: op.length2 = spoilt(op.length2, true); break;
+    case OperandKind::kAddr: op.addr.offset += random_.chance(1, 2) ? kSector : 1; break;
+    case OperandKind::kDest:
+    case OperandKind::kSource: op.buffer.offset += random_.chance(1, 2) ? kSector : 1; break;
+    case OperandKind::kProt: op.prot = static_cast<uint8_t>(random_.below(32)); break;
+    case OperandKind::kPath:
+    case OperandKind::kPath2: randomise(kind, op); break;
+    default:
+      if (const FlagTable* const table = flag_table(kind); table != nullptr) {
+        const FlagName& name = random_.pick(table->names);
+        op.flags = table->is_enum ? name.value : (op.flags & ~name.mask) | (op.flags ^ name.value);
+      }
+  }
+  normalise_op(op, 0);
 }
 
 void OperandMaker::randomise_all(Op& op) {

@@ -25,6 +25,8 @@ class OperandMaker {
   void randomise(OperandKind kind, Op& op);
   // Gives every operand, and the result, a new value.
   void randomise_all(Op& op);
+  // Makes one operand of `op` such that the call is to be refused, mostly.
+  void spoil(Op& op);
   uint8_t result_slot();
 
  private:

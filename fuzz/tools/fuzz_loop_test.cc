@@ -39,9 +39,11 @@ TEST_F(FuzzLoopTest, ARunIsToldBeforeItBeginsAndItsScheduleAsItGoes) {
   options.log = &log;
   FuzzLoop loop(options);
   std::optional<LoopFinding> found;
-  for (int step = 0; step < 20000 && !found; ++step) { found = loop.step(); }
+  for (int step = 0; step < 20000 && !found; ++step) {
+    found = loop.step();
+    if (found && found->program.schedule.empty()) { found.reset(); }  // one task alone shows it
+  }
   ASSERT_TRUE(found);
-  ASSERT_FALSE(found->program.schedule.empty());
   exec::adopt_schedule(std::span(log.switches, log.count), &told);
   EXPECT_EQ(prog::print(told), prog::print(found->program));
 }
