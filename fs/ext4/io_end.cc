@@ -132,7 +132,7 @@ Status IoEnd::convert(uint64_t pos, uint64_t size) {
 }
 
 // Kernel: ext4_dio_write_end_io; of a request that was left in flight also the end of iomap_dio_complete.
-Status IoEnd::end_io(io::IomapHost& /*host*/, uint64_t pos, uint64_t size, Status error, bool /*unwritten*/) {
+Status IoEnd::end_io(uint64_t pos, uint64_t size, Status error) {
   Status status = error;
   FS_TRACE_READ(request_ref(inode_->ino(), number_), traced_marks());
   // Bug kEndIoComparesSizes (619f75d): a truncate that makes the file larger does not wait for requests.

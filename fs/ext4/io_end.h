@@ -52,7 +52,7 @@ class IoEnd final : public io::DioEndIo {
   void pinned() override;
   void note_piece(const io::Iomap& iomap) override;
   bool bios_done() override;
-  Status end_io(io::IomapHost& host, uint64_t pos, uint64_t size, Status error, bool unwritten) override;
+  Status end_io(uint64_t pos, uint64_t size, Status error) override;
   void finished() override;
 
  private:

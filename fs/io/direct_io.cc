@@ -72,8 +72,7 @@ class Dio {
   DioEndIo* const end_io_;
   Kiocb* const kiocb_;
   rt::Workqueue* const done_queue_;
-  uint64_t moved_ = 0;  // bytes handed to bios or copied
-  bool unwritten_ = false;
+  uint64_t moved_ = 0;        // bytes handed to bios or copied
   bool stops_short_ = false;  // before what direct I/O may not do
   bool in_flight_ = false;    // the submitter is gone: the last bio ends the request
   Status error_;              // of the walk
@@ -160,7 +159,7 @@ Result<uint64_t> Dio::finish() {
   uint64_t result = error_.ok() ? moved_ : 0;
   if (!write_ && start_ + result > size_at_start_) { result = size_at_start_ - start_; }
   if (end_io_ != nullptr) {
-    const Status ended = end_io_->end_io(host_, start_, result, error_, unwritten_);
+    const Status ended = end_io_->end_io(start_, result, error_);
     if (error_.ok()) { error_ = ended; }
     end_io_->finished();
   }
@@ -229,7 +228,6 @@ Result<uint64_t> Dio::piece(const Iomap& iomap, uint64_t length) {
       return hole(length);
     case Iomap::Type::kUnwritten:
       if (!write_) { return hole(length); }
-      unwritten_ = true;
       break;
     case Iomap::Type::kMapped: break;
   }

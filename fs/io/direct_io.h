@@ -40,10 +40,9 @@ class DioEndIo {
   // Only of a request left in flight, in irq context: all bios have completed. RETURNS: whether the rest needs a
   // context that may sleep.
   virtual bool bios_done() { return false; }
-  // `size` bytes from `pos` are on the device (0 after an error); `unwritten` if a piece was an
-  // unwritten extent. What it returns replaces the result of the call unless that already failed.
-  // Process context, or what bios_done() asked for. YIELDS.
-  virtual Status end_io(IomapHost& host, uint64_t pos, uint64_t size, Status error, bool unwritten) = 0;
+  // `size` bytes from `pos` are on the device (0 after an error). What it returns replaces the result of the call,
+  // unless that already failed. Process context, or what bios_done() asked for. YIELDS.
+  virtual Status end_io(uint64_t pos, uint64_t size, Status error) = 0;
   // Nobody waits for anything of this request any more; also after an error. Context of end_io.
   virtual void finished() {}
 

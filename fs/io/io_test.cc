@@ -131,13 +131,13 @@ TEST(DirectIo, IntoAReadOnlyMappingOfAPresentPageIsRefusedUnlessTheBugIsOn) {
 
 class EndIoProbe final : public DioEndIo {
  public:
-  Status end_io(IomapHost&, uint64_t pos_in, uint64_t size_in, Status error_in, bool unwritten_in) override {
+  void note_piece(const Iomap& iomap) override { unwritten |= iomap.type == Iomap::Type::kUnwritten; }
+  Status end_io(uint64_t pos_in, uint64_t size_in, Status error_in) override {
     EXPECT_FALSE(rt::in_atomic());  // O12: conversion happens in process context
     ++calls;
     pos = pos_in;
     size = size_in;
     error = error_in;
-    unwritten = unwritten_in;
     return answer;
   }
   int calls = 0;

@@ -28,26 +28,10 @@ std::string said(const Op& op, Errc error, const std::vector<Op>& before = {}, c
   return story.said().substr(0, 3);
 }
 
-const Op kWrite{.code = OpCode::kPwrite, .offset = 4096, .length = 8192, .buffer = fill(1)};
-const Op kRead{.code = OpCode::kPread, .length = 8192, .buffer = anonymous()};
 const Op kTruncate{.code = OpCode::kFtruncate, .length = 4096};
-const Op kPunch{
-    .code = OpCode::kFallocate, .flags = prog::kFallocPunch | prog::kFallocKeepSize, .offset = 0, .length = 4096};
-const Op kMap{
-    .code = OpCode::kMmap, .prot = prog::kProtRead | prog::kProtWrite, .flags = prog::kMapShared, .length = 4096};
 const Op kImmutable{.code = OpCode::kSetXflags, .flags = prog::kXflagImmutable};
 const Op kFarTruncate{.code = OpCode::kFtruncate, .length = int64_t{1} << 41};
 const Op kSymlink{.code = OpCode::kSymlink, .path2 = 3};
-
-Op with(Op op, int64_t offset, int64_t length) {
-  op.offset = offset;
-  op.length = length;
-  return op;
-}
-Op with_flags(Op op, uint32_t flags) {
-  op.flags = flags;
-  return op;
-}
 
 TEST(Errors, SomeAreNobodys) {
   for (const Op& op : {kWrite, kRead, kTruncate, kPunch, kMap}) {

@@ -34,6 +34,23 @@ inline Memory sequence(uint8_t value) {
 inline Memory anonymous() { return {.kind = MemoryKind::kAnonymous}; }
 inline Memory in_mapping() { return {.kind = MemoryKind::kMapping}; }
 
+// Calls as they come, and the same a little changed.
+inline const Op kWrite{.code = OpCode::kPwrite, .offset = 4096, .length = 8192, .buffer = fill(1)};
+inline const Op kRead{.code = OpCode::kPread, .length = 8192, .buffer = anonymous()};
+inline const Op kMap{
+    .code = OpCode::kMmap, .prot = prog::kProtRead | prog::kProtWrite, .flags = prog::kMapShared, .length = 4096};
+inline const Op kPunch{
+    .code = OpCode::kFallocate, .flags = prog::kFallocPunch | prog::kFallocKeepSize, .offset = 0, .length = 4096};
+inline Op with(Op op, int64_t offset, int64_t length) {
+  op.offset = offset;
+  op.length = length;
+  return op;
+}
+inline Op with_flags(Op op, uint32_t flags) {
+  op.flags = flags;
+  return op;
+}
+
 class Story {
  public:
   Story() {
