@@ -73,10 +73,12 @@ bool Mm::audit(std::vector<std::string>* report) const {
     if (!pte.special()) { ++(memory_.is_file_frame(pte.pfn()) ? recount.file_pages : recount.anon_pages); }
   });
   uint64_t all = 0;
-  page_table.for_each(VirtAddr(0), kTaskSize, [&](VirtAddr, Pte) {
-    ++all;
-    return true;
-  });
+  if (page_table.table_pages() != 0) {
+    page_table.for_each(VirtAddr(0), kTaskSize, [&](VirtAddr, Pte) {
+      ++all;
+      return true;
+    });
+  }
   if (all != inside) { add_line(report, "MM7", VirtAddr(0), "PTE outside of every VMA"); }
   VirtAddr where(0);
   if (!page_table.deposits_match(&where)) {

@@ -319,12 +319,18 @@ VirtAddr PageTable::next_table(VirtAddr begin, VirtAddr end) const {
   while (at < end) {
     if (upper_table(at) == nullptr) {
       at = next_boundary(at, kPgdSize, end);
-    } else if (pmd_table(at) == nullptr) {
-      at = next_boundary(at, kPmdSize, end);
-    } else if (load_pmd_unscheduled(at).none()) {
+      continue;
+    }
+    const TablePage* const pmds = pmd_table(at);
+    const VirtAddr past = next_boundary(at, unfolded() ? kPmdSize : kPgdSize, end);
+    if (pmds == nullptr) {
+      at = past;
+      continue;
+    }
+    // Slot by slot of one table, which stays: a walk for each would be most of what an audit costs.
+    for (uint64_t index = pmd_index(at); at < past; ++index) {
+      if (!Pmd::from_word(__atomic_load_n(&pmds->entries[index], __ATOMIC_ACQUIRE)).none()) { return at; }
       at = pmd_end(at, end);
-    } else {
-      return at;
     }
   }
   return end;
@@ -346,6 +352,7 @@ VirtAddr PageTable::for_each(VirtAddr begin, VirtAddr end, FunctionRef<bool(Virt
 }
 
 bool PageTable::deposits_match(VirtAddr* where) const {
+  if (table_pages_ == 0) { return true; }
   for (VirtAddr at = next_table(VirtAddr(0), kTaskSize); at < kTaskSize;) {
     const TablePage* const pmds = pmd_table(at);
     uint32_t huge = 0;

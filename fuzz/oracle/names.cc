@@ -444,7 +444,7 @@ NameTree::Result NameTree::step(const prog::Program& program, const OpRecord& re
   const prog::Op& op = *record.op;
   const auto path = [&] { return program.path_text(op.path); };
   const auto path2 = [&] { return program.path_text(op.path2); };
-  if (done(record)) {
+  if (done(record) && op.info().has(prog::OperandKind::kPath)) {
     if (const char* const wrong = wrong_slash(op, path(), path2())) { return {true, wrong}; }
   }
   switch (op.code) {

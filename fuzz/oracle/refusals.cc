@@ -156,6 +156,7 @@ Reason refused_fiemap(const Op& op) {
 }
 
 Reason refused_paths(const prog::Program& program, const Op& op) {
+  if (!op.info().has(OperandKind::kPath)) { return nullptr; }
   const auto paths = {std::pair(OperandKind::kPath, op.path), std::pair(OperandKind::kPath2, op.path2)};
   for (const auto& [kind, number] : paths) {
     if (!op.info().has(kind)) { continue; }
@@ -287,8 +288,11 @@ Reason refused_addresses(Model& model, const OpRecord& record) {
   const uint64_t pages = record.op->code == OpCode::kMremap
                              ? 1
                              : std::min(page_up(unsigned_of(record.op->length)) / kPageSize, kPagesLookedAt);
+  Mappings& mappings = model.mappings(record);
+  const Period period = period_of(record);
+  if (mappings.surely_mapped(record.address, record.address + pages * kPageSize, period)) { return nullptr; }
   for (uint64_t i = 0; i < pages; ++i) {
-    if (model.mappings(record).surely_unmapped(record.address + i * kPageSize, period_of(record))) {
+    if (mappings.surely_unmapped(record.address + i * kPageSize, period)) {
       return "over addresses where nothing is mapped";
     }
   }
@@ -296,7 +300,7 @@ Reason refused_addresses(Model& model, const OpRecord& record) {
 }
 
 std::optional<Objection> object(const OpRecord& record, Reason reason) {
-  if (reason == nullptr) { return std::nullopt; }
+  if (reason == nullptr) [[likely]] { return std::nullopt; }
   return Objection{"ER2", name_of(record) + " succeeded " + reason, {}};
 }
 
@@ -327,15 +331,15 @@ bool is_too_long(std::string_view path) {
 
 std::optional<Objection> check_operands(const prog::Program& program, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
-  if (auto objection = object(record, refused_paths(program, *record.op))) { return objection; }
-  return object(record, refused_operands(record));
+  const Reason by_path = refused_paths(program, *record.op);
+  return object(record, by_path != nullptr ? by_path : refused_operands(record));
 }
 
 std::optional<Objection> check_objects(Model& model, const OpRecord& record) {
   if (record.error != Errc::kOk) { return std::nullopt; }
-  if (auto objection = object(record, refused_descriptor(model, record))) { return objection; }
-  if (auto objection = object(record, refused_shift(model, record))) { return objection; }
-  return object(record, refused_addresses(model, record));
+  if (!record.op->info().has(OperandKind::kFd)) { return object(record, refused_addresses(model, record)); }
+  const Reason by_descriptor = refused_descriptor(model, record);
+  return object(record, by_descriptor != nullptr ? by_descriptor : refused_shift(model, record));
 }
 
 }  // namespace daxfuzz::oracle
