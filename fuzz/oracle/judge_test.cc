@@ -436,6 +436,21 @@ TEST(JudgeMappings, UnmappingMakesOverlappingDirectTransfersUnclear) {
   EXPECT_NE(story(false), "");
 }
 
+TEST(JudgeMappings, PagesOfAMappingMayMoveAwayUnderATransfer) {
+  const auto story = [](uint32_t flags, bool mapped) {
+    Story s;
+    s.open(0).open(1).ftruncate(0, 4096);
+    if (mapped) { s.mmap(1, 0, 4096, kAddr); }
+    s.during(100, 200).task(1).mremap(kAddr, 4096, 4096, kAddr + 0x100000, flags);
+    s.during(150, 300).task(2).pread(0, 4096, 0, bytes(4096, 9));
+    s.last().dax = false;
+    return s.said();
+  };
+  constexpr uint32_t kEmpty = prog::kRemapMayMove | prog::kRemapDontUnmap;
+  EXPECT_EQ(story(kEmpty, false), "");  // where the read's memory is, perhaps
+  EXPECT_NE(story(kEmpty, true), "");
+}
+
 // --- copies
 
 TEST(JudgeCopies, ReadIntoAMappingWritesTheOtherFile) {

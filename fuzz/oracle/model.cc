@@ -403,6 +403,9 @@ bool Model::scratch_untouched(const OpRecord& record) {
   for (const OpRecord* other : order_) {
     if (other == &record || other->process != record.process || !period_of(*other).overlaps(period)) { continue; }
     if (other->op->code == OpCode::kMprotect || other->op->code == OpCode::kMadvise) { return false; }
+    // The memory stays, and its pages go elsewhere.
+    const bool empties = other->op->code == OpCode::kMremap && (other->op->flags & prog::kRemapDontUnmap) != 0;
+    if (empties && !own.surely_mapped(other->address, other->address + 1, period_of(*other))) { return false; }
     const MemoryRange range = memory_of(*other);
     if (range.length == 0 || reads_memory(other->op->code) || is_write(other->op->code)) { continue; }
     if (!own.surely_mapped(range.address, range.address + range.length, period_of(*other))) { return false; }
